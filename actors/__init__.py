@@ -1,0 +1,1 @@
+"""Thin workers: each wraps one model object behind `run(work)` and reads and writes the store only."""
