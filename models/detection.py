@@ -1,0 +1,113 @@
+"""From the face detector's numbers to faces: anchors, decoding, overlap suppression, choice of one face.
+
+Anchors, variances and thresholds are the published RetinaFace ones. Coordinates are pixels, x before y.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+STRIDES = (8, 16, 32)
+ANCHOR_SIDES = ((16, 32), (64, 128), (256, 512))
+CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
+MEANS_BGR = (104.0, 117.0, 123.0)
+SCORE, OVERLAP = 0.8, 0.4
+SMALLEST_SIDE = 640  # smaller images are enlarged to this before detection
+LEAST_EYE_DISTANCE = 5.0  # pixels; faces below are ignored
+
+
+class Faces(NamedTuple):
+    """k faces, best score first."""
+
+    boxes: Tensor  # [k, 4] x0 y0 x1 y1
+    scores: Tensor  # [k]
+    landmarks: Tensor  # [k, 5, 2] eyes, nose, corners of the mouth
+
+
+def anchors(height: int, width: int) -> Tensor:
+    """[a, 4] centre x, centre y, width, height as fractions of the image."""
+    rows = []
+    for stride, sides in zip(STRIDES, ANCHOR_SIDES, strict=True):
+        down, across = ceil(height / stride), ceil(width / stride)
+        y = (torch.arange(down, dtype=torch.float64) + 0.5) * stride / height
+        x = (torch.arange(across, dtype=torch.float64) + 0.5) * stride / width
+        side = torch.tensor(sides, dtype=torch.float64)
+        y, x, side = torch.meshgrid(y, x, side, indexing="ij")
+        rows.append(torch.stack([x, y, side / width, side / height], dim=-1).reshape(-1, 4))
+    return torch.cat(rows).float()
+
+
+def decode_boxes(offsets: Tensor, anchor: Tensor) -> Tensor:
+    """Offsets [a, 4] -> corners [a, 4] as fractions of the image."""
+    centre = anchor[:, :2] + offsets[:, :2] * CENTRE_VARIANCE * anchor[:, 2:]
+    size = anchor[:, 2:] * torch.exp(offsets[:, 2:] * SIZE_VARIANCE)
+    corner = centre - size / 2
+    return torch.cat([corner, corner + size], dim=1)
+
+
+def decode_landmarks(offsets: Tensor, anchor: Tensor) -> Tensor:
+    """Offsets [a, 10] -> points [a, 5, 2] as fractions of the image."""
+    return anchor[:, None, :2] + offsets.unflatten(1, (5, 2)) * CENTRE_VARIANCE * anchor[:, None, 2:]
+
+
+def suppress(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
+    """Rows to keep, best first: each kept box removes the later ones that overlap it by more than `overlap`."""
+    order = scores.argsort(descending=True, stable=True)
+    boxes = boxes[order]
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    kept = []
+    alive = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
+    for row in range(len(boxes)):
+        if not alive[row]:
+            continue
+        kept.append(row)
+        low = torch.maximum(boxes[row, :2], boxes[:, :2])
+        high = torch.minimum(boxes[row, 2:], boxes[:, 2:])
+        shared = (high - low).clamp(min=0).prod(1)
+        alive &= shared / (area[row] + area - shared) <= overlap
+    return order[kept]
+
+
+@torch.inference_mode()
+def detect(net: nn.Module, image: Tensor, score: float = SCORE, overlap: float = OVERLAP) -> Faces:
+    """One RGB image [3, h, w] in 0..1 -> the faces in it, at this size."""
+    height, width = image.shape[-2:]
+    bgr = image.flip(0) * 255 - torch.tensor(MEANS_BGR, device=image.device).view(3, 1, 1)
+    raw = net(bgr[None])
+    anchor = anchors(height, width).to(image.device)
+    found = raw.scores[0, :, 1]
+    rows = (found > score).nonzero()[:, 0]
+    size = torch.tensor([width, height], device=image.device)
+    boxes = decode_boxes(raw.boxes[0, rows], anchor[rows]) * size.repeat(2)
+    points = decode_landmarks(raw.landmarks[0, rows], anchor[rows]) * size
+    kept = suppress(boxes, found[rows], overlap)
+    return Faces(boxes[kept], found[rows][kept], points[kept])
+
+
+def detect_enlarged(net: nn.Module, image: Tensor) -> Faces:
+    """`detect` on a copy whose smaller side is at least 640; results in the pixels of `image` [3, h, w].
+
+    Faces with less than 5 pixels between the eyes are left out.
+    """
+    height, width = image.shape[-2:]
+    scale = max(SMALLEST_SIDE / min(height, width), 1.0)
+    if scale > 1:
+        size = (int(height * scale), int(width * scale))
+        image = F.interpolate(image[None], size=size, mode="bilinear", align_corners=False)[0]
+    faces = detect(net, image)
+    boxes, points = faces.boxes / scale, faces.landmarks / scale
+    wide = (points[:, 0] - points[:, 1]).norm(dim=1) >= LEAST_EYE_DISTANCE
+    return Faces(boxes[wide], faces.scores[wide], points[wide])
+
+
+def largest(faces: Faces) -> Tensor | None:
+    """Landmarks [5, 2] of the face with the largest box; None where there is none."""
+    if not len(faces.boxes):
+        return None
+    area = (faces.boxes[:, 2:] - faces.boxes[:, :2]).prod(1)
+    return faces.landmarks[int(area.argmax())]
