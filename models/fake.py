@@ -1,0 +1,123 @@
+"""Family `fake`: integer-hash stand-ins for the networks, in numpy.
+
+Every number is a hash of all that it may depend on, so a wrong seed, state, halo, window or order changes the bytes.
+The picture is a mosaic of flat 8x8 blocks, which video codecs handle at any size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from models.families import Arrays, Family, Lane, PictureOptions
+from models.keys import noise_key
+
+CLIP = 16
+SPEECH_PER_FRAME = 640
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mix(*parts: Any) -> np.ndarray:
+    """Order-sensitive 64-bit hash of broadcastable unsigned integer arrays (finaliser of SplitMix64)."""
+    h = np.uint64(0)
+    with np.errstate(over="ignore"):
+        for part in parts:
+            h = (h ^ np.asarray(part).astype(np.uint64)) + _GOLDEN
+            h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            h = h ^ (h >> np.uint64(31))
+    return np.asarray(h)
+
+
+def digest(data: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
+
+
+class Prepare:
+    def __init__(self, family: Family, weights: str | None, device: str):
+        pass
+
+    def conditioning(self, portrait: np.ndarray, base_size: int, boxes: dict[str, Any]) -> tuple[Arrays, list[str]]:
+        key = digest(portrait.tobytes() + repr(sorted(boxes.items())).encode())
+        notes = [] if boxes.get("face_box") else ["no face_box given: the portrait was cropped at its centre"]
+        return {"portrait": np.array([key], np.uint64)}, notes
+
+    def features(self, speech: np.ndarray, left: int, frames: int, right: int) -> np.ndarray:
+        cells = speech.reshape(left + frames + right, SPEECH_PER_FRAME)
+        keys = np.array([digest(cell.tobytes()) for cell in cells], np.uint64)
+        # A frame hears its neighbours as far as the halo goes, like an encoder with context.
+        before = np.concatenate([keys[:1], keys[:-1]])
+        after = np.concatenate([keys[1:], keys[-1:]])
+        return mix(before, keys, after)[left : left + frames, None]
+
+
+class Chain:
+    def __init__(self, family: Family, weights: str | None, device: str):
+        self.family = family
+
+    def start(self, conditioning: Arrays, seed: int, base_size: int) -> Arrays:
+        shape = self.family.latent_shape(base_size)
+        cells = np.arange(np.prod(shape), dtype=np.uint64).reshape(shape)
+        first = mix(cells, conditioning["portrait"], seed, 1)
+        return {"motion": np.stack([first, first]).astype(np.uint16)}
+
+    def next_clip(self, lanes: list[Lane | None]) -> list[tuple[np.ndarray, Arrays] | None]:
+        return [None if lane is None else self._clip(lane) for lane in lanes]
+
+    def _clip(self, lane: Lane) -> tuple[np.ndarray, Arrays]:
+        options = lane.options
+        constant = mix(
+            lane.conditioning["portrait"],
+            noise_key(lane.seed, "latents", lane.clip),
+            digest((lane.text or "").encode()),
+            digest(f"{options.steps}|{options.guidance_scale}".encode()),
+        )
+        reach = self.family.feature_reach
+        before, last = lane.state["motion"]
+        latents = []
+        for place in range(CLIP):
+            heard = mix(*lane.features[place : place + 2 * reach + 1, 0])
+            before, last = last, mix(before, last, constant, heard, place).astype(np.uint16)
+            latents.append(last)
+        return np.stack(latents), {"motion": np.stack([before, last])}
+
+
+class Upscale:
+    def __init__(self, family: Family, weights: str | None, device: str):
+        pass
+
+    def decode(self, latents: np.ndarray, options: PictureOptions) -> list[np.ndarray]:
+        # The place in the group is hashed in, so a group that is not anchored on absolute frame numbers shows.
+        return [mix(latent[0], place) for place, latent in enumerate(latents)]
+
+    def restore(self, window: list[np.ndarray], conditioning: Arrays, options: PictureOptions) -> list[np.ndarray]:
+        if len(window) != 16:
+            raise ValueError(f"a window of {len(window)} frames: expected 16")
+        key = digest(f"{options.fidelity}|{options.background}|{options.resolution}".encode())
+        seen = mix(key, conditioning["portrait"], *window)
+        return [self._enlarged(mix(seen, frame, place), options.resolution) for place, frame in enumerate(window)]
+
+    def planes(self, frame: np.ndarray) -> np.ndarray:
+        return frame
+
+    def _enlarged(self, cells: np.ndarray, resolution: int) -> np.ndarray:
+        luma = _stretch((16 + (cells & np.uint64(0xFF)) % np.uint64(220)).astype(np.uint8), resolution)
+        half = resolution // 2
+        chroma = [
+            _stretch((96 + ((cells >> np.uint64(shift)) & np.uint64(63))).astype(np.uint8), half) for shift in (8, 16)
+        ]
+        planes = np.empty((resolution * 3 // 2, resolution), np.uint8)
+        planes[:resolution] = luma
+        planes[resolution:] = np.concatenate([plane.reshape(-1) for plane in chroma]).reshape(-1, resolution)
+        return planes
+
+
+def _stretch(cells: np.ndarray, size: int) -> np.ndarray:
+    """Nearest-neighbour enlargement to size x size."""
+    index = np.arange(size) * cells.shape[0] // size
+    return cells[index[:, None], index]
+
+
+PARTS = {"prepare": Prepare, "chain": Chain, "upscale": Upscale}

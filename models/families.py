@@ -1,0 +1,171 @@
+"""Families: which networks and constants belong together, as plain data. Importable without torch.
+
+A family is loaded in parts, one for each kind of worker; every part is a class with the few methods named here:
+
+    prepare  conditioning(portrait, boxes) -> arrays, notes      features(speech, left, frames, right) -> [frames, …]
+    chain    start(conditioning, seed) -> state                  next_clip(lanes) -> [(latents, state) | None]
+    upscale  decode(latents, options) -> frames                  restore(window, options) -> frames
+             planes(frame, options) -> yuv420p
+
+Arrays cross these borders as numpy; a *frame* is whatever the upscaler's own methods hand to each other (a tensor
+on its device), so pictures stay on the device until they are planes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+Part = Literal["prepare", "chain", "upscale"]
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Constants of a family. Whatever changes its output is here or in its weights, so it enters the hashes."""
+
+    name: str
+    module: str  # where its parts are, imported by the workers only
+    motion_frames: int  # M: frames of the chain state
+    carry: Literal["pixels", "latents"]
+    text: bool
+    base_sizes: tuple[int, ...]  # allowed edges of the base frame, pixels; the first is the default
+    latent_channels: int
+    latent_factor: int  # pixels of the base frame a latent covers, along an edge
+    latent_bytes: int  # of one number
+    feature_block: int  # frames of audio features that one record holds
+    feature_halo: int  # frames of speech on each side that a block of features may see
+    feature_reach: int  # frames to each side that a clip reads beyond its own 16
+    default_steps: int
+    default_guidance: float
+    lanes: int  # titles in a chain actor's batch
+    threads: int  # CPU threads of one worker
+    decode_group: int  # frames that the autoencoder decodes in one call, anchored on absolute frame numbers
+    chain_revision: int = 1
+    picture_revision: int = 1
+    weight_files: tuple[str, ...] = ()
+    init_seed: int = 0  # of the weights where there are no files
+    note: str = ""  # said when the family is used
+    seconds_per_clip: float = 1.0  # planning figures on one worker, replaced by measured ones
+    seconds_per_frame: float = 0.1
+    worker_bytes: int = 1 << 30
+    config: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def latent_shape(self, base_size: int) -> tuple[int, int, int]:
+        edge = base_size // self.latent_factor
+        return self.latent_channels, edge, edge
+
+    def default_weights_hash(self) -> str:
+        """Of a family without files: its configuration and the seed of its initial weights."""
+        facts = json.dumps({k: v for k, v in asdict(self).items() if k not in _NOT_OUTPUT}, sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()
+
+
+_NOT_OUTPUT = (
+    "note",
+    "seconds_per_clip",
+    "seconds_per_frame",
+    "worker_bytes",
+    "default_steps",
+    "default_guidance",
+)
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """Sampling options of one lane."""
+
+    steps: int
+    guidance_scale: float
+    base_size: int
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """What the upscaler needs to know of a title."""
+
+    base_size: int
+    resolution: int
+    fidelity: float
+    background: str
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One title's input to one clip.
+
+    `features`: [reach + 16 + reach, …], its ends clamped to the title; `state`: what `start` or the previous clip left.
+    """
+
+    seed: int
+    clip: int
+    conditioning: Arrays
+    state: Arrays
+    features: np.ndarray
+    text: str | None
+    options: ClipOptions
+
+
+class PreparePart(Protocol):
+    def conditioning(self, portrait: np.ndarray, base_size: int, boxes: dict[str, Any]) -> tuple[Arrays, list[str]]:
+        """portrait uint8 [H, W, 3] → named arrays that the other parts use, and notes on what was approximated."""
+
+    def features(self, speech: np.ndarray, left: int, frames: int, right: int) -> np.ndarray:
+        """speech float32 [640·(left + frames + right)] at 16 kHz → [frames, …]; left/right are the halo in frames."""
+
+
+class ChainPart(Protocol):
+    def start(self, conditioning: Arrays, seed: int, base_size: int) -> Arrays:
+        """The state before clip 0."""
+
+    def next_clip(self, lanes: list[Lane | None]) -> list[tuple[np.ndarray, Arrays] | None]:
+        """Sixteen latents [16, C, h, w] and the new state for every lane; None stands for an empty lane."""
+
+
+class UpscalePart(Protocol):
+    def decode(self, latents: np.ndarray, options: PictureOptions) -> list[Any]:
+        """[n, C, h, w] → n base frames."""
+
+    def restore(self, window: list[Any], conditioning: Arrays, options: PictureOptions) -> list[Any]:
+        """16 base frames → 16 frames of the title's resolution."""
+
+    def planes(self, frame: Any) -> np.ndarray:
+        """One frame → yuv420p planes, uint8 [3·R/2, R]: Y, then U and V (BT.709, limited range)."""
+
+
+FAKE = Family(
+    name="fake",
+    module="models.fake",
+    motion_frames=2,
+    carry="latents",
+    text=True,
+    base_sizes=tuple(range(64, 1025, 16)),
+    latent_channels=1,
+    latent_factor=8,
+    latent_bytes=2,
+    feature_block=1500,
+    feature_halo=2,
+    feature_reach=2,
+    default_steps=4,
+    default_guidance=1.0,
+    lanes=2,
+    threads=1,
+    decode_group=8,
+    note="family 'fake' draws a mosaic computed from hashes: it is for tests, no portrait will be seen",
+    seconds_per_clip=0.005,
+    seconds_per_frame=0.001,
+    worker_bytes=200 << 20,
+)
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (FAKE,)}
+
+
+def load_part(family: Family, part: Part, weights: str | None, device: str) -> Any:
+    """The part's object, ready to work. `weights`: a local folder with the family's files, or None."""
+    module = importlib.import_module(family.module)
+    return module.PARTS[part](family, weights, device)

@@ -1,0 +1,150 @@
+"""What the driver hands to workers and what they answer; the scheduler's events and commands: plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["conditioning", "sound", "features", "chain", "upscale", "playlist", "finish"]
+Role = Literal["prepare", "chain", "upscale", "publish"]
+
+ROLES: tuple[Role, ...] = ("prepare", "chain", "upscale", "publish")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of one title: `count` units of `kind` from `first` on.
+
+    Units are blocks of features, GOPs (chain, upscale), or the whole title. For a playlist, `count` is the number of
+    committed GOPs that it may list.
+    """
+
+    title: str
+    kind: Kind
+    first: int = 0
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Work:
+    """One call to one worker; a chain worker gets a job for each of its lanes."""
+
+    number: int
+    kind: Kind
+    jobs: tuple[Job, ...]
+
+
+Cause = Literal[
+    "user",  # the input is at fault: no retry
+    "stopped",  # the worker was told to stop: not a failure
+    "preempted",  # its machine was taken: free
+    "infrastructure",  # the store or the network: wait, then again
+    "memory",  # too little memory: a smaller unit
+    "crash",  # anything else
+    "numerics",  # this worker computes differently from the title's other workers
+    "damaged",  # an object is not what its record says; the record has been voided
+]
+
+
+@dataclass(frozen=True)
+class Failure:
+    cause: Cause
+    message: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """One unit that is committed now. `won` is False where another writer had committed it before."""
+
+    title: str
+    kind: Kind
+    unit: int
+    won: bool = True
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job: the units committed, and the failure that ended it early, if any."""
+
+    job: Job
+    done: tuple[Done, ...] = ()
+    failure: Failure | None = None
+    facts: dict[str, Any] = field(default_factory=dict, hash=False)
+
+
+# -- events -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What the store holds of a title. `chained` and `streamed` are committed prefixes in GOPs."""
+
+    title: str
+    sound: bool
+    conditioning: bool
+    blocks: tuple[int, ...]
+    chained: int
+    streamed: tuple[int, ...]
+    done: bool
+
+
+@dataclass(frozen=True)
+class WorkerReady:
+    worker: str
+
+
+@dataclass(frozen=True)
+class WorkerLost:
+    """`failure.cause` is preempted, memory or crash (also: hung and was killed)."""
+
+    worker: str
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class Progress:
+    done: tuple[Done, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    worker: str
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True)
+class StopAsked:
+    reason: str
+
+
+Event = Scanned | WorkerReady | WorkerLost | Progress | Finished | StopAsked
+
+
+# -- commands -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Launch:
+    worker: str
+    role: Role
+
+
+@dataclass(frozen=True)
+class Retire:
+    worker: str
+    kill: bool = False
+
+
+@dataclass(frozen=True)
+class Assign:
+    worker: str
+    work: Work
+
+
+@dataclass(frozen=True)
+class Scan:
+    title: str
+
+
+Command = Launch | Retire | Assign | Scan
