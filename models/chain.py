@@ -1,0 +1,156 @@
+"""One clip: portrait, motion frames, audio and noise in, latents out.
+
+Several titles share a call as lanes. A lane's rows never meet another's: every layer works within a row, and the two
+halves of guidance are rows of their own.
+
+Shapes: lanes, m motion frames, f clip frames, c latent channels, h w latent sides, H W region mask sides,
+l pixels of a level, t tokens, e embedding.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.audio import AudioProjection
+from models.conditioning import FaceLocator, ImageProjection
+from models.config import ChainConfig, Sampling
+from models.denoiser import ClipContext, DenoisingUNet
+from models.reference import ReferenceNet, reference_banks
+from models.sampler import ddim, guided
+from models.text import Modulation, TextBranch
+
+
+class ChainNetworks(nn.Module):
+    """The trained networks of a chain. The state dict is the published checkpoint's, name by name and in its order."""
+
+    def __init__(self, config: ChainConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.reference_unet = ReferenceNet(config.unet)
+        self.denoising_unet = DenoisingUNet(config.unet)
+        self.face_locator = FaceLocator(config.face_locator, config.unet.channels[0])
+        self.imageproj = ImageProjection(config.image_projection, config.unet.image_token_width)
+        self.audioproj = AudioProjection(config.audio_projection, config.unet.audio_token_width)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What one clip of every lane is made from."""
+
+    reference: Tensor
+    """Latents of the portrait [lanes c h w]."""
+    motion: Tensor
+    """Latents of the frames carried over [lanes m c h w], oldest first."""
+    face_embedding: Tensor
+    """[lanes e]; zeros where none is known."""
+    audio: Tensor
+    """Audio features around each frame [lanes f window layers width]."""
+    region: Tensor
+    """Where the face is [lanes 3 H W], in 0 … 1."""
+    masks: tuple[tuple[Tensor, ...], ...]
+    """For background, face and lips: a mask [lanes l] for each level of the U-Net."""
+    prompt: Tensor | None = None
+    """Text embedding [lanes e]."""
+    prompted: Tensor | None = None
+    """Which lanes have a prompt [lanes]; all, if not given."""
+
+
+def clip_context(
+    networks: ChainNetworks,
+    clip: Clip,
+    *,
+    guided: bool,
+    motion_scale: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    text: TextBranch | None = None,
+) -> ClipContext:
+    """Everything about a clip that does not change from step to step.
+
+    `guided` puts the unconditional half in front: no face, no reference, no audio, no region, no prompt.
+    """
+    config = networks.config
+    tokens = networks.imageproj(clip.face_embedding)[None]
+    if guided:
+        tokens = torch.cat([networks.imageproj(torch.zeros_like(clip.face_embedding))[None], tokens])
+    halves = len(tokens)
+    banks = reference_banks(
+        networks.reference_unet,
+        clip.reference,
+        clip.motion,
+        tokens,
+        interleaved=config.interleaved_image_tokens,
+        half=config.half_banks,
+    )
+    return networks.denoising_unet.prepare_clip(
+        banks=banks,
+        image_tokens=tokens.flatten(0, 1),
+        audio_tokens=networks.audioproj(clip.audio),
+        masks=[[mask.repeat(halves, 1) for mask in region] for region in clip.masks],
+        pose=networks.face_locator(clip.region),
+        motion_scale=motion_scale,
+        text=_modulation(clip, text, guided),
+    )
+
+
+def _modulation(clip: Clip, text: TextBranch | None, guided: bool) -> dict[str, Modulation] | None:
+    if text is None:
+        if clip.prompt is not None:
+            raise ValueError("a prompt was given, but this family has no text weights")
+        return None
+    lanes = len(clip.reference)
+    prompt = clip.prompt
+    if prompt is None:
+        prompt = text.null_embedding.expand(lanes, -1)
+    present = clip.prompted
+    if present is None:
+        present = torch.ones(lanes, dtype=torch.bool, device=prompt.device)
+    return text(text.embeddings(prompt, present, guided=guided))
+
+
+@torch.no_grad()
+def clip_steps(
+    networks: ChainNetworks, clip: Clip, noise: Tensor, sampling: Sampling, text: TextBranch | None = None
+) -> Iterator[Tensor]:
+    """Denoise `noise` [lanes f c h w] into a clip's latents, yielding them after every step."""
+    _check(networks.config, clip, noise)
+    with_guidance = sampling.guidance_scale > 1
+    context = clip_context(networks, clip, guided=with_guidance, motion_scale=sampling.motion_scale, text=text)
+
+    def predict(latents: Tensor, timestep: Tensor) -> Tensor:
+        return networks.denoising_unet(latents, timestep.to(latents.device).expand(len(latents)), context)
+
+    if with_guidance:
+        predict = guided(predict, sampling.guidance_scale)
+    yield from ddim(predict, noise, sampling.schedule, sampling.steps)
+
+
+def run_clip(
+    networks: ChainNetworks, clip: Clip, noise: Tensor, sampling: Sampling, text: TextBranch | None = None
+) -> Tensor:
+    """Denoise `noise` [lanes f c h w] into the latents of one clip, of the same shape."""
+    latents = noise
+    for step in clip_steps(networks, clip, noise, sampling, text):
+        latents = step
+    return latents
+
+
+def _check(config: ChainConfig, clip: Clip, noise: Tensor) -> None:
+    lanes, frames = noise.shape[:2]
+    counts = {
+        "reference": len(clip.reference),
+        "motion": len(clip.motion),
+        "face_embedding": len(clip.face_embedding),
+        "audio": len(clip.audio),
+        "region": len(clip.region),
+    }
+    wrong = {name: count for name, count in counts.items() if count != lanes}
+    if wrong:
+        raise ValueError(f"the noise is for {lanes} lanes, but {wrong} were given: give one entry a lane")
+    if clip.audio.shape[1] != frames:
+        raise ValueError(f"the noise has {frames} frames and the audio {clip.audio.shape[1]}: give as many")
+    if clip.motion.shape[1] + frames > config.unet.positions:
+        raise ValueError(
+            f"{clip.motion.shape[1]} motion frames and {frames} clip frames do not fit into the "
+            f"{config.unet.positions} positions of the motion modules"
+        )

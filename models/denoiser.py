@@ -1,0 +1,119 @@
+"""The denoising U-Net: noisy clip latents in, the model's prediction out.
+
+At each site: residual block, spatial transformer with the reference, text modulation where there is text, audio module,
+motion module over motion frames and clip. This is the order that the published inference really runs; its levels
+without attention hold motion modules that nothing runs (`UNetConfig.idle_motion_modules`).
+
+Whatever does not change from step to step is projected once a clip, into a `ClipContext`. Rows without conditions
+(the unconditional half of guidance) lead the batch: r rows, of which the last r' see the reference and hear audio.
+
+Shapes: r rows, f frames, c channels, h w latent sides, l pixels of a level, t tokens, m motion frames.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from models.attention import SpatialContext
+from models.audio import AudioContext
+from models.config import UNetConfig
+from models.reference import Bank
+from models.text import Modulation, modulate
+from models.unet import Site, UNet
+
+
+@dataclass(frozen=True)
+class SiteContext:
+    """Everything that one site sees, projected."""
+
+    spatial: SpatialContext
+    audio: AudioContext
+    motion: Tensor
+    text: Modulation | None
+
+
+@dataclass(frozen=True)
+class ClipContext:
+    """What stays the same over the steps of one clip."""
+
+    sites: dict[str, SiteContext]
+    pose: Tensor
+    """Face locator's features [r' c h w] of the last rows, added behind the first convolution."""
+
+
+class DenoisingUNet(UNet):
+    """The U-Net with audio and motion modules."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__(config, conditioned=True)
+        self.conv_norm_out = nn.GroupNorm(config.groups, config.channels[0], eps=1e-5)
+        self.conv_out = nn.Conv2d(config.channels[0], config.latent_channels, 3, padding=1)
+
+    def prepare_clip(
+        self,
+        *,
+        banks: Mapping[str, Bank],
+        image_tokens: Tensor,
+        audio_tokens: Tensor,
+        masks: Sequence[Sequence[Tensor]],
+        pose: Tensor,
+        motion_scale: Sequence[float] = (1.0, 1.0, 1.0),
+        text: Mapping[str, Modulation] | None = None,
+    ) -> ClipContext:
+        """Project the conditions of a clip.
+
+        `banks` by site; `image_tokens` [r t c]; `audio_tokens` [r' f t c]; `masks`: for each region (background,
+        face, lips) a mask [r l] for each level; `pose` [r' c h w]; `motion_scale`: weight of each region;
+        `text`: modulation by site.
+        """
+        sizes = self.level_sizes(*pose.shape[-2:])
+        for region in masks:
+            found, wanted = [mask.shape[-1] for mask in region], [h * w for h, w in sizes]
+            if found != wanted:
+                raise ValueError(f"a region's masks have {found} pixels a level; these latents need {wanted}")
+        return ClipContext(
+            sites={
+                site.name: SiteContext(
+                    spatial=site.level.attentions[site.index].context(  # type: ignore[operator]
+                        image_tokens, banks[site.name].reference
+                    ),
+                    audio=site.level.audio_modules[site.index].context(  # type: ignore[operator]
+                        audio_tokens, tuple(region[site.depth] for region in masks), tuple(motion_scale)
+                    ),
+                    motion=site.level.motion_modules[site.index].context(  # type: ignore[operator]
+                        banks[site.name].motion, sizes[site.depth]
+                    ),
+                    text=None if text is None else text[site.name],
+                )
+                for site in self.sites()
+            },
+            pose=pose,
+        )
+
+    def forward(self, latents: Tensor, timestep: Tensor, context: ClipContext) -> Tensor:
+        """`latents` [r f c h w], `timestep` [r] -> the prediction, in the shape of `latents`."""
+        rows, frames = latents.shape[:2]
+
+        def visit(site: Site, x: Tensor) -> Tensor:
+            seen, level, j = context.sites[site.name], site.level, site.index
+            x, _ = level.attentions[j](x, seen.spatial)
+            if seen.text is not None:
+                x = modulate(x, seen.text)
+            x = level.audio_modules[j](x, seen.audio)
+            return level.motion_modules[j](x, seen.motion)
+
+        x = self.conv_in(rearrange(latents, "r f c h w -> (r f) c h w"))
+        x = self._add_pose(rearrange(x, "(r f) c h w -> r f c h w", r=rows), context.pose)
+        time = self.time_embedding(timestep)
+        x = self.walk(rearrange(x, "r f c h w -> (r f) c h w"), time, visit)
+        x = self.conv_out(F.silu(self.conv_norm_out(x)))
+        return rearrange(x, "(r f) c h w -> r f c h w", f=frames)
+
+    @staticmethod
+    def _add_pose(x: Tensor, pose: Tensor) -> Tensor:
+        # Rows without conditions lead and have no pose.
+        silent = x.shape[0] - pose.shape[0]
+        return x + F.pad(pose, (0, 0, 0, 0, 0, 0, silent, 0))[:, None]

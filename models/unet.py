@@ -1,0 +1,150 @@
+"""The U-Net skeleton that ReferenceNet and the denoiser share: levels, skips, and the order of their layers.
+
+A level is a list of residual blocks; where `UNetConfig.attention` says so, each is followed by a spatial transformer,
+and in the denoiser by an audio module and a motion module. A *site* is one such place; its name is that of its
+spatial transformer, such as "down_blocks.0.attentions.1", and is the same in both networks.
+
+Shapes: r rows, f frames, c channels, h w latent sides.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.attention import SpatialTransformer
+from models.audio import AudioModule
+from models.blocks import Downsample, ResnetBlock, TimestepEmbedding, Upsample
+from models.config import UNetConfig
+from models.motion import MotionModule
+
+
+class Level(nn.Module):
+    """The layers of one resolution on one way through the U-Net."""
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        widths_in: list[int],
+        width: int,
+        *,
+        attention: int,
+        conditioned: bool,
+        narrow: list[int],
+    ) -> None:
+        """`widths_in`: input width of each residual block. `attention`: number of sites. `narrow`: input widths
+        of the level as the published audio modules count them. `conditioned`: with audio and motion modules."""
+        super().__init__()
+        inner = narrow if config.narrow_audio else [width] * attention
+        heard = attention if conditioned else 0
+        # Levels without attention have motion modules in the published file all the same.
+        idle = config.idle_motion_modules and conditioned and not attention
+        moved = len(widths_in) if idle else heard
+        self.attentions = nn.ModuleList(
+            [SpatialTransformer(config, width, norms_first=not conditioned) for _ in range(attention)]
+        )
+        self.resnets = nn.ModuleList(
+            [ResnetBlock(before, width, config.time_width, config.groups) for before in widths_in]
+        )
+        self.audio_modules = nn.ModuleList([AudioModule(config, width, inner[j]) for j in range(heard)])
+        self.motion_modules = nn.ModuleList([MotionModule(config, width) for _ in range(moved)])
+        self.downsamplers = nn.ModuleList()
+        self.upsamplers = nn.ModuleList()
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place with attention: its name, its level's layers, its number there, and the depth of the level."""
+
+    name: str
+    level: Level
+    index: int
+    depth: int
+
+
+Visit = Callable[[Site, Tensor], Tensor]
+"""What a network does at a site: features in, features out."""
+
+
+class UNet(nn.Module):
+    """Layers and walk; what happens at each site is the caller's."""
+
+    def __init__(self, config: UNetConfig, *, conditioned: bool) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.channels
+        self.conv_in = nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)
+        self.time_embedding = TimestepEmbedding(widths[0], config.time_width)
+        self.down_blocks = nn.ModuleList()
+        self.up_blocks = nn.ModuleList()
+        skips = [widths[0]]
+        for depth, width in enumerate(widths):
+            before = widths[max(depth - 1, 0)]
+            widths_in = [before] + [width] * (config.layers - 1)
+            sites = config.layers if config.attention[depth] else 0
+            level = Level(config, widths_in, width, attention=sites, conditioned=conditioned, narrow=widths_in)
+            skips += [width] * config.layers
+            if depth < len(widths) - 1:
+                level.downsamplers.append(Downsample(width))
+                skips.append(width)
+            self.down_blocks.append(level)
+        for depth in reversed(range(len(widths))):
+            width = widths[depth]
+            below = widths[min(depth + 1, len(widths) - 1)]
+            count = config.layers + 1
+            widths_in = [(below if j == 0 else width) + skips.pop() for j in range(count)]
+            sites = count if config.attention[depth] else 0
+            narrow = [widths[max(depth - 1, 0)]] * count
+            level = Level(config, widths_in, width, attention=sites, conditioned=conditioned, narrow=narrow)
+            if depth > 0:
+                level.upsamplers.append(Upsample(width))
+            self.up_blocks.append(level)
+        deepest = widths[-1]
+        self.mid_block = Level(config, [deepest] * 2, deepest, attention=1, conditioned=conditioned, narrow=[deepest])
+
+    def sites(self) -> Iterator[Site]:
+        """Every site, in the order of the walk."""
+        for depth, level in enumerate(self.down_blocks):
+            yield from _sites(f"down_blocks.{depth}", level, depth)
+        yield from _sites("mid_block", self.mid_block, len(self.down_blocks) - 1)
+        for number, level in enumerate(self.up_blocks):
+            yield from _sites(f"up_blocks.{number}", level, len(self.up_blocks) - 1 - number)
+
+    def walk(self, x: Tensor, time: Tensor, visit: Visit) -> Tensor:
+        """`x` [(r f) c h w] behind the first convolution, `time` [r e] -> features of the last level."""
+        sites = {(id(site.level), site.index): site for site in self.sites()}
+
+        def at_site(level: nn.Module, index: int, x: Tensor) -> Tensor:
+            site = sites.get((id(level), index))
+            return x if site is None else visit(site, x)
+
+        skips = [x]
+        for level in self.down_blocks:
+            for j, resnet in enumerate(level.resnets):
+                x = at_site(level, j, resnet(x, time))
+                skips.append(x)
+            for downsample in level.downsamplers:
+                x = downsample(x)
+                skips.append(x)
+        first, second = self.mid_block.resnets
+        x = second(at_site(self.mid_block, 0, first(x, time)), time)
+        for level in self.up_blocks:
+            for j, resnet in enumerate(level.resnets):
+                x = at_site(level, j, resnet(torch.cat([x, skips.pop()], dim=1), time))
+            for upsample in level.upsamplers:
+                x = upsample(x, size=tuple(skips[-1].shape[-2:]))
+        return x
+
+    def level_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Sides of each level for latents of `height` x `width`."""
+        sizes = [(height, width)]
+        for _ in self.config.channels[1:]:
+            height, width = (height + 1) // 2, (width + 1) // 2
+            sizes.append((height, width))
+        return sizes
+
+
+def _sites(name: str, level: nn.Module, depth: int) -> Iterator[Site]:
+    for index in range(len(level.attentions)):  # type: ignore[arg-type]
+        yield Site(f"{name}.attentions.{index}", level, index, depth)  # type: ignore[arg-type]

@@ -1,0 +1,101 @@
+"""Speech to one feature vector a video frame and transformer layer: wav2vec2 by transformers.
+
+The convolutional features (50 a second) are interpolated to the frame rate before the transformer, as published, so
+its attention sees video frames.
+
+Shapes: s samples at 16 kHz, f frames, k layers, c channels.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+SAMPLE_RATE = 16_000
+FRAME_RATE = 25
+SAMPLES_A_FRAME = SAMPLE_RATE // FRAME_RATE
+
+
+def interpolate_time(features: Tensor, frames: int) -> Tensor:
+    """`features` [n t c] -> [n frames c], linear, first and last kept."""
+    return F.interpolate(features.transpose(1, 2), size=frames, mode="linear", align_corners=True).transpose(1, 2)
+
+
+def normalise(wave: Tensor) -> Tensor:
+    """`wave` [s] to zero mean and unit variance."""
+    return (wave - wave.mean()) / torch.sqrt(wave.var(unbiased=False) + 1e-7)
+
+
+def frame_count(samples: int) -> int:
+    """Video frames that `samples` at 16 kHz begin."""
+    return math.ceil(samples / SAMPLES_A_FRAME)
+
+
+def published_padding(frames: int, before: int, clip: int) -> int:
+    """Silent frames that the published code appends to the last cut of a file.
+
+    `frames` of this cut, `before` of the cuts before it, clips of `clip` frames. It asks whether the cut fills whole
+    clips, but pads as if for the whole file.
+    """
+    return (clip - (before + frames) % clip) if frames % clip else 0
+
+
+class SpeechFeatures(nn.Module):
+    """wav2vec2 without its language head; `model` holds the tensors.
+
+    `settings` are a transformers Wav2Vec2Config's; without any it is the published base model.
+    """
+
+    def __init__(self, settings: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        # The plain attention gives the published numbers on every device, and the layers are never dropped.
+        self.model = Wav2Vec2Model(Wav2Vec2Config(**(settings or {}), attn_implementation="eager"))
+
+    def forward(self, wave: Tensor, frames: int) -> Tensor:
+        """`wave` [s], normalised, that covers `frames` video frames -> features of all layers [f k c]."""
+        local = self.model.feature_extractor(wave[None]).transpose(1, 2)
+        hidden, _ = self.model.feature_projection(interpolate_time(local, frames))
+        encoded = self.model.encoder(hidden, output_hidden_states=True, return_dict=True)
+        # The first is what goes into the layers, not what comes out of one.
+        return torch.stack(encoded.hidden_states[1:], dim=2)[0]
+
+
+def published_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a published wav2vec2 file under the names of `SpeechFeatures.model`.
+
+    Drops the "wav2vec2." in front and the language head, and gives the weight-normalised convolution today's names.
+    """
+    norm = "encoder.pos_conv_embed.conv."
+    result = {}
+    for name, tensor in tensors.items():
+        if name.startswith("lm_head."):
+            continue
+        name = name.removeprefix("wav2vec2.")
+        name = name.replace(f"{norm}weight_g", f"{norm}parametrizations.weight.original0")
+        name = name.replace(f"{norm}weight_v", f"{norm}parametrizations.weight.original1")
+        result[name] = tensor
+    return result
+
+
+def audio_windows(
+    features: Tensor, first: int, count: int, *, radius: int, start: int = 0, total: int | None = None
+) -> Tensor:
+    """The features around each of `count` frames from `first` on: [count 2·radius+1 …].
+
+    `features` [f …] may be a part of a title: `start` is the number of its first frame and `total` the title's
+    frames (by default, all that is given). Before the first and after the last frame of the title, that frame stands
+    in. Raises ValueError if a needed frame lies outside the part.
+    """
+    total = start + len(features) if total is None else total
+    offsets = torch.arange(-radius, radius + 1)
+    wanted = (torch.arange(first, first + count)[:, None] + offsets).clamp(0, total - 1)
+    low, high = int(wanted.min()), int(wanted.max())
+    if low < start or high >= start + len(features):
+        raise ValueError(
+            f"frames {low} to {high} of the audio features are needed, "
+            f"but {start} to {start + len(features) - 1} were given"
+        )
+    return features[(wanted - start).to(features.device)]
