@@ -5,6 +5,8 @@ Tensor names are those of the published `parsing_parsenet.pth`. Shapes: n images
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -72,7 +74,7 @@ class FaceParser(nn.Module):
         super().__init__()
         config = config or ParserConfig()
         widths = [min(config.width << level, config.widest) for level in range(config.downs + 1)]
-        steps = list(zip(widths[:-1], widths[1:], strict=True))
+        steps = list(pairwise(widths))
         self.encoder = nn.Sequential(
             ConvLayer(3, widths[0]), *(ResidualBlock(fine, coarse, "down") for fine, coarse in steps)
         )

@@ -1,0 +1,75 @@
+"""Laying a restored face back into its picture, with a soft edge.
+
+The edge is the published one: the square of the crop, eroded and blurred in proportion to its size, and inside of
+it, where a parser is given, the parts that belong to the face.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.parsing import FACE_LABELS
+from models.warp import erode, gaussian_blur, warp
+
+EDGE_SHARE = 20  # the soft edge is this part of the square root of the face's area
+PARSED_BORDER = 10  # pixels of the parsed mask that are set to zero along its sides
+PARSED_BLUR, PARSED_SIGMA = 101, 11.0
+
+
+def parsed_mask(labels: Tensor) -> Tensor:
+    """Labels [s, s] of an aligned face -> soft mask [s, s] of what is face (not background, neck, cloth, hair)."""
+    face = torch.isin(labels, torch.tensor(FACE_LABELS, device=labels.device)).double()
+    for _ in range(2):
+        face = gaussian_blur(face, PARSED_BLUR, PARSED_SIGMA)
+    inner = slice(PARSED_BORDER, -PARSED_BORDER)
+    mask = torch.zeros_like(face)
+    mask[inner, inner] = face[inner, inner]
+    return mask
+
+
+def paste(picture: Tensor, face: Tensor, matrix: Tensor, scale: float, parsed: Tensor | None = None) -> Tensor:
+    """picture [3, h, w], face [3, s, s], matrix from the face to the picture -> [3, h, w].
+
+    `scale` is how many times the picture was enlarged (the erosion of the square grows with it). `parsed` is the
+    mask of `parsed_mask`, of any size. Only the part of the picture that the face can reach is touched.
+    """
+    side = face.shape[-1]
+    region, local = _reach(matrix, side, picture.shape[-2:], scale)
+    if region is None:
+        return picture
+    rows, columns = region
+    under = picture[:, rows, columns]
+    size = (under.shape[-2], under.shape[-1])
+
+    layers = [face, face.new_ones(1, side, side)]
+    if parsed is not None:
+        whole = F.interpolate(parsed[None, None], size=(side, side), mode="bilinear")[0]
+        layers.append(whole.to(face))
+    warped = warp(torch.cat(layers), local, size)
+    square = erode(warped[3], int(2 * scale))
+    edge = int(math.sqrt(float(square.sum(dtype=torch.float64)))) // EDGE_SHARE
+    soft = gaussian_blur(erode(square, 2 * edge), 2 * edge + 1)
+    if parsed is not None:
+        soft = torch.minimum(soft, warped[4])
+    out = picture.clone()
+    out[:, rows, columns] = torch.lerp(under, square * warped[:3], soft)
+    return out
+
+
+def _reach(matrix: Tensor, side: int, size: torch.Size, scale: float) -> tuple[tuple[slice, slice] | None, Tensor]:
+    """The part of a picture that the face covers, with room for erosion, and the matrix into that part."""
+    corners = torch.tensor([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]], dtype=torch.float64)
+    points = corners @ matrix.double().T
+    extent = float((points.max(0).values - points.min(0).values).max())
+    margin = int(2 * extent / EDGE_SHARE + 2 * scale) + 2
+    low = [max(0, math.floor(float(v)) - margin) for v in points.min(0).values]
+    high = [min(n, math.ceil(float(v)) + margin) for v, n in zip(points.max(0).values, size[::-1], strict=True)]
+    if low[0] >= high[0] or low[1] >= high[1]:
+        return None, matrix
+    local = matrix.double().clone()
+    local[:, 2] -= torch.tensor(low, dtype=torch.float64)
+    return (slice(low[1], high[1]), slice(low[0], high[0])), local

@@ -1,0 +1,88 @@
+"""Warping, eroding and blurring of pictures, on any device.
+
+Source positions are integers in 1/32 pixel, as in OpenCV 4: devices agree on them exactly, and a picture does not
+depend on the version of an image library. Matrices are 2x3, float64, on the CPU, and act on (x, y, 1).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FINE = 1024  # positions are first rounded to this fraction of a pixel ...
+STEPS = 32  # ... then to this one
+
+
+def invert(matrix: Tensor) -> Tensor:
+    """Matrix [2, 3] of the opposite direction."""
+    linear = torch.linalg.inv(matrix[:, :2])
+    return torch.cat([linear, -linear @ matrix[:, 2:]], dim=1)
+
+
+def warp(image: Tensor, matrix: Tensor, size: tuple[int, int], fill: Tensor | float = 0.0) -> Tensor:
+    """image [c, h, w], matrix from the image to the result -> [c, *size], bilinear; `fill` outside the image."""
+    height, width = image.shape[-2:]
+    back = invert(matrix.double())
+    y, x = (torch.arange(n, dtype=torch.float64) for n in size)
+    across = (back[:, :1] * x * FINE).round().long()
+    down = ((back[:, 1:2] * y + back[:, 2:]) * FINE).round().long() + FINE // STEPS // 2
+    place = (down.to(image.device)[:, :, None] + across.to(image.device)[:, None, :]) // (FINE // STEPS)
+    (left, top), (right_share, low_share) = place // STEPS, (place % STEPS) / STEPS
+
+    # One ring of `fill` around the image catches every position outside of it.
+    framed = torch.empty(image.shape[0], height + 2, width + 2, dtype=image.dtype, device=image.device)
+    framed[:] = fill if isinstance(fill, float) else fill.to(image).view(-1, 1, 1)
+    framed[:, 1:-1, 1:-1] = image
+    pixels = framed.flatten(1)
+
+    def take(dx: int, dy: int) -> Tensor:
+        column = (left + dx + 1).clamp(0, width + 1)
+        row = (top + dy + 1).clamp(0, height + 1)
+        return pixels[:, row * (width + 2) + column]
+
+    right_share, low_share = right_share.to(image.dtype), low_share.to(image.dtype)
+    upper = torch.lerp(take(0, 0), take(1, 0), right_share)
+    lower = torch.lerp(take(0, 1), take(1, 1), right_share)
+    return torch.lerp(upper, lower, low_share)
+
+
+def erode(mask: Tensor, size: int) -> Tensor:
+    """mask [h, w] -> the least value in a square of `size` pixels a side; what is outside the mask is ignored.
+
+    An even square reaches one pixel further to the left and up. Doubling: log2(size) passes a side.
+    """
+    if size < 2:
+        return mask
+    for dim in (0, 1):
+        before, after = size // 2, size - 1 - size // 2
+        pad = (0, 0, before, after) if dim == 0 else (before, after, 0, 0)
+        least, reach = F.pad(mask, pad, value=float("inf")), 1
+        while reach < size:
+            step = min(reach, size - reach)
+            length = least.shape[dim] - step
+            least = torch.minimum(least.narrow(dim, 0, length), least.narrow(dim, step, length))
+            reach += step
+        mask = least
+    return mask
+
+
+def gaussian_blur(mask: Tensor, size: int, sigma: float | None = None) -> Tensor:
+    """mask [..., h, w] -> the same shape, mirrored at the border; `size` odd; sigma from the size if not given."""
+    sigma = sigma or 0.3 * ((size - 1) * 0.5 - 1) + 0.8
+    x = torch.arange(size, dtype=torch.float64) - size // 2
+    kernel = torch.exp(-x.square() / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).to(mask)
+    flat = mask.reshape(-1, 1, *mask.shape[-2:])
+    flat = _mirror(flat, -1, size // 2)
+    flat = F.conv2d(flat, kernel.view(1, 1, 1, -1))
+    flat = _mirror(flat, -2, size // 2)
+    return F.conv2d(flat, kernel.view(1, 1, -1, 1)).reshape(mask.shape)
+
+
+def _mirror(x: Tensor, dim: int, reach: int) -> Tensor:
+    """Extend by mirroring about the border pixel, also where `reach` is longer than the picture."""
+    length = x.shape[dim]
+    period = max(2 * (length - 1), 1)
+    place = torch.arange(-reach, length + reach, device=x.device) % period
+    return x.index_select(dim, torch.minimum(place, period - place).clamp(max=length - 1))
