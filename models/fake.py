@@ -35,10 +35,15 @@ def digest(data: bytes) -> int:
     return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
 
 
-class Prepare:
+class _Part:
     def __init__(self, family: Family, weights: str | None, device: str):
-        pass
+        self.family = family
 
+    def numerics(self) -> dict[str, Any]:
+        return {"arithmetic": "integer"}
+
+
+class Prepare(_Part):
     def conditioning(self, portrait: np.ndarray, base_size: int, boxes: dict[str, Any]) -> tuple[Arrays, list[str]]:
         key = digest(portrait.tobytes() + repr(sorted(boxes.items())).encode())
         notes = [] if boxes.get("face_box") else ["no face_box given: the portrait was cropped at its centre"]
@@ -53,10 +58,7 @@ class Prepare:
         return mix(before, keys, after)[left : left + frames, None]
 
 
-class Chain:
-    def __init__(self, family: Family, weights: str | None, device: str):
-        self.family = family
-
+class Chain(_Part):
     def start(self, conditioning: Arrays, seed: int, base_size: int) -> Arrays:
         shape = self.family.latent_shape(base_size)
         cells = np.arange(np.prod(shape), dtype=np.uint64).reshape(shape)
@@ -84,10 +86,7 @@ class Chain:
         return np.stack(latents), {"motion": np.stack([before, last])}
 
 
-class Upscale:
-    def __init__(self, family: Family, weights: str | None, device: str):
-        pass
-
+class Upscale(_Part):
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[np.ndarray]:
         # The place in the group is hashed in, so a group that is not anchored on absolute frame numbers shows.
         return [mix(latent[0], place) for place, latent in enumerate(latents)]

@@ -112,6 +112,9 @@ class Lane:
 
 
 class PreparePart(Protocol):
+    def numerics(self) -> dict[str, Any]:
+        """What must be equal for two workers to compute the same bits; every part has it."""
+
     def conditioning(self, portrait: np.ndarray, base_size: int, boxes: dict[str, Any]) -> tuple[Arrays, list[str]]:
         """portrait uint8 [H, W, 3] → named arrays that the other parts use, and notes on what was approximated."""
 
@@ -120,6 +123,8 @@ class PreparePart(Protocol):
 
 
 class ChainPart(Protocol):
+    def numerics(self) -> dict[str, Any]: ...
+
     def start(self, conditioning: Arrays, seed: int, base_size: int) -> Arrays:
         """The state before clip 0."""
 
@@ -128,6 +133,8 @@ class ChainPart(Protocol):
 
 
 class UpscalePart(Protocol):
+    def numerics(self) -> dict[str, Any]: ...
+
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[Any]:
         """[n, C, h, w] → n base frames."""
 

@@ -302,8 +302,8 @@ class Schedule:
 
     @staticmethod
     def _units(job: Job) -> list[Unit]:
-        if job.kind == "playlist":
-            return [(job.title, "playlist", 0)]
+        if job.kind in ("playlist", "finish"):
+            return [(job.title, job.kind, 0)]
         return [(job.title, job.kind, job.first + k) for k in range(job.count)]
 
     # -- commands -------------------------------------------------------------------------------------------------
@@ -474,6 +474,6 @@ class Schedule:
         if not self._free((name, "playlist", 0)) or not self._free((name, "finish", 0)):
             return
         if title.streamed == title.work.gops and title.sound:
-            yield Job(name, "finish")
+            yield Job(name, "finish", 0, title.work.gops)
         elif title.sound and title.streamed > title.listed and self.now >= title.listed_at + PLAYLIST_EVERY:
             yield Job(name, "playlist", 0, title.streamed)

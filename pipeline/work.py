@@ -15,8 +15,8 @@ ROLES: tuple[Role, ...] = ("prepare", "chain", "upscale", "publish")
 class Job:
     """A piece of one title: `count` units of `kind` from `first` on.
 
-    Units are blocks of features, GOPs (chain, upscale), or the whole title. For a playlist, `count` is the number of
-    committed GOPs that it may list.
+    Units are blocks of features, GOPs (chain, upscale), or the whole title. For a playlist and for the finished file,
+    `count` is the number of committed GOPs that they show (a preview shows fewer than there are).
     """
 
     title: str

@@ -1,0 +1,153 @@
+"""The prepare worker: portrait to conditioning, audio to one sound track and blocks of features."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from pipeline.portrait import read_portrait
+
+from actors.arrays import pack
+from actors.inputs import fetch_input
+from actors.worker import Worker
+from pipeline.errors import DamagedObject
+from pipeline.records import Ledger, Record, new_attempt, sha256
+from pipeline.sound import read_speech, write_sound
+from pipeline.timeline import SPEECH_PER_FRAME
+from pipeline.titles import TitlePlan
+from pipeline.work import Done, Job
+
+SPEECH_CHUNK = 1500  # frames; a minute of speech is read and checked at a time
+SPEECH_CHUNK_BYTES = SPEECH_CHUNK * SPEECH_PER_FRAME * 2
+
+
+class PrepareWorker(Worker):
+    role = "prepare"
+
+    def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
+        match job.kind:
+            case "conditioning":
+                yield self._conditioning(plan)
+            case "sound":
+                yield self._sound(plan)
+            case "features":
+                for block in range(job.first, job.first + job.count):
+                    self.check_stop()
+                    yield self._features(plan, block)
+
+    def _conditioning(self, plan: TitlePlan) -> Done:
+        started = time.monotonic()
+        part = self.part(plan, "prepare")
+        numerics = self.numerics(plan, "conditioning", part)
+        with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
+            path = fetch_input(self.store, plan.portrait, Path(folder), f"title {plan.id}, portrait")
+            portrait = read_portrait(path, f"title {plan.id}: portrait")
+        options = plan.options
+        boxes = {"face_box": options.face_box, "lip_box": options.lip_box}
+        arrays, notes = part.conditioning(portrait, options.base_size, boxes)
+        ledger, attempt = Ledger(self.store, plan.prefix("conditioning")), new_attempt()
+        record = Record(
+            stage="conditioning",
+            title=plan.id,
+            plan=plan.hashes.chain,
+            first=0,
+            frames=plan.frames,
+            attempt=attempt,
+            objects={"arrays": ledger.stage_object(0, attempt, "arrays", pack(arrays))},
+            uses={"portrait": plan.portrait.sha256},
+            numerics=numerics,
+            facts={"notes": notes, "portrait_size": [portrait.shape[1], portrait.shape[0]]},
+            made=self.made(started),
+        )
+        return Done(plan.id, "conditioning", 0, ledger.commit(record).won, record.made["seconds"])
+
+    def _sound(self, plan: TitlePlan) -> Done:
+        """One AAC track, the same as CMAF fragments for HLS, and the speech that features are made of."""
+        started = time.monotonic()
+        ledger, attempt = Ledger(self.store, plan.prefix("sound")), new_attempt()
+        with tempfile.TemporaryDirectory(prefix="longtake-") as name:
+            folder = Path(name)
+            paths = [
+                fetch_input(self.store, one, folder, f"title {plan.id}, audio file {number + 1}")
+                for number, one in enumerate(plan.audio)
+            ]
+            files = write_sound(paths, plan.audio_facts, plan.frames, folder)
+            self.alive()
+            index = asdict(files.fragments)
+            objects = {
+                "track": ledger.stage_object(0, attempt, "track.m4a", files.track),
+                "hls": ledger.stage_object(0, attempt, "hls.mp4", files.hls),
+                "index": ledger.stage_object(0, attempt, "index.json", json.dumps(index).encode()),
+                "speech": ledger.stage_object(0, attempt, "speech.pcm", files.speech),
+            }
+            chunks = chunk_hashes(files.speech)
+        record = Record(
+            stage="sound",
+            title=plan.id,
+            plan=plan.hashes.sound,
+            first=0,
+            frames=plan.frames,
+            attempt=attempt,
+            objects=objects,
+            uses={f"audio/{number}": one.sha256 for number, one in enumerate(plan.audio)},
+            facts={"speech_chunks": chunks},
+            made=self.made(started),
+        )
+        return Done(plan.id, "sound", 0, ledger.commit(record).won, record.made["seconds"])
+
+    def _features(self, plan: TitlePlan, block: int) -> Done:
+        """Features of one block, heard with a halo on both sides, from a range of the stored speech."""
+        started = time.monotonic()
+        part = self.part(plan, "prepare")
+        numerics = self.numerics(plan, "features", part)
+        family = plan.constants
+        first = block * family.feature_block
+        stop = min(first + family.feature_block, plan.frames)
+        left, right = min(family.feature_halo, first), min(family.feature_halo, plan.frames - stop)
+        record_of_sound, speech = self._speech(plan, first - left, stop + right)
+        features = part.features(speech, left, stop - first, right)
+        ledger, attempt = Ledger(self.store, plan.prefix("features")), new_attempt()
+        record = Record(
+            stage="features",
+            title=plan.id,
+            plan=plan.hashes.chain,
+            first=first,
+            frames=stop - first,
+            attempt=attempt,
+            objects={"features": ledger.stage_object(first, attempt, "features", pack({"features": features}))},
+            uses={"speech": record_of_sound.objects["speech"].sha256},
+            numerics=numerics,
+            made=self.made(started),
+        )
+        return Done(plan.id, "features", block, ledger.commit(record).won, record.made["seconds"])
+
+    def _speech(self, plan: TitlePlan, first: int, stop: int) -> tuple[Record, np.ndarray]:
+        """Record of the sound stage, and speech float32 of frames [first, stop), read in checked chunks."""
+        ledger = Ledger(self.store, plan.prefix("sound"))
+        record = ledger.read(0)
+        if record is None:
+            raise DamagedObject(f"title {plan.id}: the record of its sound is gone")
+        key, hashes = record.objects["speech"].key, record.facts["speech_chunks"]
+        chunks = range(first // SPEECH_CHUNK, -(-stop // SPEECH_CHUNK))
+        parts = []
+        for chunk in chunks:
+            data = self.store.get_range(key, chunk * SPEECH_CHUNK_BYTES, (chunk + 1) * SPEECH_CHUNK_BYTES)
+            if sha256(data) != hashes[chunk]:
+                reason = f"title {plan.id}: {key} differs from its record at frame {chunk * SPEECH_CHUNK}"
+                ledger.void(record, reason)
+                raise DamagedObject(reason)
+            parts.append(read_speech(data))
+        start = first - chunks.start * SPEECH_CHUNK
+        samples = np.concatenate(parts)
+        return record, samples[start * SPEECH_PER_FRAME : (start + stop - first) * SPEECH_PER_FRAME]
+
+
+def chunk_hashes(path: Path) -> list[str]:
+    """sha256 of every chunk of the stored speech, so that a range can be read and checked."""
+    with path.open("rb") as file:
+        return [sha256(chunk) for chunk in iter(lambda: file.read(SPEECH_CHUNK_BYTES), b"")]

@@ -1,0 +1,91 @@
+"""What a worker keeps of a title between two calls: its records, conditioning, features and latents, within bounds."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+
+from actors.arrays import unpack
+from models.families import Arrays
+from pipeline.errors import DamagedObject
+from pipeline.records import Ledger, Record
+from pipeline.store import Store
+from pipeline.timeline import GOP, gop_range
+from pipeline.titles import TitlePlan
+
+KEPT_BLOCKS = 2  # a clip reads across at most one border of blocks
+KEPT_GOPS = 3  # the one in hand, the one before, and one on its way
+
+
+class TitleReader:
+    """Committed objects of one title, checked when they are read."""
+
+    def __init__(self, store: Store, plan: TitlePlan):
+        self.plan = plan
+        self.conditioning_ledger = Ledger(store, plan.prefix("conditioning"))
+        self.features_ledger = Ledger(store, plan.prefix("features"))
+        self.chain_ledger = Ledger(store, plan.prefix("chain"))
+        self._conditioning: tuple[Record, Arrays] | None = None
+        self._blocks: OrderedDict[int, tuple[Record, np.ndarray]] = OrderedDict()
+        self._latents: OrderedDict[int, tuple[Record, np.ndarray]] = OrderedDict()
+
+    def conditioning(self) -> tuple[Record, Arrays]:
+        if self._conditioning is None:
+            record = self._record(self.conditioning_ledger, 0)
+            self._conditioning = record, self.load(self.conditioning_ledger, record, "arrays")
+        return self._conditioning
+
+    def features(self, first: int, stop: int) -> tuple[np.ndarray, dict[str, str]]:
+        """Features of frames [first, stop), the ends of the title repeated; and the blocks used, by sha256."""
+        frames = self.plan.frames
+        block = self.plan.constants.feature_block
+        index = np.clip(np.arange(first, stop), 0, frames - 1)
+        parts, used = [], {}
+        for number in range(index[0] // block, index[-1] // block + 1):
+            record, array = self._block(number)
+            inside = index[(index // block) == number] - number * block
+            parts.append(array[inside])
+            used[f"features/{record.first}"] = record.objects["features"].sha256
+        return np.concatenate(parts), used
+
+    def latents(self, gop: int) -> tuple[Record, np.ndarray]:
+        """Record and latents [frames, C, h, w] of a GOP."""
+        if gop not in self._latents:
+            record = self._record(self.chain_ledger, gop * GOP)
+            self._latents[gop] = record, self.load(self.chain_ledger, record, "latents")["latents"]
+            while len(self._latents) > KEPT_GOPS:
+                self._latents.popitem(last=False)
+        return self._latents[gop]
+
+    def latent_range(self, first: int, stop: int) -> tuple[np.ndarray, dict[str, str]]:
+        """Latents of frames [first, stop), and the objects they came from, by sha256."""
+        parts, used = [], {}
+        for gop in range(first // GOP, (stop - 1) // GOP + 1):
+            record, latents = self.latents(gop)
+            start, end = gop_range(gop, self.plan.frames)
+            parts.append(latents[max(first, start) - start : min(stop, end) - start])
+            used[f"latents/{record.first}"] = record.objects["latents"].sha256
+        return np.concatenate(parts), used
+
+    def load(self, ledger: Ledger, record: Record, name: str) -> Arrays:
+        """Arrays of a record; where they are damaged the record is voided, so that it is made again."""
+        try:
+            return unpack(ledger.load(record, name), record.objects[name].key)
+        except DamagedObject as error:
+            ledger.void(record, str(error))
+            raise
+
+    def _block(self, number: int) -> tuple[Record, np.ndarray]:
+        if number not in self._blocks:
+            record = self._record(self.features_ledger, number * self.plan.constants.feature_block)
+            self._blocks[number] = record, self.load(self.features_ledger, record, "features")["features"]
+            while len(self._blocks) > KEPT_BLOCKS:
+                self._blocks.popitem(last=False)
+        return self._blocks[number]
+
+    def _record(self, ledger: Ledger, first: int) -> Record:
+        record = ledger.read(first)
+        if record is None:
+            raise DamagedObject(f"title {self.plan.id}: the record {ledger.prefix} at frame {first} is gone")
+        return record

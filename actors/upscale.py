@@ -1,0 +1,117 @@
+"""The upscale worker: latents to base frames, to restored windows, to one encoded fragment a GOP.
+
+Frames never leave this process: what is stored is the fragment and the sha256 of the planes that the encoder was given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from pipeline.encode import encode_gop
+
+from actors.titles import TitleReader
+from actors.worker import Worker
+from pipeline.errors import LongtakeError
+from pipeline.records import Ledger, Record, new_attempt, sha256
+from pipeline.timeline import gop_range
+from pipeline.titles import TitlePlan
+from pipeline.windows import gop_reads, gop_windows
+from pipeline.work import Done, Job
+
+
+class EncoderDiffers(LongtakeError):
+    pass
+
+
+class UpscaleWorker(Worker):
+    role = "upscale"
+
+    def __init__(self, output: str, device: str = "cpu", run: str = "local"):
+        super().__init__(output, device, run)
+        self._base: dict[int, Any] = {}  # base frames of the title in hand, by frame number
+        self._reader: TitleReader | None = None
+        self._init: tuple[str, bytes] | None = None  # key and bytes that this worker has compared with the store's
+
+    def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
+        part = self.part(plan, "upscale")
+        numerics = self.numerics(plan, "stream", part)
+        if self._reader is None or self._reader.plan != plan:
+            self._reader, self._base = TitleReader(self.store, plan), {}
+        for gop in range(job.first, job.first + job.count):
+            self.check_stop()
+            yield self._gop(self._reader, gop, part, numerics)
+
+    def _gop(self, reader: TitleReader, gop: int, part: Any, numerics: dict[str, Any]) -> Done:
+        started = time.monotonic()
+        plan = reader.plan
+        first, stop = gop_range(gop, plan.frames)
+        used = self._decode(reader, gop, part)
+        hasher = hashlib.sha256()
+        fragment = encode_gop(plan.encoding, first, self._planes(reader, gop, part, hasher))
+        self._agree_on_init(plan, fragment.init)
+        ledger, attempt = Ledger(self.store, plan.prefix("stream")), new_attempt()
+        record = Record(
+            stage="stream",
+            title=plan.id,
+            plan=plan.hashes.stream,
+            first=first,
+            frames=stop - first,
+            attempt=attempt,
+            objects={"fragment": ledger.stage_object(first, attempt, "fragment.m4s", fragment.data)},
+            uses=used,
+            numerics=numerics,
+            facts={"picture": plan.hashes.picture, "planes": hasher.hexdigest(), "init": sha256(fragment.init)},
+            made=self.made(started),
+        )
+        return Done(plan.id, "upscale", gop, ledger.commit(record).won, record.made["seconds"])
+
+    def _decode(self, reader: TitleReader, gop: int, part: Any) -> dict[str, str]:
+        """Decode what the GOP's windows read, in groups anchored on absolute frame numbers."""
+        plan = reader.plan
+        group = plan.constants.decode_group
+        first, stop = gop_reads(gop, plan.frames)
+        first, stop = first // group * group, min(-(-stop // group) * group, plan.frames)
+        latents, used = reader.latent_range(first, stop)
+        self._base = {frame: base for frame, base in self._base.items() if first <= frame < stop}
+        for start in range(first, stop, group):
+            end = min(start + group, stop)
+            if all(frame in self._base for frame in range(start, end)):
+                continue
+            batch = latents[start - first : end - first]
+            if len(batch) < group:  # the last group of a title repeats its last latent, so every group is as long
+                batch = np.concatenate([batch, np.repeat(batch[-1:], group - len(batch), 0)])
+            frames = part.decode(batch, plan.picture_options)
+            self._base.update(zip(range(start, end), frames, strict=False))
+            self.alive()
+        return used
+
+    def _planes(self, reader: TitleReader, gop: int, part: Any, hasher: Any) -> Iterator[np.ndarray]:
+        plan = reader.plan
+        conditioning = reader.conditioning()[1]
+        for window in gop_windows(gop, plan.frames):
+            frames = part.restore([self._base[k] for k in window.reads], conditioning, plan.picture_options)
+            self.alive()
+            for place in window.owned_places:
+                planes = part.planes(frames[place])
+                hasher.update(planes)
+                yield planes
+
+    def _agree_on_init(self, plan: TitlePlan, init: bytes) -> None:
+        """All fragments of a title must follow the same initialisation segment."""
+        key = init_key(plan)
+        if self._init == (key, init):
+            return
+        if not self.store.create(key, init) and self.store.get(key) != init:
+            raise EncoderDiffers(
+                f"title {plan.id}: this worker's encoder writes another header than {key}; "
+                "all workers of a title need the same encoder build"
+            )
+        self._init = key, init
+
+
+def init_key(plan: TitlePlan) -> str:
+    return f"{plan.prefix('stream').rsplit('/', 1)[0]}/init.mp4"

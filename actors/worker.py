@@ -1,0 +1,140 @@
+"""What all workers have in common: run jobs, report what is committed, stop between units, never raise."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from actors.inputs import fetch_weights
+from models.families import Part, load_part
+from pipeline.errors import DamagedObject, InputError, StoreError, UserError
+from pipeline.numerics import NumericsDiffer, claim
+from pipeline.store import open_store
+from pipeline.titles import TitlePlan
+from pipeline.work import Cause, Done, Failure, Job, Outcome, Role, Work
+
+log = logging.getLogger("longtake")
+
+
+class Stopped(Exception):
+    """Raised between units once the worker has been told to stop."""
+
+
+class Worker:
+    """Base of the workers. `run` answers with outcomes; the other public methods may be called while it runs."""
+
+    role: Role
+
+    def __init__(self, output: str, device: str = "cpu", run: str = "local"):
+        self.store = open_store(output)
+        self.device = device
+        self.run_id = run
+        self._parts: dict[str, Any] = {}
+        self._claims: dict[tuple[str, str], dict[str, Any]] = {}
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._news: list[Done] = []
+        self._beat = time.monotonic()
+
+    def run(self, work: Work, plans: dict[str, TitlePlan]) -> tuple[Outcome, ...]:
+        """Do the jobs one after the other; a failure ends its job only."""
+        return tuple(self._guarded(job, self.work_on(job, plans[job.title])) for job in work.jobs)
+
+    def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
+        """Yield each unit once it is committed. Overridden by every worker."""
+        raise TypeError(f"{type(self).__name__} does not run {job.kind}")
+
+    def news(self) -> tuple[float, tuple[Done, ...]]:
+        """Seconds since the last sign of life, and what was committed since the last call."""
+        with self._lock:
+            news, self._news = tuple(self._news), []
+        return time.monotonic() - self._beat, news
+
+    def stop(self) -> None:
+        """Finish the unit in hand, then end the job."""
+        self._stop.set()
+
+    def ready(self) -> str:
+        """Answers once the worker can take work: where it runs."""
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+    # -- for the workers themselves -------------------------------------------------------------------------------
+
+    def part(self, plan: TitlePlan, part: Part) -> Any:
+        """The family's networks of one kind, loaded once."""
+        key = f"{plan.family}/{plan.weights_hash}/{part}"
+        if key not in self._parts:
+            with fetch_weights(self.store, plan) as folder:
+                self._parts[key] = load_part(plan.constants, part, folder, self.device)
+        return self._parts[key]
+
+    def numerics(self, plan: TitlePlan, stage: str, part: Any) -> dict[str, Any]:
+        """The numerics class that the stage's records name; claimed once per title."""
+        key = (plan.prefix(stage), plan.hashes.stream)
+        if key not in self._claims:
+            self._claims[key] = claim(self.store, plan, stage, part.numerics())
+        return self._claims[key]
+
+    def alive(self) -> None:
+        """A sign of life, given between clips and windows."""
+        self._beat = time.monotonic()
+
+    def committed(self, done: Done) -> Done:
+        self.alive()
+        with self._lock:
+            self._news.append(done)
+        return done
+
+    def check_stop(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
+
+    def made(self, started: float) -> dict[str, Any]:
+        """When, where and for how long: the part of a record that may differ between runs."""
+        now = time.time()
+        return {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "run": self.run_id,
+            "seconds": round(time.monotonic() - started, 4),
+        }
+
+    def _guarded(self, job: Job, units: Iterator[Done]) -> Outcome:
+        done: list[Done] = []
+        try:
+            self.alive()
+            for item in units:
+                done.append(self.committed(item))
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong is the scheduler's to judge
+            return Outcome(job, tuple(done), failure_of(error, job))
+        return Outcome(job, tuple(done))
+
+
+def failure_of(error: Exception, job: Job) -> Failure:
+    """The class of a failure, which decides whether and how the unit is tried again."""
+    cause: Cause
+    match error:
+        case Stopped():
+            return Failure("stopped", "stopped on request")
+        case NumericsDiffer():
+            cause = "numerics"
+        case DamagedObject():
+            cause = "damaged"
+        case InputError() | UserError():
+            cause = "user"
+        case StoreError() | ConnectionError() | TimeoutError():
+            cause = "infrastructure"
+        case MemoryError():
+            cause = "memory"
+        case _:
+            # torch is not imported here; its out-of-memory error is known by name.
+            cause = "memory" if type(error).__name__ == "OutOfMemoryError" else "crash"
+            log.exception("%s of title %s failed", job.kind, job.title)
+            return Failure(cause, f"{type(error).__name__}: {error}")
+    return Failure(cause, str(error))

@@ -1,0 +1,260 @@
+"""The Ray executor: workers as actors, commands as calls. The only module that imports Ray.
+
+Nothing of value lives in Ray: calls carry plans and return a few facts, retries are the scheduler's. Actors are not
+detached, so they die with the driver; one that outlives it for a moment does no harm, because commits are create-only.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+# Before Ray is imported: it reads these once.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, RayError, RayTaskError
+
+from actors.roles import WORKERS
+from models.families import Family
+from pipeline.errors import OutputError, SetupError
+from pipeline.schedule import Limits
+from pipeline.store import LocalStore, Store
+from pipeline.titles import TitlePlan
+from pipeline.work import (
+    Assign,
+    Command,
+    Event,
+    Failure,
+    Finished,
+    Launch,
+    Progress,
+    Retire,
+    Role,
+    Work,
+    WorkerLost,
+    WorkerReady,
+)
+
+NEWS_EVERY = 1.0  # seconds between two looks at a busy worker
+# A clip of the largest family takes half a minute on a slow card and loading takes minutes; ten are beyond doubt.
+STUCK_AFTER = float(os.environ.get("LONGTAKE_STUCK_SECONDS", "600"))
+
+log = logging.getLogger("longtake")
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one worker of a role asks Ray for."""
+
+    cpus: float
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Shares and most workers of each role on a cluster."""
+
+    shares: dict[Role, Share]
+    limits: Limits
+
+
+def layout(cpus: float, gpus: float, family: Family, chains: int | None, upscalers: int | None) -> Layout:
+    """Divide a cluster: roles share a device where there are fewer devices than roles, down to one core.
+
+    `chains` and `upscalers` cap the workers of these roles; by default the chain gets one device and the upscalers
+    the rest. CPU workers take as many cores as the family has threads; preparing and publishing are short and light.
+    """
+    if gpus >= 1:
+        alone = gpus >= (chains or 1) + 1
+        chain = Share(1, 1.0 if alone else 0.5)
+        upscale = Share(1, 1.0 if alone else 0.45)
+        chain_count = chains or 1
+        free = int(gpus) - chain_count if alone else 1
+        return _layout(chain, upscale, chain_count, upscalers or max(1, free), family)
+    wanted = float(family.threads)
+    chain_count = chains or 1
+    if upscalers is None:
+        upscalers = max(1, int((cpus - chain_count * wanted) // wanted))
+    cores = min(wanted, cpus / (chain_count + upscalers))
+    share = Share(round(cores * 0.99, 3) if cores < 1 else float(int(cores)))
+    return _layout(share, share, chain_count, upscalers, family)
+
+
+def _layout(chain: Share, upscale: Share, chains: int, upscalers: int, family: Family) -> Layout:
+    light = Share(0)
+    shares: dict[Role, Share] = {"prepare": light, "chain": chain, "upscale": upscale, "publish": light}
+    return Layout(shares, Limits(chain=chains, upscale=upscalers, lanes=family.lanes))
+
+
+def connect(address: str | None, cores: int | None = None) -> None:
+    """Join the cluster at `address` (or RAY_ADDRESS), or start one on this machine. Raises SetupError."""
+    if ray.is_initialized():
+        return
+    address = address or os.environ.get("RAY_ADDRESS")
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is None:
+        options |= {"include_dashboard": False, "num_cpus": cores, "address": "local"}
+    else:
+        options["address"] = address
+    try:
+        ray.init(**options)
+    except (ConnectionError, RayError, ValueError, RuntimeError) as error:
+        raise SetupError(
+            f"Ray at {address or 'this machine'}: {error}; check --address, or leave it out to use this machine alone"
+        ) from error
+
+
+def resources() -> tuple[float, float]:
+    """CPUs and GPUs of the cluster."""
+    total = ray.cluster_resources()
+    return total.get("CPU", 1.0), total.get("GPU", 0.0)
+
+
+def check_shared(store: Store) -> None:
+    """With more than one node, a local output must be one folder for all: each node reads a token. Raises OutputError."""
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    if not isinstance(store, LocalStore) or len(nodes) < 2:
+        return
+    token = uuid.uuid4().hex
+    key = f"_probe/{token}"
+    store.put(key, token.encode())
+    try:
+        blind = []
+        for node in nodes:
+            strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            look = ray.remote(_reads).options(num_cpus=0, scheduling_strategy=strategy)
+            try:
+                if not ray.get(look.remote(str(store.path(key))), timeout=120):
+                    blind.append(node["NodeManagerHostname"])
+            except (RayError, GetTimeoutError):
+                blind.append(node["NodeManagerHostname"])
+    finally:
+        store.delete(key)
+    if blind:
+        raise OutputError(
+            f"output {store}: not seen by {', '.join(sorted(set(blind)))}; with several nodes use a shared folder or an "
+            "object store, for example --output s3://bucket/path"
+        )
+
+
+def _reads(path: str) -> bool:
+    return os.path.exists(path)
+
+
+@dataclass
+class _Actor:
+    handle: Any
+    work: Work | None = None
+    heard: float = field(default_factory=time.monotonic)
+    asked: float = 0.0
+
+
+class RayExecutor:
+    def __init__(self, output: str, plans: dict[str, TitlePlan], plan: Layout, run: str):
+        self._output, self._plans, self._layout, self._run = output, plans, plan, run
+        self._actors: dict[str, _Actor] = {}
+        self._calls: dict[Any, tuple[str, str]] = {}  # reference of a pending call → (worker, ready | run | news)
+
+    def do(self, command: Command) -> None:
+        match command:
+            case Launch(name, role):
+                share = self._layout.shares[role]
+                device = "cuda" if share.gpus else "cpu"
+                remote = ray.remote(WORKERS[role]).options(
+                    num_cpus=share.cpus,
+                    num_gpus=share.gpus,
+                    max_restarts=0,
+                    max_task_retries=0,
+                    concurrency_groups={"control": 1},
+                )
+                handle = remote.remote(self._output, device, self._run)
+                self._actors[name] = _Actor(handle)
+                self._calls[handle.ready.remote()] = (name, "ready")
+            case Retire(name):
+                self._end(name)
+            case Assign(name, work):
+                actor = self._actors[name]
+                actor.work, actor.heard = work, time.monotonic()
+                plans = {job.title: self._plans[job.title] for job in work.jobs}
+                self._calls[actor.handle.run.remote(work, plans)] = (name, "run")
+
+    def events(self, timeout: float) -> list[Event]:
+        self._ask_for_news()
+        if not self._calls:
+            time.sleep(timeout)
+            return []
+        ready, _ = ray.wait(list(self._calls), num_returns=1, timeout=timeout)
+        if ready:  # take all that is there, not only the first
+            ready, _ = ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)
+        events: list[Event] = []
+        for reference in ready:
+            name, kind = self._calls.pop(reference)
+            if name in self._actors:
+                events += self._answer(name, kind, reference)
+        return events + self._find_stuck()
+
+    def drain(self) -> None:
+        for actor in self._actors.values():
+            actor.handle.stop.options(concurrency_group="control").remote()
+
+    def close(self) -> None:
+        for name in list(self._actors):
+            self._end(name)
+
+    def _answer(self, name: str, kind: str, reference: Any) -> list[Event]:
+        actor = self._actors[name]
+        actor.heard = time.monotonic()
+        try:
+            answer = ray.get(reference)
+        except RayTaskError as error:
+            self._end(name)
+            return [WorkerLost(name, Failure("crash", str(error.cause)))]
+        except OutOfMemoryError as error:
+            self._end(name)
+            return [WorkerLost(name, Failure("memory", str(error)))]
+        except RayActorError as error:
+            self._end(name)
+            taken = getattr(error, "preempted", False) or "node" in str(error).lower() and "died" in str(error).lower()
+            return [WorkerLost(name, Failure("preempted" if taken else "crash", _first_line(error)))]
+        match kind:
+            case "ready":
+                return [WorkerReady(name)]
+            case "run":
+                actor.work = None
+                return [Finished(name, answer)]
+        silent, news = answer
+        actor.heard -= silent
+        return [Progress(news)] if news else []
+
+    def _ask_for_news(self) -> None:
+        now = time.monotonic()
+        waiting = {name for name, kind in self._calls.values() if kind == "news"}
+        for name, actor in self._actors.items():
+            if actor.work is not None and name not in waiting and now - actor.asked >= NEWS_EVERY:
+                actor.asked = now
+                self._calls[actor.handle.news.options(concurrency_group="control").remote()] = (name, "news")
+
+    def _find_stuck(self) -> list[Event]:
+        now = time.monotonic()
+        events: list[Event] = []
+        for name, actor in list(self._actors.items()):
+            if actor.work is not None and now - actor.heard > STUCK_AFTER:
+                self._end(name)
+                events.append(WorkerLost(name, Failure("crash", f"no sign of life for {STUCK_AFTER:.0f} s")))
+        return events
+
+    def _end(self, name: str) -> None:
+        actor = self._actors.pop(name, None)
+        if actor is not None:
+            ray.kill(actor.handle)
+        self._calls = {call: place for call, place in self._calls.items() if place[0] != name}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

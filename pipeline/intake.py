@@ -1,0 +1,203 @@
+"""From a checked manifest to title plans: inputs are counted and hashed once, remembered, and copied to the store.
+
+Counting means decoding the whole audio, so `<id>/inputs.json` keeps what was found; it is used again while address, size
+and time stamp (or ETag) of every file are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from models.families import Family
+from pipeline.errors import InputError, MissingObject, Problem
+from pipeline.inputs import SourceFile, fetch, stamp_of
+from pipeline.manifest import Catalog, Title, check_prompts
+from pipeline.portrait import read_portrait
+from pipeline.records import Stored
+from pipeline.redact import redact
+from pipeline.sound import AudioFacts, probe
+from pipeline.store import Store
+from pipeline.tags import Chapter
+from pipeline.timeline import clip_of_second, frames_of
+from pipeline.titles import TitlePlan, title_hashes
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A title's inputs as found: `facts` belong to `audio`, file by file."""
+
+    title: Title
+    portrait: SourceFile
+    portrait_size: tuple[int, int]
+    audio: tuple[SourceFile, ...]
+    facts: tuple[AudioFacts, ...]
+    face_embedding: SourceFile | None
+
+    @property
+    def frames(self) -> int:
+        return frames_of((fact.samples, fact.rate) for fact in self.facts)
+
+    @property
+    def sources(self) -> tuple[SourceFile, ...]:
+        more = (self.face_embedding,) if self.face_embedding else ()
+        return (self.portrait, *self.audio, *more)
+
+
+def survey(catalog: Catalog, store: Store, tell: Tell = lambda text: None) -> tuple[list[Seen], list[Problem]]:
+    """Look at the inputs of every title; what cannot be used is returned as problems, title by title. Writes nothing."""
+    seen: list[Seen] = []
+    problems: list[Problem] = []
+    for title in catalog.titles:
+        found, wrong = _survey(catalog, title, store, tell)
+        problems += wrong
+        if found is not None:
+            seen.append(found)
+    return seen, problems
+
+
+def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[Seen | None, list[Problem]]:
+    known = _remembered(store, title)
+    problems: list[Problem] = []
+
+    def look(key: str, url: str, read: Callable[[Path], Any]) -> tuple[SourceFile, Any] | None:
+        """The file and what `read` makes of it, remembered or found now."""
+        try:
+            size, stamp = stamp_of(url)
+            entry = known.get(redact(url))
+            if entry and (entry["size"], entry["stamp"]) == (size, stamp):
+                return SourceFile(url, entry["sha256"], size, stamp), entry["facts"]
+            tell(f"{title.id}: reading {redact(url)}")
+            with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
+                path, source = fetch(url, Path(folder))
+                return source, read(Path(path))
+        except InputError as error:
+            problems.append(Problem(catalog.place(f"{title.key}.{key}"), str(error)))
+            return None
+
+    portrait = look("portrait", title.portrait, lambda path: _portrait_size(path, title.portrait))
+    audio = [look(f"audio[{number}]", url, probe) for number, url in enumerate(title.audio)]
+    embedding_url = title.options.face_embedding
+    embedding = look("face_embedding", embedding_url, lambda path: None) if embedding_url else None
+    if problems or portrait is None:
+        return None, problems
+    found = [item for item in audio if item is not None]
+    seen = Seen(
+        title,
+        portrait[0],
+        (portrait[1][0], portrait[1][1]),
+        tuple(source for source, _ in found),
+        tuple(facts if isinstance(facts, AudioFacts) else _audio_facts(facts) for _, facts in found),
+        embedding[0] if embedding else None,
+    )
+    problems += check_prompts(title, seen.frames, catalog.place)
+    problems += _check_boxes(catalog, seen)
+    return (None if problems else seen), problems
+
+
+def _portrait_size(path: Path, url: str) -> tuple[int, int]:
+    height, width, _ = read_portrait(path, redact(url)).shape
+    return width, height
+
+
+def _check_boxes(catalog: Catalog, seen: Seen) -> list[Problem]:
+    width, height = seen.portrait_size
+    problems = []
+    for name in ("face_box", "lip_box"):
+        box = getattr(seen.title.options, name)
+        if box and (box[0] + box[2] > width or box[1] + box[3] > height):
+            text = (
+                f"value {list(box)}: reaches beyond the portrait of {width}x{height} pixels; "
+                "expected [x, y, width, height] inside it"
+            )
+            problems.append(Problem(catalog.place(f"{seen.title.key}.{name}"), text))
+    return problems
+
+
+def _remembered(store: Store, title: Title) -> dict[str, dict[str, Any]]:
+    """Entries of the title's inputs record by redacted address; nothing where there is none of use."""
+    try:
+        entries = json.loads(store.get(f"{title.id}/inputs.json"))["files"]
+        return {entry["url"]: entry for entry in entries}
+    except (MissingObject, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _audio_facts(facts: dict[str, Any]) -> AudioFacts:
+    return AudioFacts(
+        samples=facts["samples"],
+        rate=facts["rate"],
+        channels=facts["channels"],
+        chapters=tuple(Chapter(**chapter) for chapter in facts["chapters"]),
+        tags=tuple((name, value) for name, value in facts["tags"]),
+    )
+
+
+def stored_input(source: SourceFile) -> Stored:
+    """Where an input lies in the output store: by content, shared between titles."""
+    return Stored(f"_inputs/{source.sha256}", source.sha256, source.size)
+
+
+def copy_inputs(store: Store, seen: Seen, tell: Tell = lambda text: None) -> None:
+    """Copy what the store does not have, then remember what was found."""
+    for source in seen.sources:
+        stored = stored_input(source)
+        if not store.exists(stored.key):
+            tell(f"{seen.title.id}: copying {redact(source.url)} to the output")
+            with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
+                path, now = fetch(source.url, Path(folder))
+                if now.sha256 != source.sha256:
+                    raise InputError(f"{redact(source.url)} changed while it was being read; run again")
+                store.put_file(stored.key, Path(path))
+    facts: list[Any] = [list(seen.portrait_size), *map(asdict, seen.facts), None]
+    files = [
+        {"url": redact(s.url), "sha256": s.sha256, "size": s.size, "stamp": s.stamp, "facts": fact}
+        for s, fact in zip(seen.sources, facts, strict=False)
+    ]
+    data = (json.dumps({"files": files, "frames": seen.frames}, indent=1) + "\n").encode()
+    if not store.exists(key := f"{seen.title.id}/inputs.json") or store.get(key) != data:
+        store.put(key, data)
+
+
+def plan_title(
+    family: Family, seen: Seen, weights: tuple[tuple[str, Stored], ...] = (), weights_hash: str | None = None
+) -> TitlePlan:
+    """The plan of a title whose inputs have been seen."""
+    title, options = seen.title, seen.title.options
+    embedding = stored_input(seen.face_embedding) if seen.face_embedding else None
+    if embedding:
+        options = replace(options, face_embedding=embedding.sha256)  # hashes follow content, not addresses
+    portrait, audio = stored_input(seen.portrait), tuple(map(stored_input, seen.audio))
+    prompts = tuple((clip_of_second(prompt.at), prompt.text) for prompt in title.prompts)
+    weights_hash = weights_hash or family.default_weights_hash()
+    return TitlePlan(
+        id=title.id,
+        family=family.name,
+        weights=weights,
+        weights_hash=weights_hash,
+        seed=title.seed,
+        priority=title.priority,
+        frames=seen.frames,
+        prompts=prompts,
+        options=options,
+        portrait=portrait,
+        audio=audio,
+        audio_facts=seen.facts,
+        face_embedding=embedding,
+        hashes=title_hashes(
+            family=family,
+            weights=weights_hash,
+            seed=title.seed,
+            frames=seen.frames,
+            prompts=prompts,
+            options=options,
+            portrait=portrait,
+            audio=audio,
+        ),
+    )

@@ -1,0 +1,29 @@
+"""`longtake VERB …`: the commands under one name."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pipeline import plan, render, status, verify
+from pipeline.command import run_command
+
+
+@click.group()
+@click.version_option(package_name="longtake")
+def group() -> None:
+    """One portrait and hours of speech in, a long high-resolution video of that portrait speaking out."""
+
+
+for name, verb in (
+    ("render", render.command),
+    ("plan", plan.command),
+    ("status", status.command),
+    ("verify", verify.command),
+):
+    group.add_command(verb, name)
+
+
+def main() -> None:
+    sys.exit(run_command(group, sys.argv[1:]))

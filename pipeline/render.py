@@ -1,0 +1,268 @@
+"""`python -m pipeline.render MANIFEST`: render a catalog, or continue where its records end.
+
+Exit codes: 0 all titles done · 1 some title failed · 2 bad manifest or input, nothing rendered · 75 interrupted or
+paused, run again to continue.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import uuid
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from models.families import FAMILIES, Family
+from pipeline import ffmpeg, scan, timeline, urls
+from pipeline.command import run_command
+from pipeline.drive import Executor, drive
+from pipeline.errors import ManifestError, OutputError, Problem
+from pipeline.intake import copy_inputs, plan_title, survey
+from pipeline.manifest import Catalog, load_manifest, load_valid_titles
+from pipeline.plan import show_plan
+from pipeline.progress import Reporter
+from pipeline.redact import redact
+from pipeline.schedule import Limits, Schedule, TitleWork
+from pipeline.store import LocalStore, Store, open_store
+from pipeline.titles import TitlePlan
+from pipeline.work import Role
+
+IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a submitted job
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line."""
+
+    manifest: str
+    output: str | None
+    only: tuple[str, ...]
+    preview: float | None
+    dry_run: bool
+    skip_invalid: bool
+    executor: str
+    address: str | None
+    upscalers: int | None
+    grace: float
+    json_log: bool
+
+
+@click.command()
+@click.argument("manifest")
+@click.option("--output", help="Folder or URL for the results; wins over the manifest's.")
+@click.option("--only", multiple=True, metavar="ID", help="Render this title only (may be given several times).")
+@click.option("--preview", type=float, metavar="SECONDS", help="Render the first whole GOPs into preview.mp4.")
+@click.option("--dry-run", is_flag=True, help="Check everything, print the plan, render nothing.")
+@click.option("--skip-invalid", is_flag=True, help="Render the titles that are valid; exit 1 if others were not.")
+@click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", show_default=True)
+@click.option("--address", help="Ray cluster to join; default: RAY_ADDRESS, else this machine alone.")
+@click.option(
+    "--upscalers", type=click.IntRange(min=1), help="Most upscaling workers; default: what the cluster holds."
+)
+@click.option("--grace", type=click.FloatRange(min=0), default=20.0, show_default=True, metavar="SECONDS")
+@click.option("--json-log", is_flag=True, help="Write events as JSON lines to stderr.")
+def command(**options: Any) -> None:
+    """Render every title of MANIFEST; run it again to continue after any interruption."""
+    sys.exit(render(Request(**options)))
+
+
+def render(request: Request) -> int:
+    ffmpeg.binary()  # a missing program is said before anything is read
+    catalog, problems = _load(request)
+    store = _open_output(catalog)
+    seen, wrong = survey(catalog, store, _tell(request))
+    problems += wrong
+    if problems and not (request.skip_invalid and seen):
+        raise ManifestError(problems)
+    for problem in problems:
+        click.echo(f"skipped: {problem}", err=True)
+    family = FAMILIES[catalog.family]
+    plans = {one.title.id: plan_title(family, one) for one in seen}
+    if request.dry_run:
+        show_plan(plans.values(), as_json=False)
+        return 1 if problems else 0
+    check_writable(store)
+    for one in seen:
+        copy_inputs(store, one, _tell(request))
+    code = _run(request, catalog, store, family, plans)
+    return max(code, 1) if problems else code
+
+
+def _load(request: Request) -> tuple[Catalog, list[Problem]]:
+    problems: list[Problem] = []
+    if request.skip_invalid:
+        catalog, problems = load_valid_titles(request.manifest, families=FAMILIES, output=request.output)
+    else:
+        catalog = load_manifest(request.manifest, families=FAMILIES, output=request.output)
+    if request.only:
+        ids = {title.id for title in catalog.titles}
+        if unknown := [name for name in request.only if name not in ids]:
+            raise ManifestError(
+                [
+                    Problem(
+                        redact(request.manifest), f"--only {name}: no such title; it has {', '.join(sorted(ids)[:20])}"
+                    )
+                    for name in unknown
+                ]
+            )
+        catalog = replace(catalog, titles=tuple(title for title in catalog.titles if title.id in request.only))
+    return catalog, problems
+
+
+def _open_output(catalog: Catalog) -> Store:
+    """Raises OutputError for a relative folder inside a Ray job: it would vanish with the uploaded working folder."""
+    given = catalog.output_given
+    local = urls.protocol_of(given) == "file"
+    if os.environ.get(IN_JOB) and local and not Path(urls.local_path(given)).expanduser().is_absolute():
+        raise OutputError(
+            f"output {given!r} is relative, and inside a Ray job the working folder is a temporary copy that is removed; "
+            "give --output an absolute path on a shared disk or a URL such as s3://bucket/path"
+        )
+    return open_store(catalog.output)
+
+
+def check_writable(store: Store) -> None:
+    """Raises OutputError where the output cannot be written, or is a store that loses races."""
+    if not store.honours_create():
+        raise OutputError(
+            f"output {store}: this store overwrites objects that it was asked to create only if absent; use one that "
+            "honours If-None-Match (S3, MinIO, SeaweedFS), or a folder"
+        )
+
+
+def _tell(request: Request) -> Any:
+    return (lambda text: None) if request.json_log else (lambda text: click.echo(text, err=True))
+
+
+def _run(request: Request, catalog: Catalog, store: Store, family: Family, plans: dict[str, TitlePlan]) -> int:
+    run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:8]}"
+    works = {plan.id: title_work(plan, request.preview) for plan in plans.values()}
+    if all(work.gops == plans[name].gops and scan.is_done(store, plans[name]) for name, work in works.items()):
+        for name in plans:
+            click.echo(f"{name}: done ({store}/{name}/final.mp4)", err=True)
+        return 0
+    executor, limits = _executor(request, catalog, store, family, plans, run)
+    schedule = Schedule(works.values(), limits)
+    stop = Stop()
+    try:
+        with stop, Reporter(schedule, json_log=request.json_log) as reporter:
+            if family.note:
+                reporter.say(family.note)
+            drive(
+                schedule,
+                executor,
+                lambda name: scan.scan(store, plans[name], works[name].gops),
+                stop=stop.reason,
+                grace=request.grace,
+                observe=reporter.observe,
+            )
+    finally:
+        executor.close()
+    return _conclude(schedule, store, plans, works, run)
+
+
+def title_work(plan: TitlePlan, preview: float | None = None) -> TitleWork:
+    """What the scheduler needs to know of a title."""
+    gops = plan.gops if preview is None else timeline.whole_gops(Fraction(preview), plan.frames)
+    family = plan.constants
+    return TitleWork(
+        id=plan.id,
+        priority=plan.priority,
+        gops=gops,
+        blocks=plan.blocks,
+        segment=plan.options.segment_frames // timeline.GOP,
+        block_of_gop=(family.feature_block, timeline.GOP),
+        reach=family.feature_reach,
+    )
+
+
+def _executor(
+    request: Request, catalog: Catalog, store: Store, family: Family, plans: dict[str, TitlePlan], run: str
+) -> tuple[Executor, Limits]:
+    if request.executor == "inline":
+        from actors.roles import WORKERS
+        from pipeline.inline import InlineExecutor
+
+        def make(role: Role) -> Any:
+            return WORKERS[role](catalog.output, "cpu", run)
+
+        return InlineExecutor(make, plans), Limits(upscale=request.upscalers or 1, lanes=family.lanes)
+    from pipeline import execute
+
+    execute.connect(request.address)
+    execute.check_shared(store)
+    cpus, gpus = execute.resources()
+    layout = execute.layout(cpus, gpus, family, None, request.upscalers)
+    return execute.RayExecutor(catalog.output, plans, layout, run), layout.limits
+
+
+def _conclude(
+    schedule: Schedule, store: Store, plans: dict[str, TitlePlan], works: dict[str, TitleWork], run: str
+) -> int:
+    """Say how each title ended, keep it under the run's id, and choose the exit code."""
+    ends: dict[str, dict[str, Any]] = {}
+    for name, title in schedule.titles.items():
+        file = "final.mp4" if works[name].gops == plans[name].gops else "preview.mp4"
+        if title.done:
+            ends[name] = {"state": "done", "file": f"{name}/{file}"}
+            click.echo(f"{name}: done, {store}/{name}/{file}", err=True)
+        elif title.failed:
+            ends[name] = {"state": "failed", "reason": redact(title.failed), "gops": title.streamed}
+            click.echo(f"{name}: failed after {title.streamed} GOPs: {redact(title.failed)}", err=True)
+        else:
+            reason = title.paused or schedule.stopping or "stopped"
+            ends[name] = {"state": "paused", "reason": redact(reason), "gops": title.streamed}
+            click.echo(f"{name}: paused at {title.streamed}/{title.work.gops} GOPs ({redact(reason)})", err=True)
+    store.put(f"_runs/{run}.json", (json.dumps({"run": run, "titles": ends}, indent=1) + "\n").encode())
+    states = {end["state"] for end in ends.values()}
+    if "paused" in states:
+        click.echo("Run the same command again to continue.", err=True)
+        return 75
+    return 1 if "failed" in states else 0
+
+
+class Stop:
+    """First Ctrl-C or SIGTERM: finish what is in hand. Second: stop now."""
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+        self._before: dict[int, Any] = {}
+
+    def reason(self) -> str | None:
+        return self._reason
+
+    def __enter__(self) -> Stop:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._before[number] = signal.signal(number, self._catch)
+            except ValueError:  # not in the main thread: whoever runs us handles signals
+                break
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _catch(self, number: int, frame: FrameType | None) -> None:
+        if self._reason is not None:
+            logging.shutdown()
+            os._exit(75)
+        self._reason = f"{signal.Signals(number).name} received"
+
+
+def run(argv: list[str]) -> int:
+    """The command in this process: prints what it would print, returns its exit code."""
+    return run_command(command, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,160 @@
+"""The plan of one title: everything that its workers need to know, and the hashes that name what it becomes.
+
+Each hash contains its parent's: sound and chain, then picture, then stream. Another hash is another prefix, so nothing
+is ever mixed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from models.families import FAMILIES, ClipOptions, Family, PictureOptions
+from pipeline import ffmpeg, timeline
+from pipeline.encode import Encoding
+from pipeline.manifest import Options, options_entering
+from pipeline.records import Stored
+from pipeline.sound import AudioFacts
+
+SOUND_REVISION = 1  # raised when a change alters the sound track or the speech that the features come from
+STREAM_REVISION = 1  # raised when a change alters the encoded fragments in another way than by encoder build
+
+
+@dataclass(frozen=True)
+class Hashes:
+    sound: str
+    chain: str
+    picture: str
+    stream: str
+
+
+@dataclass(frozen=True)
+class TitlePlan:
+    """A title with its inputs resolved: `portrait` and `audio` lie in the output store, named by content."""
+
+    id: str
+    family: str
+    weights: tuple[tuple[str, Stored], ...]  # the family's files by name, as they lie in the store
+    weights_hash: str
+    seed: int
+    priority: int
+    frames: int
+    prompts: tuple[tuple[int, str], ...]  # (clip from which it holds, text), ascending
+    options: Options
+    portrait: Stored
+    audio: tuple[Stored, ...]
+    audio_facts: tuple[AudioFacts, ...]
+    face_embedding: Stored | None
+    hashes: Hashes
+
+    @property
+    def gops(self) -> int:
+        return timeline.gops_of(self.frames)
+
+    @property
+    def clips(self) -> int:
+        return timeline.clips_of(self.frames)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of audio features."""
+        return -(-self.frames // self.constants.feature_block)
+
+    @property
+    def constants(self) -> Family:
+        return FAMILIES[self.family]
+
+    def text_of(self, clip: int) -> str | None:
+        """The prompt that holds in a clip."""
+        texts = [text for start, text in self.prompts if start <= clip]
+        return texts[-1] if texts else None
+
+    def prefix(self, stage: str) -> str:
+        """Where the records of a stage lie, relative to the output."""
+        match stage:
+            case "sound":
+                return f"{self.id}/sound/{self.hashes.sound[:16]}"
+            case "conditioning" | "features" | "chain":
+                return f"{self.id}/chain/{self.hashes.chain[:16]}/{stage}"
+            case "stream" | "done":
+                return f"{self.id}/stream/{self.hashes.stream[:16]}/{stage}"
+        raise ValueError(f"stage {stage!r}: expected sound, conditioning, features, chain, stream or done")
+
+    def stage_hash(self, stage: str) -> str:
+        names = {"sound": "sound", "stream": "stream", "done": "stream"}
+        return getattr(self.hashes, names.get(stage, "chain"))
+
+    @property
+    def plain_options(self) -> dict[str, Any]:
+        return asdict(self.options)
+
+    @property
+    def clip_options(self) -> ClipOptions:
+        o = self.options
+        return ClipOptions(steps=o.steps, guidance_scale=o.guidance_scale, base_size=o.base_size)
+
+    @property
+    def picture_options(self) -> PictureOptions:
+        o = self.options
+        return PictureOptions(o.base_size, o.resolution, o.fidelity, o.background)
+
+    @property
+    def encoding(self) -> Encoding:
+        o = self.options
+        return Encoding(codec=o.codec, crf=o.crf, width=o.resolution, height=o.resolution)
+
+
+def digest(facts: Any) -> str:
+    """SHA-256 of the canonical JSON of plain data."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
+
+
+def weights_hash(files: Iterable[tuple[str, str]]) -> str:
+    """sha256 over sorted (file name, sha256)."""
+    return digest(sorted(files))
+
+
+def title_hashes(
+    *,
+    family: Family,
+    weights: str,
+    seed: int,
+    frames: int,
+    prompts: tuple[tuple[int, str], ...],
+    options: Options,
+    portrait: Stored,
+    audio: tuple[Stored, ...],
+) -> Hashes:
+    """Hashes of a title; `options` are complete (defaults filled in)."""
+    values = asdict(options)
+
+    def chosen(level: str) -> dict[str, Any]:
+        return {name: values[name] for name in options_entering(level)}
+
+    sound = digest([SOUND_REVISION, ffmpeg.version(), frames, [one.sha256 for one in audio]])
+    chain = digest(
+        {
+            "sound": sound,
+            "family": family.name,
+            "weights": weights,
+            "revision": family.chain_revision,
+            "portrait": portrait.sha256,
+            "seed": seed,
+            "prompts": prompts,
+            "options": chosen("chain"),
+        }
+    )
+    picture = digest({"chain": chain, "revision": family.picture_revision, "options": chosen("picture")})
+    encoding = Encoding(codec=options.codec, crf=options.crf, width=options.resolution, height=options.resolution)
+    stream = digest(
+        {
+            "picture": picture,
+            "revision": STREAM_REVISION,
+            "options": chosen("stream"),
+            "build": encoding.build(),
+        }
+    )
+    return Hashes(sound, chain, picture, stream)
