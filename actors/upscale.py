@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from pipeline.encode import encode_gop
 
 from actors.titles import TitleReader
 from actors.worker import Worker
+from pipeline.encode import encode_gop
 from pipeline.errors import LongtakeError
 from pipeline.records import Ledger, Record, new_attempt, sha256
 from pipeline.timeline import gop_range
@@ -93,10 +93,10 @@ class UpscaleWorker(Worker):
         plan = reader.plan
         conditioning = reader.conditioning()[1]
         for window in gop_windows(gop, plan.frames):
-            frames = part.restore([self._base[k] for k in window.reads], conditioning, plan.picture_options)
-            self.alive()
-            for place in window.owned_places:
-                planes = part.planes(frames[place])
+            base = [self._base[frame] for frame in window.reads]
+            for frame in part.restore(base, window.owned_places, conditioning, plan.picture_options):
+                self.alive()
+                planes = part.planes(frame)
                 hasher.update(planes)
                 yield planes
 

@@ -7,6 +7,7 @@ The picture is a mosaic of flat 8x8 blocks, which video codecs handle at any siz
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -91,12 +92,15 @@ class Upscale(_Part):
         # The place in the group is hashed in, so a group that is not anchored on absolute frame numbers shows.
         return [mix(latent[0], place) for place, latent in enumerate(latents)]
 
-    def restore(self, window: list[np.ndarray], conditioning: Arrays, options: PictureOptions) -> list[np.ndarray]:
+    def restore(
+        self, window: list[np.ndarray], places: range, conditioning: Arrays, options: PictureOptions
+    ) -> Iterator[np.ndarray]:
         if len(window) != 16:
             raise ValueError(f"a window of {len(window)} frames: expected 16")
         key = digest(f"{options.fidelity}|{options.background}|{options.resolution}".encode())
         seen = mix(key, conditioning["portrait"], *window)
-        return [self._enlarged(mix(seen, frame, place), options.resolution) for place, frame in enumerate(window)]
+        for place in places:
+            yield self._enlarged(mix(seen, window[place], place), options.resolution)
 
     def planes(self, frame: np.ndarray) -> np.ndarray:
         return frame

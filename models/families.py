@@ -4,7 +4,7 @@ A family is loaded in parts, one for each kind of worker; every part is a class 
 
     prepare  conditioning(portrait, boxes) -> arrays, notes      features(speech, left, frames, right) -> [frames, …]
     chain    start(conditioning, seed) -> state                  next_clip(lanes) -> [(latents, state) | None]
-    upscale  decode(latents, options) -> frames                  restore(window, options) -> frames
+    upscale  decode(latents, options) -> frames                  restore(window, places, …) -> frames
              planes(frame, options) -> yuv420p
 
 Arrays cross these borders as numpy; a *frame* is whatever the upscaler's own methods hand to each other (a tensor
@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -138,8 +139,8 @@ class UpscalePart(Protocol):
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[Any]:
         """[n, C, h, w] → n base frames."""
 
-    def restore(self, window: list[Any], conditioning: Arrays, options: PictureOptions) -> list[Any]:
-        """16 base frames → 16 frames of the title's resolution."""
+    def restore(self, window: list[Any], places: range, conditioning: Arrays, options: PictureOptions) -> Iterator[Any]:
+        """16 base frames → those at `places` of the window, in the title's resolution."""
 
     def planes(self, frame: Any) -> np.ndarray:
         """One frame → yuv420p planes, uint8 [3·R/2, R]: Y, then U and V (BT.709, limited range)."""

@@ -117,7 +117,10 @@ def resources() -> tuple[float, float]:
 
 
 def check_shared(store: Store) -> None:
-    """With more than one node, a local output must be one folder for all: each node reads a token. Raises OutputError."""
+    """With more than one node, a local output must be one folder for all: each node reads a token.
+
+    Raises OutputError.
+    """
     nodes = [node for node in ray.nodes() if node["Alive"]]
     if not isinstance(store, LocalStore) or len(nodes) < 2:
         return
@@ -138,8 +141,8 @@ def check_shared(store: Store) -> None:
         store.delete(key)
     if blind:
         raise OutputError(
-            f"output {store}: not seen by {', '.join(sorted(set(blind)))}; with several nodes use a shared folder or an "
-            "object store, for example --output s3://bucket/path"
+            f"output {store}: not seen by {', '.join(sorted(set(blind)))}; with several nodes use a shared folder or "
+            "an object store, for example --output s3://bucket/path"
         )
 
 
@@ -220,7 +223,7 @@ class RayExecutor:
             return [WorkerLost(name, Failure("memory", str(error)))]
         except RayActorError as error:
             self._end(name)
-            taken = getattr(error, "preempted", False) or "node" in str(error).lower() and "died" in str(error).lower()
+            taken = getattr(error, "preempted", False) or ("node" in str(error).lower() and "died" in str(error).lower())
             return [WorkerLost(name, Failure("preempted" if taken else "crash", _first_line(error)))]
         match kind:
             case "ready":

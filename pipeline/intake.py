@@ -1,7 +1,7 @@
 """From a checked manifest to title plans: inputs are counted and hashed once, remembered, and copied to the store.
 
-Counting means decoding the whole audio, so `<id>/inputs.json` keeps what was found; it is used again while address, size
-and time stamp (or ETag) of every file are the same.
+Counting means decoding the whole audio, so `<id>/inputs.json` keeps what was found; it is used again while address,
+size and time stamp (or ETag) of every file are the same.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Seen:
 
 
 def survey(catalog: Catalog, store: Store, tell: Tell = lambda text: None) -> tuple[list[Seen], list[Problem]]:
-    """Look at the inputs of every title; what cannot be used is returned as problems, title by title. Writes nothing."""
+    """Look at the inputs of every title; what cannot be used is returned as problems. Writes nothing."""
     seen: list[Seen] = []
     problems: list[Problem] = []
     for title in catalog.titles:

@@ -32,7 +32,7 @@ from pipeline.plan import show_plan
 from pipeline.progress import Reporter
 from pipeline.redact import redact
 from pipeline.schedule import Limits, Schedule, TitleWork
-from pipeline.store import LocalStore, Store, open_store
+from pipeline.store import Store, open_store
 from pipeline.titles import TitlePlan
 from pipeline.work import Role
 
@@ -124,8 +124,8 @@ def _open_output(catalog: Catalog) -> Store:
     local = urls.protocol_of(given) == "file"
     if os.environ.get(IN_JOB) and local and not Path(urls.local_path(given)).expanduser().is_absolute():
         raise OutputError(
-            f"output {given!r} is relative, and inside a Ray job the working folder is a temporary copy that is removed; "
-            "give --output an absolute path on a shared disk or a URL such as s3://bucket/path"
+            f"output {given!r} is relative, and inside a Ray job the working folder is a temporary copy that is "
+            "removed; give --output an absolute path on a shared disk or a URL such as s3://bucket/path"
         )
     return open_store(catalog.output)
 

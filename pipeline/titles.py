@@ -153,8 +153,7 @@ def title_hashes(
         {
             "picture": picture,
             "revision": STREAM_REVISION,
-            "options": chosen("stream"),
-            "build": encoding.build(),
+            "encoding": encoding.identity(),
         }
     )
     return Hashes(sound, chain, picture, stream)
