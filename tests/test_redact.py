@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.redact import redact
+from pipeline.redact import redact, redact_about
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,9 @@ from pipeline.redact import redact
 def test_credentials_never_show(address: str, shown: str) -> None:
     assert redact(address) == shown
     assert redact(redact(address)) == redact(address)
+
+
+def test_errors_about_an_address_do_not_repeat_its_secrets() -> None:
+    address = "s3://KEYID:secret/1@bucket/x?token=ab%20cdef"
+    text = 'Invalid bucket "KEYID:secret/1@bucket", user KEYID, token "ab cdef" (ab%20cdef)'
+    assert redact_about(text, address) == 'Invalid bucket "***@bucket", user ***, token "***" (***)'

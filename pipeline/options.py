@@ -1,0 +1,285 @@
+"""The options of a title: what may be written, what it means, and which hash it enters.
+
+`OptionFields` is the one list of them; documentation, JSON schema and messages are made from it. `Options` is the
+result: every value filled in from the title, the manifest's defaults, the family and the tables here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.timeline import GOP
+
+Stage = Literal["chain", "picture", "stream", "none"]
+
+RESOLUTIONS = (512, 1024, 2048, 2160, 4096)
+SMALL_BASE = 512  # below this base size, resolution may be any multiple of 16
+
+# Quality of about the same look; the scales of the three encoders differ.
+DEFAULT_CRF = {"h264": 20, "hevc": 22, "av1": 28}
+LARGEST_CRF = {"h264": 51, "hevc": 51, "av1": 63}
+
+# The share of the family's sampling steps that a preset takes, rounded up. Nothing else depends on the preset.
+PRESET_STEPS = {"exact": 1.0, "balanced": 0.5, "draft": 0.25}
+
+
+class FamilyFacts(Protocol):
+    """What must be known of a family to check a manifest."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def text(self) -> bool: ...
+    @property
+    def default_steps(self) -> int: ...
+    @property
+    def default_guidance(self) -> float: ...
+    @property
+    def base_sizes(self) -> Sequence[int]: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of one title, complete. Boxes are x, y, width, height in pixels of the original portrait."""
+
+    resolution: int
+    codec: str
+    crf: int
+    steps: int
+    guidance_scale: float
+    preset: str
+    fidelity: float
+    segment_frames: int
+    face_box: tuple[int, int, int, int] | None
+    lip_box: tuple[int, int, int, int] | None
+    face_embedding: str | None
+    base_size: int
+    keep: str
+    vocals: str
+    audio_context: str
+    compat: str
+    background: str
+    allow_mixed: bool
+
+
+def option(expected: str, description: str, enters: Stage, default: Any, **rules: Any) -> Any:
+    """A field that may be left out. `default` is what the documentation shows: a value, or words."""
+    extra = {"expected": expected, "enters": enters, "shown_default": default}
+    return Field(default=None, description=description, json_schema_extra=extra, **rules)
+
+
+Box = Annotated[list[Annotated[int, Field(ge=0, le=1_000_000)]], Field(min_length=4, max_length=4)]
+
+
+class OptionFields(BaseModel):
+    """Options as written, all of them optional."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    resolution: int = option(
+        "512, 1024, 2048, 2160 or 4096 (any multiple of 16 from 64 for family fake or a base_size below 512)",
+        "Edge of the square video, in pixels; not smaller than base_size.",
+        "picture",
+        1024,
+        ge=64,
+        le=4096,
+        multiple_of=16,
+    )
+    codec: Literal["h264", "hevc", "av1"] = option(
+        "h264, hevc or av1", "Video encoder.", "stream", "h264; av1 at resolution 4096"
+    )
+    crf: int = option(
+        "a whole number from 0 to 51 (h264, hevc) or 63 (av1)",
+        "Quality of the encoder: lower is better and larger.",
+        "stream",
+        ", ".join(f"{crf} ({codec})" for codec, crf in DEFAULT_CRF.items()),
+        ge=0,
+        le=63,
+    )
+    preset: Literal["exact", "balanced", "draft"] = option(
+        "exact, balanced or draft",
+        "Effort of the sampling: balanced takes half of the family's steps, draft a quarter, rounded up. "
+        "Acts only where steps is not given.",
+        "none",
+        "exact",
+    )
+    steps: int = option(
+        "a whole number from 1 to 200",
+        "Sampling steps of a clip; wins over preset.",
+        "chain",
+        "the family's, times preset",
+        ge=1,
+        le=200,
+    )
+    guidance_scale: float = option(
+        "a number from 1 to 20",
+        "Strength of classifier-free guidance; 1 switches it off.",
+        "chain",
+        "the family's",
+        ge=1,
+        le=20,
+        allow_inf_nan=False,
+    )
+    fidelity: float = option(
+        "a number from 0 to 1",
+        "Decoded frame against the restorer's codebook: 0 is cleanest, 1 is closest to the decoded frame.",
+        "picture",
+        0.7,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+    )
+    background: Literal["x2", "lanczos"] = option(
+        "x2 or lanczos",
+        "How all but the face is enlarged: by the upsampling network, or by a plain filter.",
+        "picture",
+        "x2",
+    )
+    base_size: int = option(
+        "one of the family's sizes",
+        "Edge of the frames that the chain samples, before upscaling, in pixels.",
+        "chain",
+        "the family's first",
+        ge=16,
+        le=4096,
+    )
+    face_box: Box = option(
+        "[x, y, width, height], whole numbers, width and height above 0",
+        "Where the face is, in pixels of the original portrait; found by the family where not given.",
+        "chain",
+        "found by the family",
+    )
+    lip_box: Box = option(
+        "[x, y, width, height], whole numbers, width and height above 0",
+        "Where the mouth is, in pixels of the original portrait.",
+        "chain",
+        "found by the family, else the lower third of the face",
+    )
+    face_embedding: str = option(
+        "the path or URL of a file with a face embedding",
+        "Identity of the face, for families without a network that computes it.",
+        "chain",
+        "computed by the family, else zeros",
+        min_length=1,
+        max_length=4096,
+    )
+    vocals: Literal["separate", "as_is"] = option(
+        "separate or as_is",
+        "Whether the voice is separated from music before it drives the face; the sound track is never changed.",
+        "chain",
+        "as_is",
+    )
+    audio_context: Literal["published", "overlap"] = option(
+        "published or overlap",
+        "Audio is encoded in blocks: cut hard as published, or with a second of overlap at the cuts.",
+        "chain",
+        "overlap",
+    )
+    compat: Literal["none", "published"] = option(
+        "none or published",
+        "published: noise source and choice of face as in the published code.",
+        "chain",
+        "none",
+    )
+    segment_frames: int = option(
+        f"a multiple of {GOP} from {GOP} to {GOP * 1000}",
+        "Frames handed to an upscaler at a time; changes nothing in the result.",
+        "none",
+        480,
+        ge=GOP,
+        le=GOP * 1000,
+        multiple_of=GOP,
+    )
+    keep: Literal["all", "final+hls", "final"] = option(
+        "all, final+hls or final",
+        "What stays of a finished title when `gc` has run: all, the file and the stream, or the file.",
+        "none",
+        "all",
+    )
+    allow_mixed: bool = option(
+        "true or false",
+        "Let workers of different devices or builds share a title: frames then agree only within tolerance.",
+        "none",
+        False,
+    )
+
+
+def options_entering(stage: Stage) -> tuple[str, ...]:
+    """Names of the options that enter the hash of a stage, its parents' not included.
+
+    Of `face_embedding` the content counts: the planner puts the name of its copy, which is made of the content, in the
+    place of the path before it hashes.
+    """
+    return tuple(name for name in OptionFields.model_fields if extra(name)["enters"] == stage)
+
+
+def extra(name: str) -> dict[str, Any]:
+    found = OptionFields.model_fields[name].json_schema_extra
+    assert isinstance(found, dict)
+    return found
+
+
+def faults_of(given: Mapping[str, Any], family: FamilyFacts | None) -> Iterator[tuple[str, str]]:
+    """What is wrong with valid values taken together: (option, text). `family` is None where it is unknown."""
+    for name in ("face_box", "lip_box"):
+        if name in given and 0 in given[name][2:]:
+            yield name, f"value {given[name]}: expected {extra(name)['expected']}; give the box an area"
+    codec = given.get("codec") or _default_codec(given.get("resolution", 0))
+    if given.get("crf", 0) > LARGEST_CRF[codec]:
+        yield "crf", f"value {given['crf']}: expected 0 to {LARGEST_CRF[codec]} for {codec}; choose a smaller value"
+    if family is None:
+        return
+    base_size = given.get("base_size", family.base_sizes[0])
+    if base_size not in family.base_sizes:
+        sizes = _sizes(family.base_sizes)
+        yield "base_size", f"value {base_size}: expected {sizes} for family {family.name}; choose one or leave it out"
+        return
+    resolution = given.get("resolution", extra("resolution")["shown_default"])
+    if resolution not in RESOLUTIONS and base_size >= SMALL_BASE and family.name != "fake":
+        choices = ", ".join(map(str, RESOLUTIONS))
+        yield (
+            "resolution",
+            f"value {resolution}: expected one of {choices} at base_size {base_size}; choose one",
+        )
+    elif resolution < base_size:
+        place = "resolution" if "resolution" in given else "base_size"
+        yield (
+            place,
+            f"resolution {resolution} is smaller than base_size {base_size}; raise resolution or lower base_size",
+        )
+
+
+def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
+    """Fill in what was not given. `given` has passed `faults_of`."""
+    values = {name: extra(name)["shown_default"] for name in OptionFields.model_fields} | dict(given)
+    resolution = values["resolution"]
+    codec = given.get("codec") or _default_codec(resolution)
+    boxes = {name: tuple(given[name]) if name in given else None for name in ("face_box", "lip_box")}
+    computed = {
+        "codec": codec,
+        "crf": given.get("crf", DEFAULT_CRF[codec]),
+        "steps": given.get("steps", ceil(family.default_steps * PRESET_STEPS[values["preset"]])),
+        "guidance_scale": float(given.get("guidance_scale", family.default_guidance)),
+        "fidelity": float(values["fidelity"]),
+        "base_size": given.get("base_size", family.base_sizes[0]),
+        "face_embedding": given.get("face_embedding"),
+    }
+    return Options(**(values | boxes | computed))
+
+
+def _default_codec(resolution: int) -> str:
+    return "av1" if resolution == 4096 else "h264"
+
+
+def _sizes(sizes: Sequence[int]) -> str:
+    """`one of 64, 128` or, for a long regular list, `a multiple of 16 from 64 to 1024`."""
+    ordered = sorted(sizes)
+    step = ordered[1] - ordered[0] if len(ordered) > 1 else 0
+    if len(ordered) > 4 and ordered[0] % step == 0 and ordered == list(range(ordered[0], ordered[-1] + 1, step)):
+        return f"a multiple of {step} from {ordered[0]} to {ordered[-1]}"
+    return ("one of " if len(ordered) > 1 else "") + ", ".join(map(str, ordered))

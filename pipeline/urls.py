@@ -1,0 +1,125 @@
+"""Where inputs lie: a local path or an fsspec URL, joined and read in one way."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import posixpath
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+import fsspec
+
+from pipeline.errors import InputError
+from pipeline.redact import redact, redact_about
+
+_LOCAL = ("file", "local")
+# File systems on top of others, or of this machine's tools: a manifest from outside has no use for them.
+_REFUSED = frozenset(
+    """
+    async_wrapper asynclocal asyncwrapper blockcache cached dask data dir filecache generic git jlab jupyter
+    libarchive pyscript reference simplecache tar zip
+    """.split()  # noqa: SIM905  a column of names reads worse
+)
+
+
+def protocol_of(address: str) -> str:
+    """`s3` of `s3://…`; an empty string for a local path, with or without `file://`."""
+    head, mark, _ = address.partition("://")
+    return head.lower() if mark and "/" not in head and head.lower() not in _LOCAL else ""
+
+
+def local_path(address: str) -> str:
+    """The path of a local address."""
+    for protocol in _LOCAL:
+        if address.lower().startswith(f"{protocol}://"):
+            return address[len(protocol) + 3 :]
+    return address
+
+
+def has_control(text: str) -> bool:
+    """Whether a text holds control characters or halves of characters."""
+    return any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+
+
+def check_address(address: str) -> str | None:
+    """What is wrong with an address as written, or None."""
+    protocol = protocol_of(address)
+    if not address.strip() or has_control(address) or address != address.strip():
+        return "expected a path or URL without control characters or spaces at its ends; correct it"
+    if "::" in address and "://" in address:
+        return "chained addresses (`a::b://`) are not accepted; unpack the file and name it directly"
+    if protocol in _REFUSED:
+        return f"protocol {protocol}:// is not accepted; name the file by a path or by the URL of its store"
+    if protocol and protocol not in fsspec.available_protocols():
+        near = difflib.get_close_matches(protocol, ("s3", "gs", "https", "http", "file", "memory", "hf", "az"), 1, 0.4)
+        return f"unknown protocol {protocol}://; " + (f"did you mean {near[0]}://?" if near else "use s3:// or a path")
+    if not protocol and not local_path(address):
+        return "expected a path after file://; correct it"
+    return None
+
+
+def resolve(address: str, base: str) -> str:
+    """`address` seen from the manifest at `base`: relative paths start in the manifest's folder.
+
+    Raises ValueError, with text for the user, for an address that cannot be used.
+    """
+    if fault := check_address(address):
+        raise ValueError(fault)
+    if protocol_of(address):
+        return address
+    path = local_path(address)
+    if os.path.isabs(path):
+        return os.path.normpath(path)
+    protocol = protocol_of(base)
+    if not protocol:
+        return os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(local_path(base))), path))
+    # Queries of a signed manifest address are worth nothing for its neighbours.
+    whole = base.split("?")[0].split("#")[0] if protocol in ("http", "https") else base
+    root, _, inside = whole.partition("://")[2].partition("/")
+    joined = posixpath.normpath(posixpath.join(posixpath.dirname(inside), path))
+    if joined.startswith(".."):
+        raise ValueError("leads out of the bucket or host of the manifest; give the whole URL")
+    return f"{protocol}://{root}/{joined}"
+
+
+@contextlib.contextmanager
+def reading(address: str) -> Iterator[None]:
+    """Faults of the file system below become InputErrors that name the address and say what to do."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # each file system behind fsspec has an exception tree of its own
+        raise InputError(f"{redact(address)}: {_explained(error, address)}") from error
+
+
+def _explained(error: Exception, address: str) -> str:
+    protocol = protocol_of(address)
+    match error:
+        case FileNotFoundError() if protocol in ("http", "https"):
+            return "not found, or the host does not answer; correct the address"
+        case FileNotFoundError():
+            return "no such file; correct the path or put the file there"
+        case IsADirectoryError():
+            return "is a folder; name a file in it"
+        case NotADirectoryError():
+            return "no such file, a part of the path is no folder; correct the path"
+        case PermissionError():
+            return f"access denied; check the {'credentials in the environment' if protocol else 'permissions'}"
+        case ImportError():
+            return f"{redact_about(str(error), address)}; install the package that is missing"
+    reason = redact_about(" ".join(str(getattr(error, "strerror", None) or error).split()), address)[:200]
+    remedy = "check address, connection and credentials" if protocol else "check the path"
+    return f"cannot be read ({reason or type(error).__name__}); {remedy}"
+
+
+def file_system(address: str) -> tuple[Any, str]:
+    """The fsspec file system of an address and the path in it, never answering from its memory of listings."""
+    if not protocol_of(address):
+        return fsspec.filesystem("file"), local_path(address)
+    fs, path = fsspec.core.url_to_fs(address)
+    fs.invalidate_cache()
+    return fs, path
