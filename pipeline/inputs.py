@@ -42,16 +42,16 @@ def stamp_of(url: str, largest: int = LARGEST) -> tuple[int, str]:
     """
     name = redact(url)
     with urls.reading(url):
-        if urls.protocol_of(url):
-            fs, path = urls.file_system(url)
-            size, stamp = _remote_facts(fs.info(path))
-        else:
+        if urls.is_local(url):
             facts = os.stat(urls.local_path(url))
             if stat.S_ISDIR(facts.st_mode):
                 raise IsADirectoryError
             if not stat.S_ISREG(facts.st_mode):
                 raise InputError(f"{name}: is no ordinary file; name a file on a disk")
             size, stamp = facts.st_size, str(facts.st_mtime_ns)
+        else:
+            fs, path = urls.file_system(url)
+            size, stamp = _remote_facts(fs.info(path))
     if size == 0:
         raise InputError(f"{name}: is empty (0 bytes); put the complete file there")
     if size > largest:
@@ -65,7 +65,7 @@ def fetch(url: str, folder: str | Path, largest: int = LARGEST) -> tuple[Path, S
     Raises InputError as `stamp_of` does, and for a file that changes while it is read.
     """
     size, stamp = stamp_of(url, largest)
-    path = _download(url, Path(folder), size) if urls.protocol_of(url) else Path(urls.local_path(url))
+    path = Path(urls.local_path(url)) if urls.is_local(url) else _download(url, Path(folder), size)
     digest = hashlib.sha256()
     with urls.reading(url), path.open("rb") as file:
         while chunk := file.read(_CHUNK):

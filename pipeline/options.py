@@ -209,7 +209,7 @@ class OptionFields(BaseModel):
     )
 
 
-def options_entering(stage: Stage) -> tuple[str, ...]:
+def options_entering(stage: str) -> tuple[str, ...]:
     """Names of the options that enter the hash of a stage, its parents' not included.
 
     Of `face_embedding` the content counts: the planner puts the name of its copy, which is made of the content, in the

@@ -26,9 +26,14 @@ _REFUSED = frozenset(
 
 
 def protocol_of(address: str) -> str:
-    """`s3` of `s3://…`; an empty string for a local path, with or without `file://`."""
+    """`s3` of `s3://…`; `file` of a local path, with or without `file://`."""
     head, mark, _ = address.partition("://")
-    return head.lower() if mark and "/" not in head and head.lower() not in _LOCAL else ""
+    protocol = head.lower() if mark and "/" not in head else "file"
+    return "file" if protocol in _LOCAL else protocol
+
+
+def is_local(address: str) -> bool:
+    return protocol_of(address) == "file"
 
 
 def local_path(address: str) -> str:
@@ -53,10 +58,10 @@ def check_address(address: str) -> str | None:
         return "chained addresses (`a::b://`) are not accepted; unpack the file and name it directly"
     if protocol in _REFUSED:
         return f"protocol {protocol}:// is not accepted; name the file by a path or by the URL of its store"
-    if protocol and protocol not in fsspec.available_protocols():
+    if protocol not in fsspec.available_protocols():
         near = difflib.get_close_matches(protocol, ("s3", "gs", "https", "http", "file", "memory", "hf", "az"), 1, 0.4)
         return f"unknown protocol {protocol}://; " + (f"did you mean {near[0]}://?" if near else "use s3:// or a path")
-    if not protocol and not local_path(address):
+    if protocol == "file" and not local_path(address):
         return "expected a path after file://; correct it"
     return None
 
@@ -68,13 +73,13 @@ def resolve(address: str, base: str) -> str:
     """
     if fault := check_address(address):
         raise ValueError(fault)
-    if protocol_of(address):
+    if not is_local(address):
         return address
-    path = local_path(address)
+    path = os.path.expanduser(local_path(address))
     if os.path.isabs(path):
         return os.path.normpath(path)
     protocol = protocol_of(base)
-    if not protocol:
+    if protocol == "file":
         return os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(local_path(base))), path))
     # Queries of a signed manifest address are worth nothing for its neighbours.
     whole = base.split("?")[0].split("#")[0] if protocol in ("http", "https") else base
@@ -108,17 +113,19 @@ def _explained(error: Exception, address: str) -> str:
         case NotADirectoryError():
             return "no such file, a part of the path is no folder; correct the path"
         case PermissionError():
-            return f"access denied; check the {'credentials in the environment' if protocol else 'permissions'}"
+            return (
+                f"access denied; check the {'permissions' if protocol == 'file' else 'credentials in the environment'}"
+            )
         case ImportError():
             return f"{redact_about(str(error), address)}; install the package that is missing"
     reason = redact_about(" ".join(str(getattr(error, "strerror", None) or error).split()), address)[:200]
-    remedy = "check address, connection and credentials" if protocol else "check the path"
+    remedy = "check the path" if protocol == "file" else "check address, connection and credentials"
     return f"cannot be read ({reason or type(error).__name__}); {remedy}"
 
 
 def file_system(address: str) -> tuple[Any, str]:
     """The fsspec file system of an address and the path in it, never answering from its memory of listings."""
-    if not protocol_of(address):
+    if is_local(address):
         return fsspec.filesystem("file"), local_path(address)
     fs, path = fsspec.core.url_to_fs(address)
     fs.invalidate_cache()

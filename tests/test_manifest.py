@@ -215,6 +215,11 @@ def test_an_output_given_beside_the_manifest_wins(
         assert load(text, output="s3://bucket/x").output == "s3://bucket/x"
 
 
+def test_a_home_folder_may_be_meant(load: Callable[..., Catalog], monkeypatch: Any) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert load(HEAD.replace("out\n", "~/videos\n") + TITLE).output == "/home/me/videos"
+
+
 def test_a_catalog_of_thousands_of_titles_fits(load: Callable[..., Catalog]) -> None:
     entry = (
         "  - {{id: t{0}, portrait: p/{0}.png, audio: [a/{0}-1.mp3, a/{0}-2.mp3], prompts: [{{at: 1, text: calm}}]}}\n"
