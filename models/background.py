@@ -63,12 +63,13 @@ class Enlarger(nn.Module):
         self.conv_hr = nn.Conv2d(width, width, 3, padding=1)
         self.conv_last = nn.Conv2d(width, 3, 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.conv_first(F.pixel_unshuffle(x, 2))
+    def forward(self, image: Tensor) -> Tensor:
+        x = F.pixel_unshuffle(image.to(self.conv_first.weight.dtype), 2)
+        x = self.conv_first(x)
         x = x + self.conv_body(self.body(x))
         for conv in (self.conv_up1, self.conv_up2):
             x = F.leaky_relu(conv(F.interpolate(x, scale_factor=2.0, mode="nearest")), SLOPE)
-        return self.conv_last(F.leaky_relu(self.conv_hr(x), SLOPE))
+        return self.conv_last(F.leaky_relu(self.conv_hr(x), SLOPE)).to(image.dtype)
 
 
 def double(net: nn.Module, image: Tensor, tile: int = 0, pad: int = 40) -> Tensor:
@@ -110,17 +111,20 @@ def enlarge(
     method: Literal["x2", "lanczos"] = "x2",
     tile: int = 400,
     pad: int = 40,
+    passes: int | None = None,
 ) -> Tensor:
     """[n, 3, h, w] in 0..1 -> [n, 3, *target] in 0..1.
 
-    `x2`: real x2 passes until the image is at least as large as the target, then one resize down to it.
+    `x2`: real x2 passes until the image is at least as large as the target, then one resize down to it
+    (`passes` sets their number instead; the resize may then go up).
     `lanczos`: interpolation alone.
     """
     height, width = image.shape[-2:]
     if method == "x2":
         if net is None:
             raise ValueError("background x2 needs the x2 network: load its weights, or set background: lanczos")
-        passes = max(passes_needed(height, target[0]), passes_needed(width, target[1]))
+        if passes is None:
+            passes = max(passes_needed(height, target[0]), passes_needed(width, target[1]))
         for _ in range(passes):
             image = double(net, image, tile, pad).clamp(0, 1)
     return resize_lanczos(image, target).clamp(0, 1)

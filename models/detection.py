@@ -105,9 +105,37 @@ def detect_enlarged(net: nn.Module, image: Tensor) -> Faces:
     return Faces(boxes[wide], faces.scores[wide], points[wide])
 
 
-def largest(faces: Faces) -> Tensor | None:
-    """Landmarks [5, 2] of the face with the largest box; None where there is none."""
-    if not len(faces.boxes):
-        return None
-    area = (faces.boxes[:, 2:] - faces.boxes[:, :2]).prod(1)
-    return faces.landmarks[int(area.argmax())]
+def choose_faces(found: list[Tensor], rule: str) -> list[Tensor | None]:
+    """One face a frame from those found in a window.
+
+    found: landmarks [k, 5, 2] of each frame, best score first. `largest`: the face whose points lie furthest
+    apart, none where there is none. `published`: the last face in the list so far, so that a frame without a
+    face takes its predecessor's, and of two faces the less certain one is taken.
+    """
+    if rule == "published":
+        chosen: list[Tensor | None] = []
+        last = None
+        for landmarks in found:
+            last = landmarks[-1] if len(landmarks) else last
+            chosen.append(last)
+        return chosen
+    return [landmarks[int(_spread(landmarks).argmax())] if len(landmarks) else None for landmarks in found]
+
+
+def _spread(landmarks: Tensor) -> Tensor:
+    return (landmarks.amax(1) - landmarks.amin(1)).prod(1)
+
+
+def smooth_landmarks(landmarks: list[Tensor | None], sigma: float) -> list[Tensor | None]:
+    """Landmarks of a window's frames, each averaged with its neighbours in the window; gaps stay gaps."""
+    present = [i for i, points in enumerate(landmarks) if points is not None]
+    if sigma <= 0 or not present:
+        return landmarks
+    points = torch.stack([p for p in landmarks if p is not None]).double()
+    frame = torch.tensor(present, dtype=torch.float64, device=points.device)
+    weight = torch.exp(-((frame[:, None] - frame) ** 2) / (2 * sigma**2))
+    smooth = torch.einsum("ij,jpc->ipc", weight / weight.sum(1, keepdim=True), points)
+    out: list[Tensor | None] = [None] * len(landmarks)
+    for i, mean in zip(present, smooth, strict=True):
+        out[i] = mean
+    return out

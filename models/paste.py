@@ -22,7 +22,7 @@ PARSED_BLUR, PARSED_SIGMA = 101, 11.0
 
 def parsed_mask(labels: Tensor) -> Tensor:
     """Labels [s, s] of an aligned face -> soft mask [s, s] of what is face (not background, neck, cloth, hair)."""
-    face = torch.isin(labels, torch.tensor(FACE_LABELS, device=labels.device)).double()
+    face = torch.isin(labels, torch.tensor(FACE_LABELS, device=labels.device)).float()
     for _ in range(2):
         face = gaussian_blur(face, PARSED_BLUR, PARSED_SIGMA)
     inner = slice(PARSED_BORDER, -PARSED_BORDER)
@@ -45,10 +45,12 @@ def paste(picture: Tensor, face: Tensor, matrix: Tensor, scale: float, parsed: T
     under = picture[:, rows, columns]
     size = (under.shape[-2], under.shape[-1])
 
-    layers = [face, face.new_ones(1, side, side)]
+    # One pixel more on each side: the face is continued there, so that at its border it does not fade to black.
+    layers = [F.pad(face, (1, 1, 1, 1), mode="replicate"), F.pad(face.new_ones(1, side, side), (1, 1, 1, 1))]
     if parsed is not None:
         whole = F.interpolate(parsed[None, None], size=(side, side), mode="bilinear")[0]
-        layers.append(whole.to(face))
+        layers.append(F.pad(whole.to(face), (1, 1, 1, 1)))
+    local[:, 2] -= local[:, :2].sum(1)
     warped = warp(torch.cat(layers), local, size)
     square = erode(warped[3], int(2 * scale))
     edge = int(math.sqrt(float(square.sum(dtype=torch.float64)))) // EDGE_SHARE
@@ -56,7 +58,7 @@ def paste(picture: Tensor, face: Tensor, matrix: Tensor, scale: float, parsed: T
     if parsed is not None:
         soft = torch.minimum(soft, warped[4])
     out = picture.clone()
-    out[:, rows, columns] = torch.lerp(under, square * warped[:3], soft)
+    out[:, rows, columns] = torch.lerp(under, warped[:3], soft)
     return out
 
 

@@ -19,6 +19,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from models.codebook import Encoder, Generator, ResBlock, VectorQuantiser
+from models.groups import fixed_groups
 from models.upscale_config import RestorerConfig
 
 ADAIN_EPS = 1e-5
@@ -181,13 +182,13 @@ class TemporalRestorer(nn.Module):
         kept = range(window.shape[0])[keep]
         features: list[Tensor] = []
         taps: list[dict[int, Tensor]] = []
-        for part, real in _groups(window, group):
+        for part, real in fixed_groups(window, group):
             found, tapped = self.encode(part, self.config.fused_sizes if fidelity > 0 else ())
             for i in range(real):
                 taps.append({s: t[i].clone() for s, t in tapped.items()} if len(features) in kept else {})
                 features.append(found[i])
         codes = self.predict(torch.stack(features), len(features)).argmax(-1)
-        for numbers, real in _groups(torch.tensor(kept), group):
+        for numbers, real in fixed_groups(torch.tensor(kept), group):
             picked = numbers.tolist()
             rows = self.rows(codes[picked], torch.stack([features[i] for i in picked]), adain)
             maps = {s: torch.stack([taps[i][s] for i in picked]) for s in taps[picked[0]]}
@@ -200,12 +201,3 @@ class TemporalRestorer(nn.Module):
                 f"restorer frames are {tuple(frames.shape[-2:])}, expected {side} x {side}: crop them first"
             )
         return F.pixel_unshuffle(frames, self.config.codebook.unshuffle)
-
-
-def _groups(x: Tensor, group: int) -> Iterator[tuple[Tensor, int]]:
-    """Cut x into groups of exactly `group`; the last repeats its last item. Yields (part, how many are real)."""
-    for part in x.split(group):
-        real = part.shape[0]
-        if real < group:
-            part = torch.cat([part, part[-1:].expand(group - real, *part.shape[1:])])
-        yield part, real

@@ -21,7 +21,10 @@ def invert(matrix: Tensor) -> Tensor:
 
 
 def warp(image: Tensor, matrix: Tensor, size: tuple[int, int], fill: Tensor | float = 0.0) -> Tensor:
-    """image [c, h, w], matrix from the image to the result -> [c, *size], bilinear; `fill` outside the image."""
+    """image [c, h, w], matrix from the image to the result -> [c, *size], bilinear.
+
+    Outside the image is `fill`: one value, or one a channel.
+    """
     height, width = image.shape[-2:]
     back = invert(matrix.double())
     y, x = (torch.arange(n, dtype=torch.float64) for n in size)

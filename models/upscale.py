@@ -1,0 +1,214 @@
+"""One window of base frames -> frames of the target size: background, face crop, temporal restorer, paste-back.
+
+Only the restorer's transformer and the smoothing of landmarks look at several frames, and only inside the window. All
+else is computed frame by frame, so a frame's background does not depend on the window that it is seen in.
+
+Shapes: f frames of a window, h x w base pixels, R target pixels a side; pictures are RGB in 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.alignment import box_matrix, crop_face, landmark_matrix, rescale
+from models.background import enlarge, passes_needed
+from models.colour import keep_colour
+from models.detection import choose_faces, detect_enlarged, smooth_landmarks
+from models.groups import fixed_groups
+from models.masks import Box
+from models.parsing import face_labels
+from models.paste import parsed_mask, paste
+from models.resample import resize_lanczos
+from models.restorer import TemporalRestorer
+from models.upscale_config import UpscaleConfig
+from models.warp import invert
+
+ALIGNED_PER_FACE = 1.8  # an aligned crop is about this many times as wide as the face in it
+BOX_MARGIN = 1.5  # a fixed crop is this many times as wide as the face box
+
+
+class UpscaledFrame(NamedTuple):
+    picture: Tensor  # [3, R, R]
+    face_found: bool  # False: no face was there to restore, the picture is the background path's alone
+
+
+class Upscaler:
+    """The networks of the high-resolution stage, put to work on one window after another.
+
+    `enlarger`, `detector` and `parser` may be missing: without an enlarger `background` must be `lanczos`, without a
+    detector `crop` must be `box` or `whole`, without a parser the paste's edge is a soft square.
+    """
+
+    def __init__(
+        self,
+        config: UpscaleConfig,
+        restorer: TemporalRestorer,
+        enlarger: nn.Module | None = None,
+        detector: nn.Module | None = None,
+        parser: nn.Module | None = None,
+    ) -> None:
+        if config.crop == "landmarks" and detector is None:
+            raise ValueError(
+                "crop is 'landmarks' and there is no face detector: load one, or use crop 'box' or 'whole'"
+            )
+        if restorer.config.input == "latents" and config.crop != "whole":
+            raise ValueError(
+                f"crop is {config.crop!r} and the restorer reads latents, which are whole frames: use 'whole'"
+            )
+        self.config = config
+        self.restorer = restorer
+        self.enlarger = enlarger
+        self.detector = detector
+        self.parser = parser
+
+    def __call__(
+        self,
+        window: Tensor,
+        resolution: int,
+        fidelity: float = 1.0,
+        background: Literal["x2", "lanczos"] = "x2",
+        face_box: Box | None = None,
+        latents: Tensor | None = None,
+    ) -> tuple[Tensor, list[bool]]:
+        """window [f, 3, h, w] -> pictures [f, 3, R, R], and for each whether a face was restored in it."""
+        frames = list(self.frames(window, resolution, fidelity, background, face_box, latents))
+        return torch.stack([frame.picture for frame in frames]), [frame.face_found for frame in frames]
+
+    @torch.inference_mode()
+    def frames(
+        self,
+        window: Tensor,
+        resolution: int,
+        fidelity: float = 1.0,
+        background: Literal["x2", "lanczos"] = "x2",
+        face_box: Box | None = None,
+        latents: Tensor | None = None,
+        keep: slice = slice(None),
+    ) -> Iterator[UpscaledFrame]:
+        """The same, one picture at a time and only those of `keep` (the frames that the window owns).
+
+        `face_box`, in base pixels, comes from the portrait: `crop: box` restores the square around it in every frame,
+        `crop: landmarks` takes from it how large the face is. `latents` [f, c, h, w] are needed by a restorer that
+        reads them.
+        """
+        if self.config.crop == "whole":
+            yield from self._whole(window, resolution, fidelity, background, latents, keep)
+            return
+        matrices = self._matrices(window, face_box)
+        restored = self._restored_faces(window, matrices, fidelity, keep)
+        passes = self._face_passes(window.shape[-1], resolution, face_box)
+        backgrounds = self._enlarged(window[keep], resolution, background)
+        for number, picture in zip(range(len(window))[keep], backgrounds, strict=True):
+            matrix = matrices[number]
+            if matrix is None:
+                yield UpscaledFrame(picture, False)
+                continue
+            face = next(restored)
+            yield UpscaledFrame(self._pasted(picture, face, matrix, window.shape[-1], passes, background), True)
+
+    def _whole(
+        self,
+        window: Tensor,
+        resolution: int,
+        fidelity: float,
+        background: Literal["x2", "lanczos"],
+        latents: Tensor | None,
+        keep: slice,
+    ) -> Iterator[UpscaledFrame]:
+        if self.restorer.config.input == "latents":
+            if latents is None:
+                raise ValueError("the restorer reads latents and none were given: pass the window's latents")
+            restored = self.restorer.restore(latents, fidelity, self.config.adain, keep, self.config.group)
+        else:
+            side = self.restorer.config.codebook.side
+            crops = resize_lanczos(window, (side, side)).clamp(0, 1)
+            restored = self._restore(crops, fidelity, keep)
+        for frame, face in zip(window[keep], restored, strict=True):
+            picture = self._coloured(_unit(face), frame)
+            large = self._enlarged(picture[None], resolution, background if self.config.enlarge_face else "lanczos")
+            yield UpscaledFrame(next(large), True)
+
+    def _matrices(self, window: Tensor, face_box: Box | None) -> list[Tensor | None]:
+        """For each frame the matrix to the restorer's crop, None where no face was found."""
+        side = self.restorer.config.codebook.side
+        if self.config.crop == "box":
+            if face_box is None:
+                raise ValueError("crop is 'box' and no face box was given: pass the one that preparation found")
+            return [box_matrix(square_around(face_box, BOX_MARGIN, window.shape[-2:]), side)] * len(window)
+        assert self.detector is not None
+        found = [detect_enlarged(self.detector, frame).landmarks.cpu() for frame in window]
+        chosen = smooth_landmarks(choose_faces(found, self.config.face_choice), self.config.smoothing)
+        return [None if points is None else landmark_matrix(points, side) for points in chosen]
+
+    def _restored_faces(
+        self, window: Tensor, matrices: list[Tensor | None], fidelity: float, keep: slice
+    ) -> Iterator[Tensor]:
+        """Restored crops [3, side, side] of the kept frames that have a face; the others are left out."""
+        side = self.restorer.config.codebook.side
+        present = [i for i, matrix in enumerate(matrices) if matrix is not None]
+        kept = [i for i in range(len(window))[keep] if matrices[i] is not None]
+        if not kept:
+            return
+        crops = torch.stack([crop_face(window[i], m, side) for i, m in enumerate(matrices) if m is not None])
+        first = present.index(kept[0])
+        places = slice(first, first + len(kept))
+        for crop, face in zip(crops[places], self._restore(crops, fidelity, places), strict=True):
+            yield self._coloured(_unit(face), crop)
+
+    def _restore(self, crops: Tensor, fidelity: float, keep: slice) -> Iterator[Tensor]:
+        return self.restorer.restore(crops * 2 - 1, fidelity, self.config.adain, keep, self.config.group)
+
+    def _enlarged(self, frames: Tensor, resolution: int, method: Literal["x2", "lanczos"]) -> Iterator[Tensor]:
+        target = (resolution, resolution)
+        for part, real in fixed_groups(frames, self.config.group):
+            large = enlarge(part, target, self.enlarger, method, self.config.tile, self.config.tile_pad)
+            for picture, frame in zip(large[:real], part, strict=False):
+                yield self._coloured(picture, frame)
+
+    def _face_passes(self, base: int, resolution: int, face_box: Box | None) -> int:
+        """How many x2 passes the restored crop gets: a constant of the title, for sharpness must not jump."""
+        share = 1.0
+        if face_box is not None:
+            reach = BOX_MARGIN if self.config.crop == "box" else ALIGNED_PER_FACE
+            share = min(1.0, reach * max(face_box.width, face_box.height) / base)
+        return passes_needed(self.restorer.config.codebook.side, round(share * resolution))
+
+    def _pasted(
+        self,
+        picture: Tensor,
+        face: Tensor,
+        matrix: Tensor,
+        base: int,
+        passes: int,
+        background: Literal["x2", "lanczos"],
+    ) -> Tensor:
+        side = face.shape[-1]
+        parsed = None if self.parser is None else parsed_mask(face_labels(self.parser, face[None] * 2 - 1)[0])
+        scale = picture.shape[-1] / base
+        wanted = max(1, round(side * scale / float(torch.linalg.det(matrix[:, :2]).abs().sqrt())))
+        method = background if self.config.enlarge_face and self.enlarger is not None else "lanczos"
+        config = self.config
+        large = enlarge(face[None], (wanted, wanted), self.enlarger, method, config.tile, config.tile_pad, passes)
+        back = invert(rescale(matrix, scale, wanted / side))
+        return paste(picture, self._coloured(large[0], face), back, max(scale, 1.0), parsed)
+
+    def _coloured(self, picture: Tensor, reference: Tensor) -> Tensor:
+        return keep_colour(picture[None], reference[None])[0] if self.config.keep_colour else picture
+
+
+def square_around(box: Box, margin: float, size: torch.Size | tuple[int, int]) -> tuple[float, float, float, float]:
+    """The square `margin` times as wide as the box, moved inside the picture of `size` (h, w) as far as it fits."""
+    height, width = size
+    side = min(margin * max(box.width, box.height), height, width)
+    x0 = min(max((box.x0 + box.x1 - side) / 2, 0.0), width - side)
+    y0 = min(max((box.y0 + box.y1 - side) / 2, 0.0), height - side)
+    return (x0, y0, x0 + side, y0 + side)
+
+
+def _unit(picture: Tensor) -> Tensor:
+    """[-1, 1] -> [0, 1]"""
+    return ((picture + 1) / 2).clamp(0, 1)
