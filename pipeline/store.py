@@ -166,7 +166,8 @@ class LocalStore(Store):
         return sorted(entry.name for entry in self._entries(prefix) if entry.is_dir())
 
     def delete(self, key: str) -> None:
-        self.path(key).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            self.path(key).unlink()
 
     def _entries(self, prefix: str) -> list[os.DirEntry[str]]:
         try:
