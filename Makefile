@@ -1,0 +1,36 @@
+# One command each, on a fresh machine: everything they need is installed by them, into .venv.
+PYTHON ?= python3.11
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+export RAY_USAGE_STATS_ENABLED := 0
+# Tests start clusters of their own and throw them away; token authentication is for the ones that stay.
+export RAY_AUTH_MODE ?= disabled
+
+.PHONY: demo test test-slow check format clean
+
+.venv/ready: pyproject.toml constraints.txt
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: .venv/ready
+	$(BIN)/python -m pipeline.render examples/demo.yaml
+
+test: .venv/ready
+	$(PYTEST)
+
+test-slow: .venv/ready
+	.ci/browser
+	$(PYTEST) -m 'slow and not ray_alone'
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf out build .pytest_cache .mypy_cache .ruff_cache
