@@ -17,10 +17,13 @@ import hashlib
 import importlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
+
+from models.mini import MINI
+from models.network_config import NetworkConfig
 
 Part = Literal["prepare", "chain", "upscale"]
 Arrays = dict[str, np.ndarray]
@@ -50,19 +53,18 @@ class Family:
     chain_revision: int = 1
     picture_revision: int = 1
     weight_files: tuple[str, ...] = ()
-    init_seed: int = 0  # of the weights where there are no files
     note: str = ""  # said when the family is used
     seconds_per_clip: float = 1.0  # planning figures on one worker, replaced by measured ones
     seconds_per_frame: float = 0.1
     worker_bytes: int = 1 << 30
-    config: dict[str, Any] = field(default_factory=dict, hash=False)
+    networks: NetworkConfig | None = None
 
     def latent_shape(self, base_size: int) -> tuple[int, int, int]:
         edge = base_size // self.latent_factor
         return self.latent_channels, edge, edge
 
     def default_weights_hash(self) -> str:
-        """Of a family without files: its configuration and the seed of its initial weights."""
+        """Of a family without files: its configuration, from which the initial weights follow (`models.fill`)."""
         facts = json.dumps({k: v for k, v in asdict(self).items() if k not in _NOT_OUTPUT}, sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()
 
@@ -170,7 +172,31 @@ FAKE = Family(
     worker_bytes=200 << 20,
 )
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (FAKE,)}
+MINI_FAMILY = Family(
+    name="mini",
+    module="models.networks",
+    motion_frames=MINI.chain.motion_frames,
+    carry=MINI.carry,
+    text=True,
+    base_sizes=(512, 256, 128),
+    latent_channels=MINI.vae.latent_channels,
+    latent_factor=MINI.vae.factor,
+    latent_bytes=2,
+    feature_block=1500,
+    feature_halo=1,
+    feature_reach=MINI.chain.audio_projection.radius,
+    default_steps=4,
+    default_guidance=1.0,
+    lanes=1,
+    threads=1,
+    decode_group=4,
+    note="family 'mini' is untrained: its weights come from a fixed rule, so the video will not show the portrait",
+    seconds_per_clip=1.5,
+    seconds_per_frame=0.3,
+    networks=MINI,
+)
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (FAKE, MINI_FAMILY)}
 
 
 def load_part(family: Family, part: Part, weights: str | None, device: str) -> Any:

@@ -1,0 +1,61 @@
+"""Family `mini`: the same classes, small enough for two CPU cores. A 512 px frame is 32 x 32 latents of 8 channels."""
+
+from __future__ import annotations
+
+from models.config import (
+    AudioProjectionConfig,
+    ChainConfig,
+    FaceLocatorConfig,
+    ImageProjectionConfig,
+    SamplerConfig,
+    TextConfig,
+    UNetConfig,
+    VaeConfig,
+)
+from models.network_config import NetworkConfig
+from models.upscale_config import CodebookConfig, EnlargerConfig, RestorerConfig, UpscaleConfig
+
+LATENTS = 8
+TOKENS = 128  # width of image and audio tokens
+
+MINI = NetworkConfig(
+    chain=ChainConfig(
+        unet=UNetConfig(
+            latent_channels=LATENTS,
+            channels=(48, 80, 96),
+            attention=(False, True, True),  # 32 x 32 tokens would cost more than all the rest
+            layers=1,
+            heads=4,
+            groups=16,
+            image_token_width=TOKENS,
+            audio_token_width=TOKENS,
+        ),
+        face_locator=FaceLocatorConfig(channels=(4, 8, 16, 24, 32)),
+        image_projection=ImageProjectionConfig(embedding_width=16 * LATENTS, tokens=4),
+        audio_projection=AudioProjectionConfig(window=5, layers=4, feature_width=80, hidden_width=256, tokens=8),
+    ),
+    vae=VaeConfig(
+        latent_channels=LATENTS,
+        channels=(32, 64, 96),
+        layers=1,
+        groups=16,
+        middle_attention=False,
+        scale=1.0,
+        unshuffle=4,
+    ),
+    restorer=RestorerConfig(
+        codebook=CodebookConfig(
+            side=512, unshuffle=8, width=32, multipliers=(1, 2), blocks=1, attention_at=(), code_width=64, codes=256,
+            groups=16,
+        ),
+        dim=128,
+        heads=4,
+        layers=2,
+        fuse_at=(32, 64),
+    ),
+    enlarger=EnlargerConfig(width=8, growth=8, blocks=1),
+    upscale=UpscaleConfig(crop="box", enlarge_face=False, tile=0),
+    sampler=SamplerConfig(betas="scaled_linear"),
+    text=TextConfig(embedding_width=256, hidden_width=128),
+    motion_noise=0.05,
+)  # fmt: skip

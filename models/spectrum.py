@@ -1,0 +1,49 @@
+"""Speech to log-mel spectra, four a video frame: what a small family hears.
+
+Shapes: s samples at 16 kHz, f frames, 4 hops a frame, 80 bands.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SAMPLE_RATE = 16_000
+SAMPLES_A_FRAME = 640
+HOP = 160  # 10 ms: four to a frame, so a frame's spectra begin exactly with its samples
+WINDOW = 400  # 25 ms
+BANDS = 80
+LOWEST, HIGHEST = 40.0, 7600.0  # Hz
+FLOOR = 1e-4  # amplitude below which a band is silent
+
+
+def log_mel(speech: Tensor) -> Tensor:
+    """speech [s], -1..1, whole frames → [f, 4, 80]: log of the mel bands' energy, about -1..1, silence at -1.
+
+    A hop's window is centred on its 160 samples and so reaches 120 samples into its neighbours.
+    """
+    if len(speech) % SAMPLES_A_FRAME:
+        raise ValueError(f"speech has {len(speech)} samples: expected whole frames of {SAMPLES_A_FRAME}")
+    reach = (WINDOW - HOP) // 2
+    frames = F.pad(speech, (reach, reach)).unfold(0, WINDOW, HOP)
+    power = torch.fft.rfft(frames * torch.hann_window(WINDOW, periodic=False)).abs().square()
+    bands = power @ mel_filters().T
+    floor = FLOOR**2 * WINDOW
+    level = torch.log10(bands.clamp_min(floor) / floor)
+    return (level / 4 - 1).reshape(-1, SAMPLES_A_FRAME // HOP, BANDS)
+
+
+def mel_filters() -> Tensor:
+    """Triangles [80, 201] evenly spaced on the mel scale (2595·log10(1 + f/700)), each of unit peak."""
+
+    def mel(hertz: float) -> float:
+        return 2595 * math.log10(1 + hertz / 700)
+
+    points = 700 * (10 ** (torch.linspace(mel(LOWEST), mel(HIGHEST), BANDS + 2, dtype=torch.float64) / 2595) - 1)
+    bins = torch.linspace(0, SAMPLE_RATE / 2, WINDOW // 2 + 1, dtype=torch.float64)
+    low, centre, high = points[:-2, None], points[1:-1, None], points[2:, None]
+    rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
+    return torch.minimum(rising, falling).clamp_min(0).float()
