@@ -14,10 +14,8 @@ from pipeline.manifest_fields import REQUIRED, TitleFields, describe, model_at, 
 from pipeline.manifest_yaml import Fault, Loc, Parsed, shown
 from pipeline.options import FamilyFacts, OptionFields
 
-# Folders and files that Longtake itself keeps beside the titles, and names that some systems reserve.
-RESERVED = frozenset(
-    ["assets", "catalog", "index.html", "inputs", "logs", "report.html", "report.json", "runs", "tmp", "weights"]
-)
+# What may lie beside the titles without a leading underscore, and names that some systems reserve.
+RESERVED = frozenset(["assets", "catalog.csv", "catalog.parquet", "index.html", "report.html", "report.json"])
 DEVICES = frozenset(["aux", "con", "nul", "prn", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))])
 
 

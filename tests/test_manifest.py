@@ -356,7 +356,7 @@ def test_ids_that_could_leave_their_folder_are_refused(name: str, problems: Call
     assert found[0].startswith("5: titles[0].id: value ")
 
 
-@pytest.mark.parametrize("name", ["weights", "con", "aux.x", "lpt1", "a.", "index.html"])
+@pytest.mark.parametrize("name", ["assets", "con", "aux.x", "lpt1", "a.", "index.html"])
 def test_reserved_ids(name: str, problems: Callable[..., list[str]]) -> None:
     (found,) = problems(HEAD + TITLE.replace("one", name))
     assert found.startswith(f'5: titles[0].id: value "{name}": ')
