@@ -1,0 +1,108 @@
+"""Small titles for tests: a wav and a portrait made on the spot, a manifest over them, and one rendered title."""
+
+from __future__ import annotations
+
+import shutil
+import wave
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+RATE = 16_000
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A finished title: where its manifest and its output lie."""
+
+    manifest: Path
+    output: Path
+    title: str
+    frames: int
+
+    def render(self, *more: str) -> int:
+        return render_inline(self.manifest, *more)
+
+
+def write_wav(path: Path, frames: int, seed: int = 0) -> Path:
+    """Noise with the length of `frames` video frames, 16 kHz mono."""
+    samples = np.random.default_rng(seed).integers(-3000, 3000, frames * RATE // 25, dtype=np.int16)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+def write_portrait(path: Path, size: tuple[int, int] = (96, 80), seed: int = 0) -> Path:
+    """A picture of smooth colours."""
+    small = np.random.default_rng(seed).integers(0, 255, (4, 4, 3), dtype=np.uint8)
+    Image.fromarray(small).resize(size, Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def write_manifest(
+    folder: Path, titles: Sequence[dict[str, Any] | int] = (60,), *, output: str = "out", **options: Any
+) -> Path:
+    """A manifest of family `fake` at 64 pixels in `folder`; returns its path.
+
+    A title is a number of frames (ids are then `title-0`, `title-1`, …) or a mapping as in a manifest, in which
+    `frames` stands for `audio` and `portrait` may be left out. `options` are defaults of all titles; `family` and
+    `weights` are the manifest's own keys.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    head = {name: options.pop(name) for name in ("family", "weights") if name in options}
+    entries = []
+    for number, title in enumerate(titles):
+        entry = {"frames": title} if isinstance(title, int) else dict(title)
+        entry.setdefault("id", f"title-{number}")
+        if "frames" in entry:
+            entry["audio"] = write_wav(folder / f"audio-{number}.wav", entry.pop("frames"), seed=number).name
+        if "portrait" not in entry:
+            entry["portrait"] = write_portrait(folder / f"portrait-{number}.png", seed=number).name
+        entries.append(entry)
+    defaults = {"resolution": 64, "base_size": 64} | options
+    catalog = {"version": 1, "output": output, "family": "fake"} | head | {"defaults": defaults, "titles": entries}
+    path = folder / "manifest.yaml"
+    path.write_text(yaml.safe_dump(catalog, sort_keys=False))
+    return path
+
+
+def render_inline(manifest: Path, *more: str) -> int:
+    """Render in this process; returns the exit code."""
+    from pipeline import render  # not at the top: most tests need neither the workers nor what they import
+
+    return render.run([str(manifest), "--executor", "inline", *more])
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """A title of 100 frames (3 GOPs, the last one short), rendered once. Tests must not write to it."""
+    folder = tmp_path_factory.mktemp("finished")
+    manifest = write_manifest(folder, [{"id": "reading", "frames": 100}])
+    assert render_inline(manifest) == 0
+    return Rendered(manifest, folder / "out", "reading", 100)
+
+
+@pytest.fixture
+def rendered(finished: Rendered, tmp_path: Path) -> Rendered:
+    """A copy of `finished` that a test may damage."""
+    shutil.copytree(finished.manifest.parent, tmp_path / "work", copy_function=shutil.copy2)
+    return Rendered(tmp_path / "work" / "manifest.yaml", tmp_path / "work" / "out", finished.title, finished.frames)
+
+
+@pytest.fixture
+def fake_manifest(tmp_path: Path) -> Callable[..., Path]:
+    """`write_manifest` in the test's own folder."""
+
+    def make(titles: Sequence[dict[str, Any] | int] = (60,), **options: Any) -> Path:
+        return write_manifest(tmp_path, titles, **options)
+
+    return make
