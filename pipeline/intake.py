@@ -63,7 +63,7 @@ def survey(catalog: Catalog, store: Store, tell: Tell = lambda text: None) -> tu
 
 
 def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[Seen | None, list[Problem]]:
-    known = _remembered(store, title)
+    known = remembered(store, title)
     problems: list[Problem] = []
 
     def look(key: str, url: str, read: Callable[[Path], Any]) -> tuple[SourceFile, Any] | None:
@@ -120,7 +120,7 @@ def _check_boxes(catalog: Catalog, seen: Seen) -> list[Problem]:
     return problems
 
 
-def _remembered(store: Store, title: Title) -> dict[str, dict[str, Any]]:
+def remembered(store: Store, title: Title) -> dict[str, dict[str, Any]]:
     """Entries of the title's inputs record by redacted address; nothing where there is none of use."""
     try:
         entries = json.loads(store.get(f"{title.id}/inputs.json"))["files"]

@@ -20,8 +20,11 @@ def is_done(store: Store, plan: TitlePlan) -> bool:
     return Ledger(store, plan.prefix("done")).read(0) is not None
 
 
-def scan(store: Store, plan: TitlePlan, goal: int | None = None) -> Scanned:
-    """The committed state of a title. `goal`: GOPs that the run is to make (a preview's), default all."""
+def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool = True) -> Scanned:
+    """The committed state of a title. `goal`: GOPs that the run is to make (a preview's), default all.
+
+    Without `mend` nothing is voided, only left out: for those who may look and not write.
+    """
     if (goal is None or goal == plan.gops) and is_done(store, plan):
         return Scanned(plan.id, True, True, tuple(range(plan.blocks)), plan.gops, tuple(range(plan.gops)), True)
     sound = Ledger(store, plan.prefix("sound")).read(0)
@@ -32,39 +35,50 @@ def scan(store: Store, plan: TitlePlan, goal: int | None = None) -> Scanned:
     blocks = tuple(
         number for number, first in enumerate(firsts) if first in hinted and features.read(first) is not None
     )
-    chained, latents = 0, {}
-    for record in chain_prefix(store, plan):
-        latents[record.first // GOP] = record.objects["latents"].sha256
-        chained += 1
-    streamed = tuple(stream_gops(store, plan, latents))
-    return Scanned(plan.id, sound is not None, conditioning is not None, blocks, chained, streamed, False)
+    latents = {record.first // GOP: record.objects["latents"].sha256 for record in chain_prefix(store, plan, mend=mend)}
+    streamed = tuple(stream_gops(store, plan, latents, mend=mend))
+    return Scanned(plan.id, sound is not None, conditioning is not None, blocks, len(latents), streamed, False)
 
 
-def chain_prefix(store: Store, plan: TitlePlan) -> Iterator[Record]:
+def chain_prefix(store: Store, plan: TitlePlan, *, mend: bool = True) -> Iterator[Record]:
     """The chain's records in order, as far as their links hold; the first that does not fit is voided."""
-    ledger = Ledger(store, plan.prefix("chain"))
+    return linked(Ledger(store, plan.prefix("chain")), plan.frames, mend=mend)
+
+
+def linked(ledger: Ledger, frames: int, *, mend: bool) -> Iterator[Record]:
+    """As `chain_prefix`, of a ledger."""
     state = None
-    for record in ledger.read_prefix(range(0, plan.frames, GOP)):
+    for record in ledger.read_prefix(range(0, frames, GOP)):
         if state is not None and record.parent != state:
-            ledger.void(record, f"its parent is {record.parent}, the GOP before it left {state}")
+            if mend:
+                ledger.void(record, f"its parent is {record.parent}, the GOP before it left {state}")
             return
         state = record.state
         yield record
 
 
-def stream_gops(store: Store, plan: TitlePlan, latents: dict[int, str]) -> Iterator[int]:
+def stream_gops(store: Store, plan: TitlePlan, latents: dict[int, str], *, mend: bool = True) -> Iterator[int]:
     """GOPs with a fragment made of the latents that count; fragments of other latents are voided."""
-    ledger = Ledger(store, plan.prefix("stream"))
+    return made_of(Ledger(store, plan.prefix("stream")), latents, mend=mend)
+
+
+def made_of(ledger: Ledger, latents: dict[int, str], *, mend: bool) -> Iterator[int]:
+    """As `stream_gops`, of a ledger."""
     for first in ledger.hinted():
         record = ledger.read(first)
         if record is None:
             continue
-        stale = [
-            name
-            for name, digest in record.uses.items()
-            if name.startswith("latents/") and latents.get(int(name.removeprefix("latents/")) // GOP) != digest
-        ]
-        if stale:
-            ledger.void(record, f"made of other {stale[0]} than the chain holds now")
-        else:
+        stale = stale_uses(record, latents)
+        if not stale:
             yield first // GOP
+        elif mend:
+            ledger.void(record, f"made of other {stale[0]} than the chain holds now")
+
+
+def stale_uses(record: Record, latents: dict[int, str]) -> list[str]:
+    """Names of the latents that a fragment was made of and that the chain does not hold."""
+    return [
+        name
+        for name, digest in record.uses.items()
+        if name.startswith("latents/") and latents.get(int(name.removeprefix("latents/")) // GOP) != digest
+    ]

@@ -1,0 +1,61 @@
+"""A title's plan as its inputs were last seen: for commands that look at records and do not decode an hour of sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.families import FAMILIES
+from pipeline.errors import InputError
+from pipeline.inputs import SourceFile, stamp_of
+from pipeline.intake import Seen, plan_title, remembered
+from pipeline.manifest import Catalog, Title
+from pipeline.redact import redact
+from pipeline.sound import AudioFacts
+from pipeline.store import Store
+from pipeline.titles import TitlePlan
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """`plan` is None where the title's inputs were never seen: then nothing of it has been rendered."""
+
+    plan: TitlePlan | None
+    notes: tuple[str, ...] = ()
+
+
+def recall(catalog: Catalog, store: Store, title: Title) -> Recalled:
+    """The plan of a title from what `<id>/inputs.json` keeps; inputs that differ by now are noted."""
+    known = remembered(store, title)
+    embedding = title.options.face_embedding
+    urls = [title.portrait, *title.audio, *([embedding] if embedding else [])]
+    if missing := [url for url in urls if redact(url) not in known]:
+        begun = f"{redact(missing[0])} has not been seen yet; other inputs were" if known else None
+        return Recalled(None, (begun,) if begun else ())
+    entries = [known[redact(url)] for url in urls]
+    sources = [
+        SourceFile(url, entry["sha256"], entry["size"], entry["stamp"])
+        for url, entry in zip(urls, entries, strict=True)
+    ]
+    audio = slice(1, 1 + len(title.audio))
+    width, height = entries[0]["facts"]
+    seen = Seen(
+        title,
+        sources[0],
+        (width, height),
+        tuple(sources[audio]),
+        tuple(AudioFacts.from_dict(entry["facts"]) for entry in entries[audio]),
+        sources[-1] if embedding else None,
+    )
+    notes = [note for source in sources if (note := _changed(source))]
+    return Recalled(plan_title(FAMILIES[catalog.family], seen), tuple(notes))
+
+
+def _changed(source: SourceFile) -> str | None:
+    """Whether an input is no longer what it was. Of stores that keep no stamps only the size can be compared."""
+    try:
+        size, stamp = stamp_of(source.url)
+    except InputError as error:
+        return f"input out of reach: {error}"
+    if size != source.size or (stamp != source.stamp and not stamp.startswith("new-")):
+        return f"input {redact(source.url)} has changed since it was read; rendering again makes a new plan"
+    return None
