@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import rearrange
 from torch import Tensor, nn
 
 from models.config import UNetConfig
@@ -81,7 +81,7 @@ class SpatialContext:
     image: KeyValue
     """Image tokens, one set a row."""
     reference: KeyValue | None
-    """The reference picture [r' l c], for the last r' rows; None if no row sees it."""
+    """The reference picture [r' k l c], for the last r' rows; None if no row sees it. Frames take the k in turn."""
 
 
 class TransformerBlock(nn.Module):
@@ -122,9 +122,11 @@ class TransformerBlock(nn.Module):
         if reference is None:
             return self.attn1.to_out(self.attn1.attend(query, own))
         plain = x.shape[0] - reference.key.shape[0] * frames
+        # The published order counts the frames of both halves, and a clip's start depends on its length.
+        turn = [(frames + frame) % reference.key.shape[1] for frame in range(frames)]
         both = KeyValue(
-            torch.cat([own.key[plain:], repeat(reference.key, "r l c -> (r f) l c", f=frames)], dim=1),
-            torch.cat([own.value[plain:], repeat(reference.value, "r l c -> (r f) l c", f=frames)], dim=1),
+            torch.cat([own.key[plain:], reference.key[:, turn].flatten(0, 1)], dim=1),
+            torch.cat([own.value[plain:], reference.value[:, turn].flatten(0, 1)], dim=1),
         )
         result = self.attn1.attend(query[plain:], both)
         if plain:
@@ -151,7 +153,7 @@ class SpatialTransformer(nn.Module):
         return self.transformer_blocks[0]  # type: ignore[return-value]
 
     def context(self, image_tokens: Tensor, reference: Tensor | None) -> SpatialContext:
-        """Project `image_tokens` [r t c] and, for the last rows, reference features [r' l c]: once a clip."""
+        """Project `image_tokens` [r t c] and, for the last rows, reference features [r' k l c]: once a clip."""
         return SpatialContext(
             image=self.block.attn2.keys(image_tokens),
             reference=None if reference is None else self.block.attn1.keys(reference),

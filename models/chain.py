@@ -74,14 +74,7 @@ def clip_context(
     if guided:
         tokens = torch.cat([networks.imageproj(torch.zeros_like(clip.face_embedding))[None], tokens])
     halves = len(tokens)
-    banks = reference_banks(
-        networks.reference_unet,
-        clip.reference,
-        clip.motion,
-        tokens,
-        interleaved=config.interleaved_image_tokens,
-        half=config.half_banks,
-    )
+    banks = reference_banks(networks.reference_unet, clip.reference, clip.motion, tokens, config)
     return networks.denoising_unet.prepare_clip(
         banks=banks,
         image_tokens=tokens.flatten(0, 1),

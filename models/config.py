@@ -96,6 +96,9 @@ class ChainConfig:
     motion_frames: int = 2
     half_banks: bool = False
     """Published quirk: reference features are rounded to float16 on their way into the denoiser."""
+    interleaved_portraits: bool = False
+    """Published quirk: under guidance, conditional frames read the unconditional and the conditional half's portrait
+    features in turn."""
     interleaved_image_tokens: bool = False
     """Published quirk: ReferenceNet's rows meet the two halves' image tokens in turn, whatever half they are in."""
 
@@ -168,6 +171,7 @@ class Sampling:
 HALLO2 = ChainConfig(
     unet=UNetConfig(narrow_audio=True, idle_motion_modules=True),
     half_banks=True,
+    interleaved_portraits=True,
     interleaved_image_tokens=True,
 )
 """The published network, quirks included."""

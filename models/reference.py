@@ -3,7 +3,8 @@
 A *bank* is the input of a site's self-attention. The denoiser reads the portrait's banks as extra keys and values, and
 the motion frames' banks as earlier frames of its motion modules.
 
-Shapes: n pictures, r rows, m motion frames, l pixels (h·w), t tokens, c channels.
+Shapes: n pictures, r rows, m motion frames, l pixels (h·w), t tokens, c channels; a half is one of the two sides of
+classifier-free guidance.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.config import UNetConfig
+from models.config import ChainConfig, UNetConfig
 from models.unet import Site, UNet
 
 
@@ -40,7 +41,7 @@ class Bank:
     """What one site of the denoiser reads."""
 
     reference: Tensor
-    """The portrait [lanes l c]."""
+    """The portrait [lanes k l c]: k is 1, or 2 where the frames take the two halves' portraits in turn."""
     motion: Tensor
     """The motion frames [r m l c], the unconditional half first if there is one."""
 
@@ -55,36 +56,31 @@ def token_half(half: int, position: int, motion_frames: int, *, interleaved: boo
 
 
 def reference_banks(
-    net: ReferenceNet,
-    portrait: Tensor,
-    motion: Tensor,
-    image_tokens: Tensor,
-    *,
-    interleaved: bool,
-    half: bool,
+    net: ReferenceNet, portrait: Tensor, motion: Tensor, image_tokens: Tensor, config: ChainConfig
 ) -> dict[str, Bank]:
     """Banks of every lane.
 
     `portrait` [lanes c h w]; `motion` [lanes m c h w]; `image_tokens` [halves lanes t c] with the unconditional half
-    first, or the conditional one alone; `half` rounds the banks to float16 (and back). The unconditional half's
-    portrait is never read, so it is not made.
+    first, or the conditional one alone; `config` says how the two halves are paired. A portrait that no row reads is
+    not made.
     """
-    halves, lanes, frames = image_tokens.shape[0], motion.shape[0], motion.shape[1]
-    paired = interleaved and halves == 2
+    halves, frames = len(image_tokens), motion.shape[1]
+    interleaved = config.interleaved_image_tokens and halves == 2
+    portraits = range(halves) if config.interleaved_portraits else [halves - 1]
+    pictures = [(half, 0) for half in portraits]
+    pictures += [(half, 1 + m) for half in range(halves) for m in range(frames)]
+    banks = net(
+        torch.cat([motion[:, position - 1] if position else portrait for _, position in pictures]),
+        torch.cat([image_tokens[token_half(*picture, frames, interleaved=interleaved)] for picture in pictures]),
+    )
 
-    def tokens(number: int, position: int) -> Tensor:
-        return image_tokens[token_half(number, position, frames, interleaved=paired)]
+    def split(bank: Tensor) -> Bank:
+        rounded = bank.half().to(bank.dtype) if config.half_banks else bank
+        by_picture = rounded.unflatten(0, (len(pictures), -1))
+        by_half = by_picture[len(portraits) :].unflatten(0, (halves, frames))
+        return Bank(
+            reference=by_picture[: len(portraits)].transpose(0, 1),
+            motion=by_half.transpose(1, 2).flatten(0, 1),
+        )
 
-    last = halves - 1
-    rows = [(portrait, tokens(last, 0))]
-    rows += [(motion[:, m], tokens(number, 1 + m)) for number in range(halves) for m in range(frames)]
-    banks = net(torch.cat([row[0] for row in rows]), torch.cat([row[1] for row in rows]))
-    return {name: _bank(bank, lanes, halves, frames, half) for name, bank in banks.items()}
-
-
-def _bank(bank: Tensor, lanes: int, halves: int, frames: int, half: bool) -> Bank:
-    if half:
-        bank = bank.half().to(bank.dtype)
-    pictures = bank.unflatten(0, (1 + halves * frames, lanes))
-    motion = pictures[1:].unflatten(0, (halves, frames)).transpose(1, 2)
-    return Bank(reference=pictures[0], motion=motion.flatten(0, 1))
+    return {name: split(bank) for name, bank in banks.items()}

@@ -58,9 +58,15 @@ class SpeechFeatures(nn.Module):
         """`wave` [s], normalised, that covers `frames` video frames -> features of all layers [f k c]."""
         local = self.model.feature_extractor(wave[None]).transpose(1, 2)
         hidden, _ = self.model.feature_projection(interpolate_time(local, frames))
-        encoded = self.model.encoder(hidden, output_hidden_states=True, return_dict=True)
-        # The first is what goes into the layers, not what comes out of one.
-        return torch.stack(encoded.hidden_states[1:], dim=2)[0]
+        encoder = self.model.encoder
+        hidden = encoder.layer_norm(hidden + encoder.pos_conv_embed(hidden))
+        layers = []
+        # Layer by layer, because transformers 5 no longer hands out what lies between an encoder's layers.
+        for layer in encoder.layers:
+            hidden = layer(hidden)
+            hidden = hidden[0] if isinstance(hidden, tuple) else hidden
+            layers.append(hidden[0])
+        return torch.stack(layers, dim=1)
 
 
 def published_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
