@@ -6,7 +6,7 @@ CPU, in the arithmetic of the published preparation (8-bit pictures between the 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -107,7 +107,7 @@ def motion_masks(face: Box, lip: Box, height: int, width: int, side: int = BLURR
     )
 
 
-def _blurred(mask: NDArray[np.uint8], side: int, kernel: int, sigma: float) -> NDArray[np.uint8]:
+def _blurred(mask: NDArray[np.uint8], side: int, kernel: int, sigma: float) -> NDArray[Any]:
     """Shrunk to `side`, blurred, stretched to the full range."""
     share = side / BLURRED_AT
     reach = 2 * round((kernel - 1) / 2 * share) + 1
@@ -116,7 +116,7 @@ def _blurred(mask: NDArray[np.uint8], side: int, kernel: int, sigma: float) -> N
     return cv2.normalize(blurred, np.zeros_like(blurred), 0, 255, cv2.NORM_MINMAX)
 
 
-def _pyramid(mask: NDArray[np.uint8], side: int, levels: int) -> tuple[NDArray[np.float32], ...]:
+def _pyramid(mask: NDArray[Any], side: int, levels: int) -> tuple[NDArray[np.float32], ...]:
     picture = Image.fromarray(mask)
     sides = [side >> level for level in range(levels)]
     return tuple(
