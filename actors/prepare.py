@@ -15,7 +15,8 @@ from pipeline.portrait import read_portrait
 from actors.arrays import pack
 from actors.inputs import fetch_input
 from actors.worker import Worker
-from pipeline.errors import DamagedObject
+from models.portrait import PortraitProblem
+from pipeline.errors import DamagedObject, InputError
 from pipeline.records import Ledger, Record, new_attempt, sha256
 from pipeline.sound import read_speech, write_sound
 from pipeline.timeline import SPEECH_PER_FRAME
@@ -49,7 +50,10 @@ class PrepareWorker(Worker):
             portrait = read_portrait(path, f"title {plan.id}: portrait")
         options = plan.options
         boxes = {"face_box": options.face_box, "lip_box": options.lip_box}
-        arrays, notes = part.conditioning(portrait, options.base_size, boxes)
+        try:
+            arrays, notes = part.conditioning(portrait, options.base_size, boxes)
+        except PortraitProblem as error:
+            raise InputError(f"title {plan.id}: portrait: {error}") from error
         ledger, attempt = Ledger(self.store, plan.prefix("conditioning")), new_attempt()
         record = Record(
             stage="conditioning",

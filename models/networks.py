@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from models.background import Enlarger
@@ -25,7 +24,7 @@ from models.masks import Box
 from models.motion_frames import add_motion_noise, draw_patches, latent_protection, patch_drop
 from models.network_config import NetworkConfig
 from models.ngrams import embed
-from models.portrait import prepare_portrait
+from models.portrait import PortraitHints, PortraitSizes, prepare_portrait
 from models.restorer import TemporalRestorer
 from models.spectrum import log_mel
 from models.text import TextBranch
@@ -75,34 +74,22 @@ class Prepare(Part):
     @torch.inference_mode()
     def conditioning(self, portrait: np.ndarray, base_size: int, boxes: dict[str, Any]) -> tuple[Arrays, list[str]]:
         """Portrait uint8 [H, W, 3] → the crop, its latents, boxes, masks and identity, as the chain takes them."""
-        levels = len(self.config.chain.unet.channels)
-        prepared = prepare_portrait(
-            portrait,
+        sizes = PortraitSizes(
             size=base_size,
-            side=base_size // self.config.vae.factor,
-            levels=levels,
-            face_box=boxes.get("face_box"),
-            lip_box=boxes.get("lip_box"),
+            mask_side=base_size // self.config.vae.factor,
+            mask_levels=len(self.config.chain.unet.channels),
+            embedding=self.config.chain.image_projection.embedding_width,
         )
-        pixels = torch.from_numpy(np.ascontiguousarray(prepared.picture)).to(self.device)
-        pixels = rearrange(pixels, "h w c -> 1 c h w").float() / 127.5 - 1
+        hints = PortraitHints(_corners(boxes.get("face_box")), _corners(boxes.get("lip_box")))
+        arrays, notes = prepare_portrait(portrait, sizes, hints)
+        pixels = torch.from_numpy(arrays["portrait"])[None].to(self.device)
         latents = self._vae.encode(pixels)[0]
-        arrays = {
-            "reference": latents.cpu().numpy(),
-            "region": prepared.region,
-            "face_box": np.array(prepared.face, np.float32),
-            "identity": self._identity(latents, prepared.embedding),
-        }
-        for name, pyramid in zip(prepared.masks._fields, prepared.masks, strict=True):
-            arrays |= {f"{name}_mask_{level}": mask[0] for level, mask in enumerate(pyramid)}
-        if self.config.carry == "pixels":
-            arrays["picture"] = pixels[0].cpu().numpy()
-        return arrays, list(prepared.notes)
-
-    def _identity(self, latents: Tensor, embedding: np.ndarray) -> np.ndarray:
-        if self.config.identity == "face_embedding":
-            return embedding.astype(np.float32)
-        return torch.nn.functional.adaptive_avg_pool2d(latents, CELLS).flatten().cpu().numpy()
+        arrays["reference"] = latents.cpu().numpy()
+        if self.config.identity == "pooled_latents":
+            pooled = torch.nn.functional.adaptive_avg_pool2d(latents, CELLS)
+            arrays["face_embedding"] = pooled.flatten().cpu().numpy()
+            notes = [note for note in notes if "embedding" not in note]
+        return arrays, notes
 
     @torch.inference_mode()
     def features(self, speech: np.ndarray, left: int, frames: int, right: int) -> np.ndarray:
@@ -120,7 +107,7 @@ class Chain(Part):
 
     def start(self, conditioning: Arrays, seed: int, base_size: int) -> Arrays:
         """The portrait stands in for the frames before the first."""
-        first = conditioning["picture" if self.config.carry == "pixels" else "reference"]
+        first = conditioning["portrait" if self.config.carry == "pixels" else "reference"]
         return {"motion": np.stack([first] * self.config.chain.motion_frames)}
 
     @torch.inference_mode()
@@ -147,9 +134,9 @@ class Chain(Part):
         clip = Clip(
             reference=self._stack(lanes, "reference"),
             motion=motion,
-            face_embedding=self._stack(lanes, "identity"),
+            face_embedding=self._stack(lanes, "face_embedding"),
             audio=torch.stack([self._audio(lane) for lane in lanes]).to(self.device),
-            region=self._stack(lanes, "region"),
+            region=self._stack(lanes, "region_mask"),
             masks=self._masks(lanes),
             **self._prompts(lanes),
         )
@@ -165,7 +152,7 @@ class Chain(Part):
     def _masks(self, lanes: list[Lane]) -> tuple[tuple[Tensor, ...], ...]:
         levels = range(len(self.config.chain.unet.channels))
         return tuple(
-            tuple(self._stack(lanes, f"{region}_mask_{level}") for level in levels)
+            tuple(self._stack(lanes, f"{region}_mask_{level}").flatten(1) for level in levels)
             for region in ("background", "face", "lip")
         )
 
@@ -190,7 +177,7 @@ class Chain(Part):
         uniform = draw_patches((frames.shape[-2], frames.shape[-1]), config.patch, generator)
         protect = None
         if not config.drop_on_face:
-            protect = torch.from_numpy(lane.conditioning["region"][:1])
+            protect = torch.from_numpy(lane.conditioning["region_mask"][:1])
             protect = latent_protection(protect, config.vae.factor) if config.carry == "latents" else protect
         frames = patch_drop(frames, uniform, config.drop_rate, protect).to(self.device)
         latents = self._vae.encode(frames) if self._vae is not None else frames
@@ -239,6 +226,11 @@ class Upscale(Part):
 
     def planes(self, frame: Tensor) -> np.ndarray:
         return yuv420p(frame).cpu().numpy()
+
+
+def _corners(box: tuple[int, int, int, int] | None) -> Box | None:
+    """[x, y, width, height], as manifests have it, to corners."""
+    return Box(box[0], box[1], box[0] + box[2], box[1] + box[3]) if box else None
 
 
 def _normal(shape: tuple[int, ...], seed: int, purpose: str, clip: int) -> Tensor:

@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import settings
 from PIL import Image
+
+from tests.ray_head import ray_address
+from tests.s3 import s3, s3_server
+
+__all__ = ["ray_address", "s3", "s3_server"]  # fixtures
+
+# The same examples in every run; a machine under load is no failure.
+settings.register_profile("longtake", derandomize=True, deadline=None)
+settings.load_profile("longtake")
 
 RATE = 16_000
 
