@@ -61,7 +61,7 @@ def suppress(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
     boxes = boxes[order]
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     kept = []
-    alive = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
+    alive = torch.ones(len(boxes), dtype=torch.bool)
     for row in range(len(boxes)):
         if not alive[row]:
             continue
@@ -75,18 +75,18 @@ def suppress(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
 
 @torch.inference_mode()
 def detect(net: nn.Module, image: Tensor, score: float = SCORE, overlap: float = OVERLAP) -> Faces:
-    """One RGB image [3, h, w] in 0..1 -> the faces in it, at this size."""
+    """One RGB image [3, h, w] in 0..1 -> the faces in it, at this size, on the CPU."""
     height, width = image.shape[-2:]
     bgr = image.flip(0) * 255 - torch.tensor(MEANS_BGR, device=image.device).view(3, 1, 1)
-    raw = net(bgr[None])
-    anchor = anchors(height, width).to(image.device)
-    found = raw.scores[0, :, 1]
-    rows = (found > score).nonzero()[:, 0]
-    size = torch.tensor([width, height], device=image.device)
-    boxes = decode_boxes(raw.boxes[0, rows], anchor[rows]) * size.repeat(2)
-    points = decode_landmarks(raw.landmarks[0, rows], anchor[rows]) * size
-    kept = suppress(boxes, found[rows], overlap)
-    return Faces(boxes[kept], found[rows][kept], points[kept])
+    boxes, scores, points = (part[0].float().cpu() for part in net(bgr[None]))
+    anchor = anchors(height, width)
+    rows = (scores[:, 1] > score).nonzero()[:, 0]
+    size = torch.tensor([width, height])
+    boxes = decode_boxes(boxes[rows], anchor[rows]) * size.repeat(2)
+    points = decode_landmarks(points[rows], anchor[rows]) * size
+    found = scores[rows, 1]
+    kept = suppress(boxes, found, overlap)
+    return Faces(boxes[kept], found[kept], points[kept])
 
 
 def detect_enlarged(net: nn.Module, image: Tensor) -> Faces:

@@ -140,7 +140,7 @@ class Upscaler:
                 raise ValueError("crop is 'box' and no face box was given: pass the one that preparation found")
             return [box_matrix(square_around(face_box, BOX_MARGIN, window.shape[-2:]), side)] * len(window)
         assert self.detector is not None
-        found = [detect_enlarged(self.detector, frame).landmarks.cpu() for frame in window]
+        found = [detect_enlarged(self.detector, frame).landmarks for frame in window]
         chosen = smooth_landmarks(choose_faces(found, self.config.face_choice), self.config.smoothing)
         return [None if points is None else landmark_matrix(points, side) for points in chosen]
 

@@ -86,7 +86,7 @@ def test_masks_keep_their_shape_at_other_sides() -> None:
         seen = a[0].reshape(16, 4, 16, 4).mean((1, 3))
         difference = np.abs(seen - b[0].reshape(16, 16))
         assert difference.max() < 0.2
-        assert difference.mean() < 0.03
+        assert difference.mean() < 0.05
 
 
 class TestCrop:
