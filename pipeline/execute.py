@@ -24,7 +24,8 @@ from actors.roles import WORKERS
 from models.families import Family
 from pipeline.errors import OutputError, SetupError
 from pipeline.schedule import Limits
-from pipeline.store import LocalStore, Store
+from pipeline.store import Store
+from pipeline.store_local import LocalStore
 from pipeline.titles import TitlePlan
 from pipeline.work import (
     Assign,

@@ -1,0 +1,178 @@
+"""A store behind fsspec: S3 through s3fs, `memory://`, and whatever else knows create-only puts."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+
+from pipeline.errors import LongtakeError, MissingObject, OutputError, StoreError
+from pipeline.redact import redact_about
+from pipeline.store import Names, Store, check_key, key_in
+from pipeline.urls import protocol_of
+
+T = TypeVar("T")
+
+# Tried again after these waits (seconds, each times a random 0.5-1.5): half a minute of trouble is ridden out, after
+# which the caller decides.
+RETRY_WAITS = (0.2, 0.5, 1.0, 3.0, 8.0, 20.0)
+# Trees of their own, which do not descend from OSError.
+_NETWORK = ("botocore", "aiobotocore", "aiohttp", "urllib3")
+# botocore's own complaints about the set-up, which no waiting mends.
+_SET_UP = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError", "NoRegionError")
+_TAKEN = ("PreconditionFailed", "pre-conditions", "412")
+_PAST_END = ("InvalidRange", "range is not satisfiable", "416")
+
+_memory = threading.Lock()  # fsspec's memory file system looks and writes in two steps
+
+
+class RemoteStore(Store):
+    def __init__(self, url: str):
+        super().__init__(url.rstrip("/"))
+        options: dict[str, Any] = {}
+        if protocol_of(url) in ("s3", "s3a"):
+            # Listings must not come from this process's memory: other workers write too.
+            options = {"use_listings_cache": False, "skip_instance_cache": True}
+        try:
+            self.fs, self.root = fsspec.core.url_to_fs(self.url, **options)
+        except (ValueError, ImportError) as error:
+            raise OutputError(
+                f"output {self}: {self._told(error)}; expected a folder or a URL such as s3://bucket/path"
+            ) from error
+        protocol = self.fs.protocol
+        self._protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
+        self._fresh = {"refresh": True} if "s3" in self._protocols else {}
+
+    def path(self, key: str) -> str:
+        return f"{self.root}/{check_key(key)}"
+
+    def get(self, key: str) -> bytes:
+        return self._try(key, lambda: self.fs.cat_file(self.path(key)))
+
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        if stop <= start:
+            self.size(key)
+            return b""
+
+        def attempt() -> bytes:
+            try:
+                return self.fs.cat_file(self.path(key), start=start, end=stop)
+            except OSError as error:
+                if any(word in str(error) for word in _PAST_END):
+                    return b""
+                raise
+
+        return self._try(key, attempt)
+
+    def put(self, key: str, data: bytes) -> None:
+        self._try(key, lambda: self.fs.pipe_file(self.path(key), data), writes=True)
+
+    def create(self, key: str, data: bytes) -> bool:
+        def attempt() -> bool:
+            try:
+                with _memory if "memory" in self._protocols else contextlib.nullcontext():
+                    self.fs.pipe_file(self.path(key), data, mode="create")
+            except FileExistsError:
+                return False
+            except OSError as error:
+                # SeaweedFS's 412 reaches s3fs users as a plain OSError.
+                if any(word in str(error) for word in _TAKEN):
+                    return False
+                raise
+            return True
+
+        return self._try(key, attempt, writes=True)
+
+    def put_file(self, key: str, path: Path) -> None:
+        self._try(key, lambda: self.fs.put_file(str(path), self.path(key)), writes=True)
+
+    def get_file(self, key: str, path: Path) -> None:
+        def attempt() -> None:
+            self.fs.get_file(self.path(key), str(path))
+            if path.is_dir():  # what some file systems make of a folder
+                path.rmdir()
+                raise FileNotFoundError
+
+        self._try(key, attempt)
+
+    def exists(self, key: str) -> bool:
+        try:
+            self.size(key)
+        except MissingObject:
+            return False
+        return True
+
+    def size(self, key: str) -> int:
+        info = self._try(key, lambda: self.fs.info(self.path(key), **self._fresh))
+        if info["type"] != "file":
+            raise MissingObject(f"{key}: no such object in {self}")
+        return info["size"]
+
+    def list(self, prefix: str) -> Names:
+        return sorted(key_in(prefix, name) for name, kind in self._entries(prefix) if kind == "file")
+
+    def folders(self, prefix: str) -> Names:
+        return sorted(name for name, kind in self._entries(prefix) if kind == "directory")
+
+    def delete(self, key: str) -> None:
+        with contextlib.suppress(MissingObject):
+            self._try(key, lambda: self.fs.rm_file(self.path(key)))
+
+    def _entries(self, prefix: str) -> Sequence[tuple[str, str]]:
+        """Names and kinds of what lies directly in a folder."""
+        path = self.path(prefix) if prefix else self.root
+        try:
+            found = self._try(prefix, lambda: self.fs.ls(path, detail=True, **self._fresh))
+        except MissingObject:
+            return []
+        # A file system may answer with the object itself where `prefix` names one.
+        start = path.strip("/") + "/"
+        names = ((item["name"].strip("/"), item["type"]) for item in found)
+        return [(name.removeprefix(start), kind) for name, kind in names if name.startswith(start)]
+
+    def _try(self, key: str, action: Callable[[], T], *, writes: bool = False) -> T:
+        """Run `action`, again after a wait where the fault may pass; faults become errors of ours."""
+        for wait in (*RETRY_WAITS, None):
+            try:
+                return action()
+            except LongtakeError:
+                raise
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+                # The last is what memory:// says of a key below an object.
+                if writes and not isinstance(error, FileNotFoundError):
+                    raise StoreError(f"output {self}: {key}: {self._told(error)}") from error
+                if writes:  # a store makes folders by itself, so it is the bucket that is not there
+                    raise OutputError(
+                        f"output {self}: cannot write {key} ({self._told(error)}); create the bucket first, or correct "
+                        "its name"
+                    ) from error
+                raise MissingObject(f"{key}: no such object in {self}") from error
+            except PermissionError as error:
+                raise OutputError(
+                    f"output {self}: access to {key} denied ({self._told(error)}); check the credentials in the "
+                    "environment and the bucket's policy"
+                ) from error
+            except Exception as error:
+                if type(error).__name__ in _SET_UP:
+                    raise OutputError(
+                        f"output {self}: {self._told(error)}; give credentials and region through the environment or "
+                        "the machine's role, and check the address"
+                    ) from error
+                if not _may_pass(error) or wait is None:
+                    raise StoreError(f"output {self}: {key}: {self._told(error)}") from error
+                time.sleep(wait * random.uniform(0.5, 1.5))
+        raise AssertionError("unreachable")
+
+    def _told(self, error: Exception) -> str:
+        return redact_about(str(error), self.url) or type(error).__name__
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether a fault of a remote store is of the passing kind: connections, time-outs, 5xx."""
+    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _NETWORK
