@@ -133,12 +133,13 @@ def running(
     stdout: int = subprocess.DEVNULL,
     limit: float = TIME_LIMIT,
 ) -> Iterator[Run]:
-    """Runs an ffmpeg-python output (or several merged); on leaving, closes the pipes and waits for the end.
+    """Runs an ffmpeg-python output (or several merged), or plain arguments; on leaving, closes pipes and waits.
 
     Raises FfmpegFailed if the program fails or takes longer than `limit` seconds. If the body raises, the program is
     killed. A program that is fed through a pipe and closes it early has failed: its message says more than the pipe.
     """
-    command = [binary(), "-nostdin", "-hide_banner", "-v", "error", "-xerror", "-y", *output.get_args()]
+    arguments = output if isinstance(output, list) else output.get_args()
+    command = [binary(), "-nostdin", "-hide_banner", "-v", "error", "-xerror", "-y", *arguments]
     with tempfile.TemporaryFile() as messages:
         process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=messages)
         late = threading.Event()

@@ -29,8 +29,8 @@ def head(cpus: int, *more: str) -> Iterator[str]:
     """Start a head node with so many CPUs; yields its address and ends it for sure."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
-    command += [f"--num-cpus={cpus}", "--include-dashboard=false", f"--ray-client-server-port={free_port()}"]
-    command += ["--node-ip-address=127.0.0.1", "--disable-usage-stats", *more]
+    command += [f"--num-cpus={cpus}", f"--ray-client-server-port={free_port()}", "--node-ip-address=127.0.0.1"]
+    command += ["--disable-usage-stats", *(more or ("--include-dashboard=false",))]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:

@@ -1,0 +1,214 @@
+"""The publish worker: playlists that grow while a title renders, and at the end the finished file, by stream copy.
+
+What it writes are views, derived from records and replaced whole; the `done` record comes last.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from actors.upscale import init_key
+from actors.worker import Worker
+from pipeline import playlists, tags
+from pipeline.boxes import codec_string
+from pipeline.errors import DamagedObject
+from pipeline.finish import poster, write_final
+from pipeline.records import Ledger, Record, Stored, fetch_checked, new_attempt, sha256_of_file
+from pipeline.report import notes_of, provenance, title_report
+from pipeline.sound import joined_chapters
+from pipeline.timeline import FPS, GOP, gop_range
+from pipeline.titles import TitlePlan, digest
+from pipeline.work import Done, Job
+
+# Stages whose objects stay after a title is done.
+KEPT = {"all": ("chain", "stream"), "final+hls": ("stream",), "final": ()}
+
+
+@dataclass
+class _Fragments:
+    """What playlists need of the fragments listed so far: about a hundred bytes a GOP."""
+
+    keys: list[str] = field(default_factory=list)
+    largest: int = 0
+
+
+class PublishWorker(Worker):
+    role = "publish"
+
+    def __init__(self, output: str, device: str = "cpu", run: str = "local"):
+        super().__init__(output, device, run)
+        self._fragments: dict[str, _Fragments] = {}
+
+    def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
+        self.check_stop()
+        if job.kind == "playlist":
+            self._playlists(plan, job.count)
+            return
+        started = time.monotonic()
+        if job.count < plan.gops:
+            with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
+                self.store.put_file(f"{plan.id}/preview.mp4", self._assemble(plan, job.count, Path(folder)))
+        else:
+            self._finish(plan)
+        self._fragments.pop(plan.hashes.stream, None)
+        yield Done(plan.id, "finish", 0, True, round(time.monotonic() - started, 3))
+
+    # -- playlists ------------------------------------------------------------------------------------------------
+
+    def _playlists(self, plan: TitlePlan, gops: int) -> None:
+        """List the first `gops` GOPs; the title's own index then points at this stream."""
+        listed = self._listed(plan, gops)
+        sound = self._sound(plan)
+        index = json.loads(Ledger(self.store, plan.prefix("sound")).load(sound, "index"))
+        folder = plan.hashes.stream[:16]
+        up = "../../"  # from hls/<stream hash>/ to the title
+        ended = gops == plan.gops
+        init = up + _below(plan, init_key(plan))
+        uris = [up + _below(plan, key) for key in listed.keys[:gops]]
+        video = playlists.video_playlist(plan.frames, init, uris, ended)
+        audio = playlists.audio_playlist(
+            plan.frames,
+            up + _below(plan, sound.objects["hls"].key),
+            index["init_bytes"],
+            [(offset, size) for offset, size in index["ranges"][:gops]],
+            ended,
+        )
+        master = playlists.master_playlist(
+            f"{folder}/video.m3u8",
+            f"{folder}/audio.m3u8",
+            codec_string(self.store.get(init_key(plan))),
+            plan.options.resolution,
+            _bandwidth(plan, listed.largest, max(size for _, size in index["ranges"])),
+        )
+        for name, text in ((f"{folder}/video", video), (f"{folder}/audio", audio), ("index", master)):
+            self.store.put(f"{plan.id}/hls/{name}.m3u8", text.encode())
+
+    def _listed(self, plan: TitlePlan, gops: int) -> _Fragments:
+        listed = self._fragments.setdefault(plan.hashes.stream, _Fragments())
+        ledger = Ledger(self.store, plan.prefix("stream"))
+        for record in ledger.read_prefix(range(len(listed.keys) * GOP, gops * GOP, GOP)):
+            listed.keys.append(record.objects["fragment"].key)
+            listed.largest = max(listed.largest, record.objects["fragment"].size)
+        if len(listed.keys) < gops:
+            raise DamagedObject(f"title {plan.id}: the record of GOP {len(listed.keys)} is gone")
+        return listed
+
+    # -- the finished file ----------------------------------------------------------------------------------------
+
+    def _finish(self, plan: TitlePlan) -> None:
+        with tempfile.TemporaryDirectory(prefix="longtake-") as name:
+            final = self._assemble(plan, plan.gops, Path(name))
+            stored = Stored(f"{plan.id}/final.mp4", sha256_of_file(final), final.stat().st_size)
+            self._playlists(plan, plan.gops)
+            self.store.put_file(stored.key, final)
+        first = self._record(plan, 0)
+        image = poster(self.store.get(init_key(plan)), self._load(plan, first))
+        self.store.put(f"{plan.id}/poster.jpg", image)
+        ledgers = [Ledger(self.store, plan.prefix(stage)) for stage in ("chain", "stream")]
+        chain, stream = (ledger.read_prefix(range(0, plan.frames, GOP)) for ledger in ledgers)
+        notes = [plan.constants.note] if plan.constants.note else []
+        more = {"final": {"sha256": stored.sha256, "size": stored.size}, "notes": notes + notes_of(self.store, plan)}
+        self._put_json(f"{plan.id}/report.json", title_report(plan, self.run_id, chain, stream, more))
+        self._put_json(f"{plan.id}/provenance.json", provenance(plan, stored.sha256))
+        done = Ledger(self.store, plan.prefix("done"))
+        done.commit(
+            Record(
+                stage="done",
+                title=plan.id,
+                plan=plan.hashes.stream,
+                first=0,
+                frames=plan.frames,
+                attempt=new_attempt(),
+                objects={"final": stored},
+                facts={
+                    "frames": plan.frames,
+                    "records": self._records_digest(ledgers, plan),
+                    "kept": plan.options.keep,
+                },
+                made=self.made(time.monotonic()),
+            )
+        )
+        self._drop(plan, ledgers)
+
+    def _assemble(self, plan: TitlePlan, gops: int, folder: Path) -> Path:
+        """Fragments in order and the track into one file; each fragment is checked against its record on the way."""
+        sound, track, target = self._sound(plan), folder / "track.m4a", folder / "final.mp4"
+        fetch_checked(self.store, sound.objects["track"], track, f"title {plan.id}, sound track")
+        frames = gop_range(gops - 1, plan.frames)[1]
+        names = [f"part {number + 1}" for number in range(len(plan.audio))]
+        chapters = tags.cut(joined_chapters(names, plan.audio_facts), frames * 1000 // FPS)
+        named = plan.audio_facts[0].tags
+        marks = {"plan": plan.hashes.stream, "picture": plan.hashes.picture, "title": plan.id}
+
+        def fragments() -> Iterator[bytes]:
+            for gop in range(gops):
+                self.alive()
+                yield self._load(plan, self._record(plan, gop))
+
+        write_final(
+            self.store.get(init_key(plan)),
+            fragments(),
+            track,
+            target,
+            chapters=chapters,
+            named=named,
+            frames=frames if frames < plan.frames else None,
+            marks=marks,
+        )
+        return target
+
+    def _record(self, plan: TitlePlan, gop: int) -> Record:
+        record = Ledger(self.store, plan.prefix("stream")).read(gop * GOP)
+        if record is None:
+            raise DamagedObject(f"title {plan.id}: the record of GOP {gop} is gone")
+        return record
+
+    def _load(self, plan: TitlePlan, record: Record) -> bytes:
+        ledger = Ledger(self.store, plan.prefix("stream"))
+        try:
+            return ledger.load(record, "fragment")
+        except DamagedObject as error:
+            ledger.void(record, str(error))
+            raise
+
+    def _sound(self, plan: TitlePlan) -> Record:
+        record = Ledger(self.store, plan.prefix("sound")).read(0)
+        if record is None:
+            raise DamagedObject(f"title {plan.id}: the record of its sound is gone")
+        return record
+
+    def _records_digest(self, ledgers: list[Ledger], plan: TitlePlan) -> str:
+        """Of what the title is made of: sha256 of the objects of every record, in order."""
+        records = (record for ledger in ledgers for record in ledger.read_prefix(range(0, plan.frames, GOP)))
+        return digest([[r.stage, r.first, sorted(o.sha256 for o in r.objects.values())] for r in records])
+
+    def _drop(self, plan: TitlePlan, ledgers: list[Ledger]) -> None:
+        """Remove the objects that `keep` does not ask for; their records stay."""
+        kept = KEPT[plan.options.keep]
+        for ledger, stage in zip(ledgers, ("chain", "stream"), strict=True):
+            if stage not in kept:
+                for record in ledger.read_prefix(range(0, plan.frames, GOP)):
+                    ledger.drop(record)
+        if "stream" not in kept:
+            for name in ("video", "audio"):
+                self.store.delete(f"{plan.id}/hls/{plan.hashes.stream[:16]}/{name}.m3u8")
+            self.store.delete(f"{plan.id}/hls/index.m3u8")
+
+    def _put_json(self, key: str, facts: dict[str, Any]) -> None:
+        self.store.put(key, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _below(plan: TitlePlan, key: str) -> str:
+    """A key relative to the title's folder."""
+    return key.removeprefix(f"{plan.id}/")
+
+
+def _bandwidth(plan: TitlePlan, *sizes: int) -> int:
+    """Bits a second of the largest fragments."""
+    return sum(sizes) * 8 * FPS // min(GOP, plan.frames)
