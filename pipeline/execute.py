@@ -170,14 +170,14 @@ class RayExecutor:
             case Launch(name, role):
                 share = self._layout.shares[role]
                 device = "cuda" if share.gpus else "cpu"
-                remote = ray.remote(WORKERS[role]).options(
+                remote = ray.remote(
                     num_cpus=share.cpus,
                     num_gpus=share.gpus,
                     max_restarts=0,
                     max_task_retries=0,
                     concurrency_groups={"control": 1},
                 )
-                handle = remote.remote(self._output, device, self._run)
+                handle = remote(WORKERS[role]).remote(self._output, device, self._run)
                 self._actors[name] = _Actor(handle)
                 self._calls[handle.ready.remote()] = (name, "ready")
             case Retire(name):
@@ -224,7 +224,9 @@ class RayExecutor:
             return [WorkerLost(name, Failure("memory", str(error)))]
         except RayActorError as error:
             self._end(name)
-            taken = getattr(error, "preempted", False) or ("node" in str(error).lower() and "died" in str(error).lower())
+            taken = getattr(error, "preempted", False) or (
+                "node" in str(error).lower() and "died" in str(error).lower()
+            )
             return [WorkerLost(name, Failure("preempted" if taken else "crash", _first_line(error)))]
         match kind:
             case "ready":
