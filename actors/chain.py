@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass, field
 
@@ -12,7 +11,7 @@ from actors.arrays import pack
 from actors.titles import TitleReader
 from actors.worker import Stopped, Worker, failure_of
 from models.families import Arrays, Lane
-from pipeline.records import Record, new_attempt, sha256
+from pipeline.records import Record, new_attempt, seed_state_hash, sha256
 from pipeline.timeline import CLIP, GOP, gop_clips, gop_range
 from pipeline.titles import TitlePlan
 from pipeline.work import Done, Failure, Job, Outcome, Work
@@ -162,11 +161,6 @@ class ChainWorker(Worker):
         elif gop + 1 < plan.gops:
             self._chains[plan.id] = self._resume(plan, gop + 1)
         return Done(plan.id, "chain", gop, commit.won, record.made["seconds"])
-
-
-def seed_state_hash(conditioning: str, seed: int) -> str:
-    """The parent of GOP 0: conditioning and seed."""
-    return hashlib.sha256(f"{conditioning}|{seed}".encode()).hexdigest()
 
 
 assert GOP % CLIP == 0

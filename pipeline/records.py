@@ -13,11 +13,14 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import DamagedObject, MissingObject, StoreError
+from pipeline.errors import DamagedObject, LongtakeError, MissingObject, OutputError, StoreError
 from pipeline.store import Store
 
 VERSION = 1
@@ -74,18 +77,37 @@ class Record:
 
     @staticmethod
     def from_json(data: bytes, where: str) -> Record:
-        """Raises DamagedObject where the bytes are not a record of this version."""
+        """Raises DamagedObject where the bytes are not a record, OutputError where a later version wrote them."""
         try:
             fields = json.loads(data)
+            if isinstance(fields["version"], int) and fields["version"] > VERSION:
+                raise OutputError(
+                    f"{where}: written by a later version (record version {fields['version']}, this program knows "
+                    f"{VERSION}); render with that version, or choose another output"
+                )
             fields["objects"] = {name: Stored(**stored) for name, stored in fields["objects"].items()}
             record = Record(**fields)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise DamagedObject(f"{where}: not a commit record ({type(error).__name__}: {error})") from error
-        if record.version != VERSION:
-            raise DamagedObject(f"{where}: record version {record.version}, expected {VERSION}")
-        if not isinstance(record.first, int) or not isinstance(record.frames, int):
-            raise DamagedObject(f"{where}: first frame {record.first!r} and count {record.frames!r} are not integers")
+        if wrong := record._wrong():
+            raise DamagedObject(f"{where}: not a commit record ({wrong})")
         return record
+
+    def _wrong(self) -> str | None:
+        """What is not of its type, or None."""
+        if self.version != VERSION:
+            return f"version {self.version!r}"
+        if not all(isinstance(group, dict) for group in (self.uses, self.numerics, self.facts, self.made)):
+            return "a group of facts is no mapping"
+        numbers = [self.first, self.frames, self.generation, *(one.size for one in self.objects.values())]
+        if any(type(number) is not int or number < 0 for number in numbers):
+            return "a frame, count or size is no number"
+        texts = [self.stage, self.title, self.plan, self.attempt, *self.uses, *self.uses.values()]
+        texts += [text for one in self.objects.values() for text in (one.key, one.sha256)]
+        texts += [text for text in (self.parent, self.state) if text is not None]
+        if not all(isinstance(text, str) for text in texts):
+            return "a name or hash is no text"
+        return None
 
 
 @dataclass(frozen=True)
@@ -113,24 +135,32 @@ class Ledger:
     def object_key(self, record_first: int, attempt: str, name: str) -> str:
         return f"{self.prefix}/objects/{record_first:08d}-{attempt}-{name}"
 
-    def read(self, first: int) -> Record | None:
-        """The record that counts: lowest generation without a void marker."""
-        generation = 0
-        while True:
+    def read(self, first: int, *, mend: bool = False) -> Record | None:
+        """The record that counts: lowest generation without a void marker.
+
+        Raises DamagedObject where it cannot be read; `mend` voids such a record instead and looks further.
+        """
+        for generation in count():
             key = self.key(first, generation)
             try:
                 data = self.store.get(key)
             except MissingObject:
                 return None
-            if not self.store.exists(f"{key}.void"):
-                return Record.from_json(data, key)
-            generation += 1
+            if self.store.exists(f"{key}.void"):
+                continue
+            try:
+                return self._parse(data, first, generation)
+            except DamagedObject as error:
+                if not mend:
+                    raise
+                self._void(first, generation, {"reason": str(error)})
+        raise AssertionError("unreachable")
 
-    def read_prefix(self, firsts: range, *, chunk: int = 256) -> Iterator[Record]:
+    def read_prefix(self, firsts: range, *, mend: bool = False, chunk: int = 256) -> Iterator[Record]:
         """Records at `firsts`, in order, until the first that is missing; read in parallel, in bounded memory."""
         with ThreadPoolExecutor(_READERS) as pool:
             for start in range(0, len(firsts), chunk):
-                for record in pool.map(self.read, firsts[start : start + chunk]):
+                for record in pool.map(partial(self.read, mend=mend), firsts[start : start + chunk]):
                     if record is None:
                         return
                     yield record
@@ -150,33 +180,54 @@ class Ledger:
         return Stored(key, sha256(data), len(data))
 
     def commit(self, record: Record) -> Commit:
-        """Create the record at the first free generation that has no valid predecessor, or find the winner."""
-        generation = 0
-        while True:
+        """Create the record at the first generation that no valid record holds, or find the winner.
+
+        A loser's objects are dropped.
+        """
+        for generation in count():
             key = self.key(record.first, generation)
-            mine = Record(**{**_shallow(record), "generation": generation})
+            mine = replace(record, generation=generation)
             if self.store.create(key, mine.to_json()):
                 return Commit(mine, True)
-            if not self.store.exists(f"{key}.void"):
-                winner = Record.from_json(self.store.get(key), key)
-                if winner.attempt == record.attempt:  # our own put, tried again after an unclear answer
-                    return Commit(winner, True)
+            if self.store.exists(f"{key}.void"):
+                continue
+            try:
+                winner = self._parse(self.store.get(key), record.first, generation)
+            except DamagedObject as error:
+                self._void(record.first, generation, {"reason": str(error)})
+                continue
+            if winner.attempt == record.attempt:  # our own put, tried again after an unclear answer
+                return Commit(winner, True)
+            with suppress(LongtakeError):  # what cannot be removed is in nobody's way
                 self.drop(record)
-                return Commit(winner, False)
-            generation += 1
+            return Commit(winner, False)
+        raise AssertionError("unreachable")
 
     def drop(self, record: Record) -> None:
+        """Remove an attempt's objects."""
         for stored in record.objects.values():
             self.store.delete(stored.key)
 
     def void(self, record: Record, reason: str) -> None:
-        marker = json.dumps({"reason": reason, "attempt": record.attempt}).encode()
-        self.store.create(f"{self.key(record.first, record.generation)}.void", marker)
+        """Have the record no longer count: its GOP is made again, as the next generation."""
+        self._void(record.first, record.generation, {"reason": reason, "attempt": record.attempt})
+
+    def _void(self, first: int, generation: int, facts: dict[str, str]) -> None:
+        self.store.create(f"{self.key(first, generation)}.void", json.dumps(facts).encode())
+
+    def _parse(self, data: bytes, first: int, generation: int) -> Record:
+        key = self.key(first, generation)
+        record = Record.from_json(data, key)
+        if (record.first, record.generation) != (first, generation):
+            raise DamagedObject(f"{key}: holds the record of frame {record.first}, generation {record.generation}")
+        return record
 
     def load(self, record: Record, name: str) -> bytes:
         """An object of a record, checked. Raises DamagedObject where it is not what the record says."""
-        stored = record.objects[name]
         where = f"title {record.title}, {record.stage} at frame {record.first}, object {name}"
+        if name not in record.objects:
+            raise DamagedObject(f"{where}: its record names no such object")
+        stored = record.objects[name]
         try:
             data = self.store.get(stored.key)
         except MissingObject as error:
@@ -209,10 +260,14 @@ def create_json(store: Store, key: str, facts: Mapping[str, Any]) -> dict[str, A
     if store.create(key, data):
         return dict(facts)
     try:
-        return json.loads(store.get(key))
+        found = json.loads(store.get(key))
     except ValueError as error:
         raise StoreError(f"{key}: not JSON ({error}); remove it to have it made again") from error
+    if not isinstance(found, dict):
+        raise StoreError(f"{key}: holds {type(found).__name__}, expected a mapping; remove it to have it made again")
+    return found
 
 
-def _shallow(record: Record) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+def seed_state_hash(conditioning: str, seed: int) -> str:
+    """The parent of GOP 0: conditioning and seed."""
+    return sha256(f"{conditioning}|{seed}".encode())
