@@ -22,8 +22,9 @@ RATE_OVER = 60.0  # seconds over which frames per second are measured
 class Reporter:
     """Shows a schedule. Use as a context manager; `observe` is called after every turn of the loop."""
 
-    def __init__(self, schedule: Schedule, stream: TextIO = sys.stderr, json_log: bool = False):
+    def __init__(self, schedule: Schedule, stream: TextIO | None = None, json_log: bool = False):
         self._schedule = schedule
+        stream = stream or sys.stderr
         self._stream, self._json = stream, json_log
         self._started = time.monotonic()
         self._live: Live | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from models.families import FAMILIES
 from pipeline.errors import InputError
@@ -31,23 +32,29 @@ def recall(catalog: Catalog, store: Store, title: Title) -> Recalled:
     if missing := [url for url in urls if redact(url) not in known]:
         begun = f"{redact(missing[0])} has not been seen yet; other inputs were" if known else None
         return Recalled(None, (begun,) if begun else ())
-    entries = [known[redact(url)] for url in urls]
+    try:
+        seen = _seen(title, urls, [known[redact(url)] for url in urls])
+    except (KeyError, TypeError, ValueError) as error:
+        return Recalled(None, (f"{title.id}/inputs.json is damaged ({type(error).__name__}); remove it",))
+    notes = [note for source in seen.sources if (note := _changed(source))]
+    return Recalled(plan_title(FAMILIES[catalog.family], seen), tuple(notes))
+
+
+def _seen(title: Title, urls: list[str], entries: list[dict[str, Any]]) -> Seen:
     sources = [
         SourceFile(url, entry["sha256"], entry["size"], entry["stamp"])
         for url, entry in zip(urls, entries, strict=True)
     ]
     audio = slice(1, 1 + len(title.audio))
     width, height = entries[0]["facts"]
-    seen = Seen(
+    return Seen(
         title,
         sources[0],
         (width, height),
         tuple(sources[audio]),
         tuple(AudioFacts.from_dict(entry["facts"]) for entry in entries[audio]),
-        sources[-1] if embedding else None,
+        sources[-1] if title.options.face_embedding else None,
     )
-    notes = [note for source in sources if (note := _changed(source))]
-    return Recalled(plan_title(FAMILIES[catalog.family], seen), tuple(notes))
 
 
 def _changed(source: SourceFile) -> str | None:

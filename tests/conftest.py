@@ -104,8 +104,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
 @pytest.fixture
 def rendered(finished: Rendered, tmp_path: Path) -> Rendered:
     """A copy of `finished` that a test may damage."""
-    shutil.copytree(finished.manifest.parent, tmp_path / "work", copy_function=shutil.copy2)
-    return Rendered(tmp_path / "work" / "manifest.yaml", tmp_path / "work" / "out", finished.title, finished.frames)
+    shutil.copytree(finished.manifest.parent, tmp_path / "work")
+    copy = Rendered(tmp_path / "work" / "manifest.yaml", tmp_path / "work" / "out", finished.title, finished.frames)
+    assert copy.render() == 0  # renders nothing, but remembers the inputs in their new place
+    return copy
 
 
 @pytest.fixture
