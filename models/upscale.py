@@ -88,17 +88,19 @@ class Upscaler:
         face_box: Box | None = None,
         latents: Tensor | None = None,
         keep: slice = slice(None),
+        found: list[Tensor] | None = None,
     ) -> Iterator[UpscaledFrame]:
         """The same, one picture at a time and only those of `keep` (the frames that the window owns).
 
         `face_box`, in base pixels, comes from the portrait: `crop: box` restores the square around it in every frame,
         `crop: landmarks` takes from it how large the face is. `latents` [f, c, h, w] are needed by a restorer that
-        reads them.
+        reads them. `found` are what `find_faces` gave for these frames: whoever keeps it for the frames that windows
+        share detects once a frame.
         """
         if self.config.crop == "whole":
             yield from self._whole(window, resolution, fidelity, background, latents, keep)
             return
-        matrices = self._matrices(window, face_box)
+        matrices = self._matrices(window, face_box, found)
         restored = self._restored_faces(window, matrices, fidelity, keep)
         passes = self._face_passes(window.shape[-1], resolution, face_box)
         backgrounds = self._enlarged(window[keep], resolution, background)
@@ -132,16 +134,22 @@ class Upscaler:
             large = self._enlarged(picture[None], resolution, background if self.config.enlarge_face else "lanczos")
             yield UpscaledFrame(next(large), True)
 
-    def _matrices(self, window: Tensor, face_box: Box | None) -> list[Tensor | None]:
+    @torch.inference_mode()
+    def find_faces(self, frames: Tensor) -> list[Tensor]:
+        """Frames [n, 3, h, w] -> landmarks [k, 5, 2] of the k faces in each; nothing where faces are not looked for."""
+        if self.config.crop != "landmarks" or self.detector is None:
+            return [torch.zeros(0, 5, 2)] * len(frames)
+        return [detect_enlarged(self.detector, frame).landmarks for frame in frames]
+
+    def _matrices(self, window: Tensor, face_box: Box | None, found: list[Tensor] | None) -> list[Tensor | None]:
         """For each frame the matrix to the restorer's crop, None where no face was found."""
         side = self.restorer.config.codebook.side
         if self.config.crop == "box":
             if face_box is None:
                 raise ValueError("crop is 'box' and no face box was given: pass the one that preparation found")
             return [box_matrix(square_around(face_box, BOX_MARGIN, window.shape[-2:]), side)] * len(window)
-        assert self.detector is not None
-        found = [detect_enlarged(self.detector, frame).landmarks for frame in window]
-        chosen = smooth_landmarks(choose_faces(found, self.config.face_choice), self.config.smoothing)
+        landmarks = self.find_faces(window) if found is None else found
+        chosen = smooth_landmarks(choose_faces(landmarks, self.config.face_choice), self.config.smoothing)
         return [None if points is None else landmark_matrix(points, side) for points in chosen]
 
     def _restored_faces(

@@ -1,5 +1,7 @@
 """The high-resolution stage at tiny width: sizes, seams, colours, missing faces, and what may depend on what."""
 
+import resource
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -203,6 +205,18 @@ class TestWindow:
         assert torch.equal(pictures[1:3], plain[1:3])
         assert (pictures[0] - plain[0]).abs()[:, 40:88, 40:88].max() > 0.01
 
+    def test_faces_found_before_are_not_looked_for_again(self, restorer: TemporalRestorer) -> None:
+        frames = photo(3)
+        frames[:2, :, 0, 0] = 1.0
+        frames[2, :, 0, 0] = 0.0
+        stage = Upscaler(UpscaleConfig(), restorer, None, StandInDetector())
+        found = stage.find_faces(frames)
+        assert [len(faces) for faces in found] == [1, 1, 0]
+        looked, _ = stage(frames, 96, background="lanczos")
+        stage.detector = None
+        kept = list(stage.frames(frames, 96, background="lanczos", found=found))
+        assert torch.equal(torch.stack([frame.picture for frame in kept]), looked)
+
     def test_a_window_without_any_face_is_no_error(self, restorer: TemporalRestorer) -> None:
         frames = torch.zeros(2, 3, 64, 64)
         stage = Upscaler(UpscaleConfig(), restorer, None, StandInDetector())
@@ -294,11 +308,34 @@ class TestLandmarks:
         assert smooth_landmarks(moved, 0)[1] is moved[1]
 
 
+def peak_bytes() -> int:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 @pytest.mark.slow
-def test_4096_from_512_in_bounded_memory(enlarger: Enlarger) -> None:
-    """Three real passes in tiles; tiles and the whole image agree, at the size that a long render would have."""
-    image = photo(1, 512)
-    tiled = enlarge(image, (4096, 4096), enlarger, "x2", tile=256, pad=40)
-    assert tiled.shape == (1, 3, 4096, 4096)
-    whole = enlarge(image, (4096, 4096), enlarger, "x2", tile=0)
-    assert (tiled - whole).abs().max() < 1e-3
+def test_a_window_at_4096_in_bounded_memory(record_property: Callable[[str, object], None]) -> None:
+    """512 to 4096: three real passes in tiles, the restored face pasted in, one picture at a time."""
+    book = CodebookConfig(512, 8, 8, (1, 2), attention_at=(), code_width=8, codes=32, groups=4)
+    restorer = fill(TemporalRestorer(RestorerConfig(book, 16, 2, 1, fuse_at=(64,)))).eval()
+    enlarger = fill(Enlarger(EnlargerConfig(width=4, growth=2, blocks=1))).eval()
+    with torch.no_grad():
+        enlarger.conv_last.weight.mul_(0.02)
+        enlarger.conv_last.bias.fill_(0.4)
+    frames, face = photo(16, 512), Box(160, 120, 340, 360)
+    stage = Upscaler(UpscaleConfig(crop="box", tile=256), restorer, enlarger)
+    before = peak_bytes()
+    written = []
+    for frame in stage.frames(frames, 4096, 1.0, "x2", face, keep=slice(10, 16)):
+        assert frame.picture.shape == (3, 4096, 4096)
+        written.append(peak_bytes())
+    assert len(written) == 6
+    record_property("gigabytes beside the window", (written[-1] - before) / 1e9)
+    assert written[-1] - before < 4e9
+    assert written[-1] - written[1] < 0.5e9  # the number of frames does not matter
+
+    tiled = enlarge(frames[:1], (4096, 4096), enlarger, "x2", tile=256, pad=40)
+    whole = enlarge(frames[:1], (4096, 4096), enlarger, "x2", tile=0)
+    seam = float((tiled - whole).abs().max())
+    record_property("largest difference between tiles and the whole image", seam)
+    assert seam < 1e-4
