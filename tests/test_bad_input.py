@@ -235,8 +235,7 @@ CASES = [
         lambda s: s.portrait("huge.png", huge_png()),
         "titles[0].portrait",
         "huge.png",
-        "more than 100,000,000 pixels",
-        "scale it down",
+        "pixels; scale it down",
     ),
     case(
         "portrait too small", title(portrait="tiny.png"), "titles[0].portrait", "40x96 pixels", "use a larger picture"

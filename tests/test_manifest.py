@@ -3,44 +3,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import string
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import fsspec
-import jsonschema
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from pipeline import manifest_docs
-from pipeline.errors import ManifestError, Problem
+from pipeline.errors import ManifestError
 from pipeline.manifest import Catalog, Prompt, check_prompts, load_manifest, load_valid_titles, seed_of
 from pipeline.manifest_yaml import MAX_BYTES, parse_yaml
-from pipeline.options import OptionFields, Options, options_entering
-
-
-@dataclass(frozen=True)
-class Facts:
-    name: str
-    text: bool = True
-    default_steps: int = 40
-    default_guidance: float = 3.5
-    base_sizes: tuple[int, ...] = (512, 128, 256)
-
-
-FAMILIES = {
-    "fake": Facts("fake", base_sizes=tuple(range(64, 1025, 16))),
-    "mini": Facts("mini", default_steps=9),
-    "plain": Facts("plain", text=False, base_sizes=(512,)),
-}
-
-HEAD = "version: 1\noutput: out\nfamily: mini\n"
-TITLE = "titles:\n  - id: one\n    portrait: face.png\n    audio: voice.wav\n"
+from pipeline.options import OptionFields, Options
+from tests.manifest_texts import FAMILIES, GIVEN, HEAD, TITLE
 
 
 @pytest.fixture
@@ -98,28 +74,6 @@ def test_a_short_manifest_gets_every_default(load: Callable[..., Catalog], tmp_p
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         title.seed = 3  # type: ignore[misc]
-
-
-GIVEN: dict[str, Any] = {
-    "resolution": 2048,
-    "codec": "hevc",
-    "crf": 30,
-    "steps": 17,
-    "guidance_scale": 2.5,
-    "preset": "draft",
-    "fidelity": 0.25,
-    "segment_frames": 96,
-    "face_box": [10, 20, 300, 310],
-    "lip_box": [50, 200, 100, 60],
-    "face_embedding": "/e/face.npy",
-    "base_size": 256,
-    "keep": "final+hls",
-    "vocals": "separate",
-    "audio_context": "published",
-    "compat": "published",
-    "background": "lanczos",
-    "allow_mixed": True,
-}
 
 
 def test_every_option_can_be_set_in_defaults_and_in_a_title(load: Callable[..., Catalog]) -> None:
@@ -434,117 +388,3 @@ def test_credentials_do_not_show_in_messages(problems: Callable[..., list[str]])
             load_manifest(address, families=FAMILIES)
         assert "secret" not in str(caught.value)
         assert "host" in str(caught.value) or "127.0.0.1" in str(caught.value)
-
-
-# Whatever comes in, nothing but a ManifestError comes out
-
-_WORDS = "id portrait audio prompts at text version output family titles defaults weights seed priority unknown"
-_KEYS = st.sampled_from([*OptionFields.model_fields, *_WORDS.split()])
-_LEAVES = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=20)
-    | st.sampled_from(["mini", "plain", "a", "1:00:00", "h264", "s3://a:b@c", "x.png", "::", "con"])
-)
-_VALUES = st.recursive(
-    _LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEYS | st.text(max_size=5), inner, max_size=6)
-)
-_TITLES = st.lists(st.dictionaries(_KEYS, _VALUES, max_size=8) | _VALUES, max_size=3)
-
-
-def _load_anything(content: bytes) -> None:
-    address = "memory://test_manifest_fuzz/m.yaml"
-    fsspec.filesystem("memory").pipe_file("/test_manifest_fuzz/m.yaml", content)
-    try:
-        load_valid_titles(address, families=FAMILIES)
-        problems: tuple[Problem, ...] = (Problem(address, "none"),)
-    except ManifestError as error:
-        problems = error.problems
-    assert problems
-    assert all(problem.place.startswith(address) and "\n" not in str(problem) for problem in problems)
-
-
-_FUZZ = settings(derandomize=True, deadline=None, max_examples=200)
-
-
-@_FUZZ
-@given(st.binary(max_size=300))
-def test_arbitrary_bytes_raise_nothing_else(content: bytes) -> None:
-    _load_anything(content)
-
-
-@_FUZZ
-@given(st.text(alphabet=string.ascii_letters + string.digits + " \n:-[]{}&*!|>'\"?#%@`,<~.", max_size=200))
-def test_arbitrary_yaml_like_text_raises_nothing_else(content: str) -> None:
-    _load_anything(content.encode())
-
-
-@_FUZZ
-@given(_TITLES, st.dictionaries(_KEYS, _VALUES, max_size=4), st.booleans())
-def test_arbitrary_manifests_raise_nothing_else(titles: list[Any], more: dict[str, Any], as_json: bool) -> None:
-    data = {"version": 1, "output": "o", "family": "mini", "titles": titles} | more
-    text = json.dumps(data) if as_json else yaml.safe_dump(data, allow_unicode=True)
-    _load_anything(text.encode("utf-8", "replace"))
-
-
-# What docs/ says
-
-
-def test_generated_docs_are_current() -> None:
-    for path, text in manifest_docs.files().items():
-        assert path.read_text() == text, f"{path.name}: run `python -m pipeline.manifest --write-docs`"
-
-
-def test_every_option_is_in_the_table_and_enters_one_hash() -> None:
-    table = manifest_docs.option_table()
-    for name in OptionFields.model_fields:
-        assert table.count(f"| `{name}` |") == 1
-    by_stage = {stage: options_entering(stage) for stage in ("chain", "picture", "stream", "none")}
-    assert sorted(name for names in by_stage.values() for name in names) == sorted(OptionFields.model_fields)
-    assert by_stage["stream"] == ("codec", "crf")
-    assert set(by_stage["picture"]) == {"resolution", "fidelity", "background"}
-    assert set(by_stage["none"]) == {"preset", "segment_frames", "keep", "allow_mixed"}
-
-
-def _valid_documents() -> list[Any]:
-    root = manifest_docs.DOCS.parent
-    blocks = re.findall(r"```yaml\n(version: 1.*?)```", (manifest_docs.DOCS / "manifest.md").read_text(), re.S)
-    assert blocks
-    texts = blocks + [path.read_text() for path in sorted((root / "examples").glob("*.yaml"))]
-    return [parse_yaml(text.encode()).data for text in texts]
-
-
-def test_the_schema_accepts_the_examples_and_every_option() -> None:
-    schema = manifest_docs.json_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    base = yaml.safe_load(HEAD + TITLE)
-    for document in (*_valid_documents(), base, base | {"defaults": GIVEN}):
-        jsonschema.validate(document, schema)
-
-
-def test_the_examples_of_the_docs_load(load: Callable[..., Catalog]) -> None:
-    for document in _valid_documents():
-        assert load(json.dumps(document | {"family": "fake"})).titles
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"version": 2},
-        {"unknown": 1},
-        {"defaults": {"codec": "h265"}},
-        {"defaults": {"segment_frames": 100}},
-        {"titles": []},
-        {"titles": [{"id": "../x", "portrait": "p", "audio": "a"}]},
-        {"titles": [{"id": "x", "portrait": "p"}]},
-        {"titles": [{"id": "x", "portrait": "p", "audio": []}]},
-        {"titles": [{"id": "x", "portrait": "p", "audio": "a", "prompts": [{"at": "soon", "text": "x"}]}]},
-    ],
-)
-def test_the_schema_refuses_what_the_loader_refuses(change: dict[str, Any], problems: Callable[..., list[str]]) -> None:
-    document = yaml.safe_load(HEAD + TITLE) | change
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, manifest_docs.json_schema())
-    assert problems(json.dumps(document))

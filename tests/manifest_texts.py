@@ -1,0 +1,46 @@
+"""Manifests for tests, and stand-ins for the families that they name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Facts:
+    name: str
+    text: bool = True
+    default_steps: int = 40
+    default_guidance: float = 3.5
+    base_sizes: tuple[int, ...] = (512, 128, 256)
+
+
+FAMILIES = {
+    "fake": Facts("fake", base_sizes=tuple(range(64, 1025, 16))),
+    "mini": Facts("mini", default_steps=9),
+    "plain": Facts("plain", text=False, base_sizes=(512,)),
+}
+
+HEAD = "version: 1\noutput: out\nfamily: mini\n"
+TITLE = "titles:\n  - id: one\n    portrait: face.png\n    audio: voice.wav\n"
+
+GIVEN: dict[str, Any] = {
+    "resolution": 2048,
+    "codec": "hevc",
+    "crf": 30,
+    "steps": 17,
+    "guidance_scale": 2.5,
+    "preset": "draft",
+    "fidelity": 0.25,
+    "segment_frames": 96,
+    "face_box": [10, 20, 300, 310],
+    "lip_box": [50, 200, 100, 60],
+    "face_embedding": "/e/face.npy",
+    "base_size": 256,
+    "keep": "final+hls",
+    "vocals": "separate",
+    "audio_context": "published",
+    "compat": "published",
+    "background": "lanczos",
+    "allow_mixed": True,
+}
