@@ -15,12 +15,12 @@ from typing import Any
 
 from actors.upscale import init_key
 from actors.worker import Worker
-from pipeline import playlists, tags
+from pipeline import playlists
 from pipeline.boxes import codec_string
 from pipeline.errors import DamagedObject
-from pipeline.finish import poster, write_final
+from pipeline.finish import poster, provenance_xmp, write_final
 from pipeline.records import Ledger, Record, Stored, fetch_checked, new_attempt, sha256_of_file
-from pipeline.report import notes_of, provenance, title_report
+from pipeline.report import SOFTWARE, notes_of, provenance, title_report
 from pipeline.sound import joined_chapters
 from pipeline.timeline import FPS, GOP, gop_range
 from pipeline.titles import TitlePlan, digest
@@ -108,7 +108,7 @@ class PublishWorker(Worker):
             self._playlists(plan, plan.gops)
             self.store.put_file(stored.key, final)
         first = self._record(plan, 0)
-        image = poster(self.store.get(init_key(plan)), self._load(plan, first))
+        image = poster(self.store.get(init_key(plan)), self._load(plan, first), _xmp(plan))
         self.store.put(f"{plan.id}/poster.jpg", image)
         ledgers = [Ledger(self.store, plan.prefix(stage)) for stage in ("chain", "stream")]
         chain, stream = (ledger.read_prefix(range(0, plan.frames, GOP)) for ledger in ledgers)
@@ -142,9 +142,6 @@ class PublishWorker(Worker):
         fetch_checked(self.store, sound.objects["track"], track, f"title {plan.id}, sound track")
         frames = gop_range(gops - 1, plan.frames)[1]
         names = [f"part {number + 1}" for number in range(len(plan.audio))]
-        chapters = tags.cut(joined_chapters(names, plan.audio_facts), frames * 1000 // FPS)
-        named = plan.audio_facts[0].tags
-        marks = {"plan": plan.hashes.stream, "picture": plan.hashes.picture, "title": plan.id}
 
         def fragments() -> Iterator[bytes]:
             for gop in range(gops):
@@ -156,10 +153,10 @@ class PublishWorker(Worker):
             fragments(),
             track,
             target,
-            chapters=chapters,
-            named=named,
-            frames=frames if frames < plan.frames else None,
-            marks=marks,
+            frames=frames,
+            chapters=joined_chapters(names, plan.audio_facts),
+            tags_found=plan.audio_facts[0].tags,
+            xmp=_xmp(plan),
         )
         return target
 
@@ -207,6 +204,10 @@ class PublishWorker(Worker):
 def _below(plan: TitlePlan, key: str) -> str:
     """A key relative to the title's folder."""
     return key.removeprefix(f"{plan.id}/")
+
+
+def _xmp(plan: TitlePlan) -> bytes:
+    return provenance_xmp(plan.hashes.stream, SOFTWARE)
 
 
 def _bandwidth(plan: TitlePlan, *sizes: int) -> int:

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.finish import GENERATED, SAID
+from pipeline import __version__
+from pipeline.finish import NOTICE, SOURCE_TYPE
 from pipeline.records import Ledger, Record
 from pipeline.store import Store
 from pipeline.titles import TitlePlan
 
-SOFTWARE = "Longtake"
+SOFTWARE = f"Longtake {__version__}"
 
 
 def title_report(plan: TitlePlan, run: str, chain: Iterable[Record], stream: Iterable[Record], more: dict[str, Any]):  # type: ignore[no-untyped-def]
@@ -59,8 +60,8 @@ def _stage(run: str, records: Iterable[Record]) -> dict[str, Any]:
 def provenance(plan: TitlePlan, final_sha256: str) -> dict[str, Any]:
     """The sidecar: what the file is, and what it was made of. Holds no addresses, only contents."""
     return {
-        "digital_source_type": GENERATED,
-        "statement": SAID,
+        "digital_source_type": SOURCE_TYPE,
+        "statement": NOTICE,
         "software": SOFTWARE,
         "title": plan.id,
         "file": {"name": "final.mp4", "sha256": final_sha256},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import wave
 from collections.abc import Callable, Sequence
@@ -19,6 +20,9 @@ from tests.ray_head import ray_address
 from tests.s3 import s3, s3_server
 
 __all__ = ["ray_address", "s3", "s3_server"]  # fixtures
+
+# Clusters of tests are thrown away; the mode must be the same in every process, so it is set before any starts.
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
 # The same examples in every run; a machine under load is no failure.
 settings.register_profile("longtake", derandomize=True, deadline=None)
