@@ -7,10 +7,14 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from s3fs import S3FileSystem
 
 from pipeline import inputs
 from pipeline.errors import InputError
 from pipeline.inputs import fetch, stamp_of
+from pipeline.manifest import load_manifest
+from tests.manifest_texts import FAMILIES
+from tests.s3 import S3Server
 
 
 @pytest.fixture
@@ -129,3 +133,36 @@ def _pipe(path: Path) -> Path:
 def _loop(path: Path) -> Path:
     path.symlink_to(path)
     return path
+
+
+@pytest.fixture
+def fresh_s3(s3: S3Server) -> Iterator[S3Server]:
+    """The server, known to nobody in this process before or after: credentials are read once for a process."""
+    S3FileSystem.clear_instance_cache()
+    yield s3
+    S3FileSystem.clear_instance_cache()
+
+
+def test_inputs_and_manifest_in_a_bucket(fresh_s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fresh_s3.url()
+    files = fsspec.filesystem("s3", skip_instance_cache=True)
+    files.pipe_file(f"{folder}/books/voice.wav", b"sound")
+    text = "version: 1\noutput: ../out\nfamily: fake\ntitles: [{id: a, portrait: face.png, audio: voice.wav}]\n"
+    files.pipe_file(f"{folder}/books/m.yaml", text.encode())
+    catalog = load_manifest(f"{folder}/books/m.yaml", families=FAMILIES)
+    assert catalog.output == f"{folder}/out"
+    local, source = fetch(catalog.titles[0].audio[0], tmp_path)
+    assert (local.read_bytes(), source.size) == (b"sound", 5)
+    files.pipe_file(f"{folder}/books/voice.wav", b"tones")
+    assert stamp_of(source.url)[1] != source.stamp
+    for address, needle in (
+        (catalog.titles[0].portrait, "no such file"),
+        (f"{folder}/books", "no such file|is a folder"),
+        ("s3://no-such-bucket/a.wav", "no such file"),
+    ):
+        with pytest.raises(InputError, match=needle):
+            stamp_of(address)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    S3FileSystem.clear_instance_cache()
+    with pytest.raises(InputError, match="access denied; check the credentials in the environment"):
+        stamp_of(source.url)
