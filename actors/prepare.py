@@ -99,7 +99,7 @@ class PrepareWorker(Worker):
             attempt=attempt,
             objects=objects,
             uses={f"audio/{number}": one.sha256 for number, one in enumerate(plan.audio)},
-            facts={"speech_chunks": chunks},
+            facts={"speech_chunks": chunks, "channels": files.channels},
             made=self.made(started),
         )
         return Done(plan.id, "sound", 0, ledger.commit(record).won, record.made["seconds"])

@@ -22,7 +22,7 @@ from pipeline.finish import poster, provenance_xmp, write_final
 from pipeline.records import Ledger, Record, Stored, fetch_checked, new_attempt, sha256_of_file
 from pipeline.report import SOFTWARE, notes_of, provenance, title_report
 from pipeline.sound import joined_chapters
-from pipeline.timeline import FPS, GOP, gop_range
+from pipeline.timeline import GOP, gop_range
 from pipeline.titles import TitlePlan, digest
 from pipeline.work import Done, Job
 
@@ -35,7 +35,7 @@ class _Fragments:
     """What playlists need of the fragments listed so far: about a hundred bytes a GOP."""
 
     keys: list[str] = field(default_factory=list)
-    largest: int = 0
+    sizes: list[int] = field(default_factory=list)
 
 
 class PublishWorker(Worker):
@@ -64,29 +64,27 @@ class PublishWorker(Worker):
     def _playlists(self, plan: TitlePlan, gops: int) -> None:
         """List the first `gops` GOPs; the title's own index then points at this stream."""
         listed = self._listed(plan, gops)
+        keys, sizes = listed.keys[:gops], listed.sizes[:gops]
+        frames = [stop - first for first, stop in (gop_range(gop, plan.frames) for gop in range(gops))]
         sound = self._sound(plan)
         index = json.loads(Ledger(self.store, plan.prefix("sound")).load(sound, "index"))
-        folder = plan.hashes.stream[:16]
-        up = "../../"  # from hls/<stream hash>/ to the title
-        ended = gops == plan.gops
-        init = up + _below(plan, init_key(plan))
-        uris = [up + _below(plan, key) for key in listed.keys[:gops]]
-        video = playlists.video_playlist(plan.frames, init, uris, ended)
-        audio = playlists.audio_playlist(
-            plan.frames,
-            up + _below(plan, sound.objects["hls"].key),
-            index["init_bytes"],
-            [(offset, size) for offset, size in index["ranges"][:gops]],
-            ended,
-        )
-        master = playlists.master_playlist(
+        ranges = [(offset, size) for offset, size in index["ranges"]]
+        folder, finished = plan.hashes.stream[:16], gops == plan.gops
+        fragments = [(_from_playlist(plan, key), count) for key, count in zip(keys, frames, strict=True)]
+        video = playlists.video_playlist(_from_playlist(plan, init_key(plan)), fragments, finished)
+        heard = _from_playlist(plan, sound.objects["hls"].key)
+        audio = playlists.sound_playlist(heard, index["init_bytes"], ranges, frames, finished)
+        both = playlists.index_playlist(
             f"{folder}/video.m3u8",
             f"{folder}/audio.m3u8",
-            codec_string(self.store.get(init_key(plan))),
-            plan.options.resolution,
-            _bandwidth(plan, listed.largest, max(size for _, size in index["ranges"])),
+            codec=codec_string(self.store.get(init_key(plan))),
+            width=plan.options.resolution,
+            height=plan.options.resolution,
+            channels=sound.facts["channels"],
+            video_bits=playlists.bit_rates(sizes, frames),
+            sound_bits=playlists.bit_rates([size for _, size in ranges[:gops]], frames),
         )
-        for name, text in ((f"{folder}/video", video), (f"{folder}/audio", audio), ("index", master)):
+        for name, text in ((f"{folder}/video", video), (f"{folder}/audio", audio), ("index", both)):
             self.store.put(f"{plan.id}/hls/{name}.m3u8", text.encode())
 
     def _listed(self, plan: TitlePlan, gops: int) -> _Fragments:
@@ -94,7 +92,7 @@ class PublishWorker(Worker):
         ledger = Ledger(self.store, plan.prefix("stream"))
         for record in ledger.read_prefix(range(len(listed.keys) * GOP, gops * GOP, GOP)):
             listed.keys.append(record.objects["fragment"].key)
-            listed.largest = max(listed.largest, record.objects["fragment"].size)
+            listed.sizes.append(record.objects["fragment"].size)
         if len(listed.keys) < gops:
             raise DamagedObject(f"title {plan.id}: the record of GOP {len(listed.keys)} is gone")
         return listed
@@ -201,15 +199,10 @@ class PublishWorker(Worker):
         self.store.put(key, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
 
 
-def _below(plan: TitlePlan, key: str) -> str:
-    """A key relative to the title's folder."""
-    return key.removeprefix(f"{plan.id}/")
+def _from_playlist(plan: TitlePlan, key: str) -> str:
+    """A key as seen from `<id>/hls/<stream hash>/`, where the playlists of a stream lie."""
+    return "../../" + key.removeprefix(f"{plan.id}/")
 
 
 def _xmp(plan: TitlePlan) -> bytes:
     return provenance_xmp(plan.hashes.stream, SOFTWARE)
-
-
-def _bandwidth(plan: TitlePlan, *sizes: int) -> int:
-    """Bits a second of the largest fragments."""
-    return sum(sizes) * 8 * FPS // min(GOP, plan.frames)

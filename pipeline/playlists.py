@@ -1,66 +1,97 @@
-"""HLS playlists as text: what is committed, by relative URI, nothing copied (RFC 8216, version 7 for fragmented MP4).
+"""HLS playlists as text: video, sound, and the one that names both (RFC 8216, protocol version 7).
 
-While a title renders its media playlists are of type EVENT: they are only ever appended to. They end when it is done.
+Every playlist of a prefix of GOPs is complete in itself, and the next one only adds lines: a player may read any of
+them at any time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
+from urllib.parse import quote
 
 from pipeline.timeline import FPS, GOP
 
-TARGET = 2  # seconds; a GOP lasts 1.92
-AAC = "mp4a.40.2"
+_TARGET = -(-GOP // FPS)  # seconds, whole and never less than a segment; the same however short the last GOP is
 
 
-def video_playlist(frames: int, init: str, fragments: Sequence[str], ended: bool) -> str:
-    """The first GOPs of a title of `frames` frames: one URI for each, and the init segment's."""
-    lines = [*_head(), f'#EXT-X-MAP:URI="{init}"']
-    for gop, uri in enumerate(fragments):
-        lines += [_duration(gop, frames), uri]
-    return _text(lines, ended)
+def _uri(path: str) -> str:
+    """A relative path as URI; a colon would make its first part look like a scheme."""
+    if path.startswith("/") or "://" in path:
+        raise ValueError(f"{path!r}: playlists point at files by relative paths")
+    return quote(path, safe="/")
 
 
-def audio_playlist(frames: int, uri: str, init_bytes: int, ranges: Sequence[tuple[int, int]], ended: bool) -> str:
-    """The sound of the same GOPs: (offset, size) of each in one file, whose first bytes are the init segment."""
-    lines = [*_head(), f'#EXT-X-MAP:URI="{uri}",BYTERANGE="{init_bytes}@0"']
-    for gop, (offset, size) in enumerate(ranges):
-        lines += [_duration(gop, frames), f"#EXT-X-BYTERANGE:{size}@{offset}", uri]
-    return _text(lines, ended)
-
-
-def master_playlist(video: str, audio: str, codec: str, resolution: int, bandwidth: int) -> str:
-    """The multivariant playlist; `codec` as RFC 6381 names it, `bandwidth` bits a second at most."""
-    return "\n".join(
-        [
-            "#EXTM3U",
-            "#EXT-X-VERSION:7",
-            "#EXT-X-INDEPENDENT-SEGMENTS",
-            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="Sound",DEFAULT=YES,AUTOSELECT=YES,URI="{audio}"',
-            f'#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},CODECS="{codec},{AAC}",'
-            f'RESOLUTION={resolution}x{resolution},FRAME-RATE={FPS}.000,AUDIO="sound"',
-            video,
-            "",
-        ]
-    )
-
-
-def _head() -> list[str]:
-    return [
+def _playlist(header: Sequence[str], segments: Sequence[Sequence[str]], finished: bool) -> str:
+    lines = [
         "#EXTM3U",
         "#EXT-X-VERSION:7",
-        f"#EXT-X-TARGETDURATION:{TARGET}",
+        f"#EXT-X-TARGETDURATION:{_TARGET}",
         "#EXT-X-MEDIA-SEQUENCE:0",
         "#EXT-X-PLAYLIST-TYPE:EVENT",
         "#EXT-X-INDEPENDENT-SEGMENTS",
+        *header,
+        *(line for segment in segments for line in segment),
+        *(["#EXT-X-ENDLIST"] if finished else []),
     ]
+    return "\n".join(lines) + "\n"
 
 
-def _duration(gop: int, frames: int) -> str:
-    seconds = Fraction(min(GOP, frames - gop * GOP), FPS)
-    return f"#EXTINF:{float(seconds):.5f},"
+def _duration(frames: int) -> str:
+    return f"#EXTINF:{frames / FPS:.5f},"  # exact: a frame is 0.04 s
 
 
-def _text(lines: list[str], ended: bool) -> str:
-    return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if ended else []), ""])
+def video_playlist(init: str, fragments: Sequence[tuple[str, int]], finished: bool) -> str:
+    """`fragments` are (relative path, frames) of the contiguous committed GOPs from 0 on; `init` is a relative path."""
+    segments = [(_duration(frames), _uri(path)) for path, frames in fragments]
+    return _playlist([f'#EXT-X-MAP:URI="{_uri(init)}"'], segments, finished)
+
+
+def sound_playlist(
+    path: str, init_bytes: int, ranges: Sequence[tuple[int, int]], frames: Sequence[int], finished: bool
+) -> str:
+    """The sound of as many GOPs as `frames` lists; `ranges` are (offset, size) of all GOPs in the one file `path`."""
+    uri = _uri(path)
+    segments = [
+        (_duration(count), f"#EXT-X-BYTERANGE:{size}@{offset}", uri)
+        for count, (offset, size) in zip(frames, ranges, strict=False)
+    ]
+    if len(segments) < len(frames):
+        raise ValueError(f"sound of {len(ranges)} GOPs for {len(frames)} GOPs of video")
+    return _playlist([f'#EXT-X-MAP:URI="{uri}",BYTERANGE="{init_bytes}@0"'], segments, finished)
+
+
+def index_playlist(
+    video: str,
+    sound: str,
+    *,
+    codec: str,
+    width: int,
+    height: int,
+    channels: int,
+    video_bits: tuple[int, int],
+    sound_bits: tuple[int, int],
+    name: str = "Speech",
+) -> str:
+    """The multivariant playlist. `codec` is `boxes.codec_string(init)`; `…_bits` are (peak, average) from `bit_rates`."""
+    peak, average = video_bits[0] + sound_bits[0], video_bits[1] + sound_bits[1]
+    label = name.replace('"', "'").replace("\n", " ")
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-VERSION:7",
+        "#EXT-X-INDEPENDENT-SEGMENTS",
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="{label}",DEFAULT=YES,AUTOSELECT=YES,'
+        f'CHANNELS="{channels}",URI="{_uri(sound)}"',
+        f'#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS="{codec},mp4a.40.2",'
+        f'RESOLUTION={width}x{height},FRAME-RATE={FPS:.3f},AUDIO="sound"',
+        _uri(video),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def bit_rates(sizes: Sequence[int], frames: Sequence[int]) -> tuple[int, int]:
+    """(peak, average) bits a second of GOPs of these bytes and frames; a short last GOP does not make the peak."""
+    if not sizes:
+        return 1, 1
+    whole = [size for size, count in zip(sizes, frames, strict=True) if count == GOP] or [sum(sizes)]
+    peak = -(-max(whole) * 8 * FPS // GOP)
+    return peak, min(peak, -(-sum(sizes) * 8 * FPS // sum(frames)))
