@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline import ffmpeg, tags
 from pipeline.boxes import top_boxes, uuid_box
 from pipeline.encode import decode_frames
-from pipeline.errors import DamagedObject
+from pipeline.errors import DamagedObject, LongtakeError
 from pipeline.inspect_media import count_frames
 from pipeline.tags import Chapter
 from pipeline.timeline import FPS

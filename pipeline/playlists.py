@@ -72,7 +72,7 @@ def index_playlist(
     sound_bits: tuple[int, int],
     name: str = "Speech",
 ) -> str:
-    """The multivariant playlist. `codec` is `boxes.codec_string(init)`; `…_bits` are (peak, average) from `bit_rates`."""
+    """The multivariant playlist; `codec` is `boxes.codec_string(init)`, `…_bits` are (peak, average) of `bit_rates`."""
     peak, average = video_bits[0] + sound_bits[0], video_bits[1] + sound_bits[1]
     label = name.replace('"', "'").replace("\n", " ")
     lines = [
