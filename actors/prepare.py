@@ -10,13 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from pipeline.portrait import read_portrait
 
 from actors.arrays import pack
 from actors.inputs import fetch_input
 from actors.worker import Worker
-from models.portrait import PortraitProblem
 from pipeline.errors import DamagedObject, InputError
+from pipeline.portrait import read_portrait
 from pipeline.records import Ledger, Record, new_attempt, sha256
 from pipeline.sound import read_speech, write_sound
 from pipeline.timeline import SPEECH_PER_FRAME
@@ -52,7 +51,10 @@ class PrepareWorker(Worker):
         boxes = {"face_box": options.face_box, "lip_box": options.lip_box}
         try:
             arrays, notes = part.conditioning(portrait, options.base_size, boxes)
-        except PortraitProblem as error:
+        except ValueError as error:
+            # Known by name: importing it would bring torch into workers of families that do without.
+            if "PortraitProblem" not in [cls.__name__ for cls in type(error).__mro__]:
+                raise
             raise InputError(f"title {plan.id}: portrait: {error}") from error
         ledger, attempt = Ledger(self.store, plan.prefix("conditioning")), new_attempt()
         record = Record(
