@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import tempfile
@@ -12,13 +11,13 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import ffmpeg as graph
-from PIL import Image
 
 from pipeline import ffmpeg, tags
 from pipeline.boxes import top_boxes, uuid_box
 from pipeline.encode import decode_frames
 from pipeline.errors import DamagedObject, LongtakeError
 from pipeline.inspect_media import count_frames
+from pipeline.portrait import jpeg
 from pipeline.tags import Chapter
 from pipeline.timeline import FPS
 
@@ -144,10 +143,4 @@ def poster(init: bytes, first_fragment: bytes, xmp: bytes = b"") -> bytes:
     if frame is None:
         raise DamagedObject("the first fragment holds no picture; verify the title")
     rgb = frame.to_ndarray(format="rgb24", src_colorspace="ITU709", src_color_range="MPEG", dst_color_range="JPEG")
-    return jpeg(Image.fromarray(rgb), xmp)
-
-
-def jpeg(image: Image.Image, xmp: bytes = b"") -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=92, subsampling=0, **({"xmp": xmp} if xmp else {}))
-    return buffer.getvalue()
+    return jpeg(rgb, xmp)

@@ -1,59 +1,165 @@
-"""Portraits as pixels: PNG, JPEG or WebP from anywhere, upright, within bounds."""
+"""Portraits: read from files that nobody vouches for, turned upright, made RGB, and cut square around the face."""
 
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 
 from pipeline.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+LARGEST_FILE = 256 << 20  # bytes
+MOST_PIXELS = 100_000_000  # a small file can unfold to any size
 SMALLEST = 64  # pixels of the shorter edge
-MOST_PIXELS = 80_000_000  # a 9,000 x 8,800 scan; beyond lie decompression bombs
-BACKGROUND = (255, 255, 255)  # under transparent pixels
+BACKGROUND = (255, 255, 255)  # behind what is transparent
+FACE_MARGIN = 0.5  # of the face's longer edge, on every side: hair, chin and neck come along
+Box = tuple[int, int, int, int]
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError, MemoryError)
 
 
-def read_portrait(source: Path | bytes, where: str) -> np.ndarray:
-    """uint8 [H, W, 3] RGB, turned as its EXIF orientation says; transparency is laid on white.
+@dataclass(frozen=True)
+class CropFacts:
+    """Which part was taken: a square of `side` pixels at (left, top) of the upright picture, and why."""
 
-    Raises InputError, with `where` in front, for what is no such picture, is damaged, too small or too large.
+    left: int
+    top: int
+    side: int
+    width: int
+    height: int
+    around: Literal["face", "centre"]
+
+
+def read_portrait(source: str | Path | bytes, where: str) -> np.ndarray:
+    """A PNG, JPEG or WebP still as uint8 [height, width, 3] RGB (sRGB), upright by its EXIF orientation.
+
+    `where` names the portrait in messages. Raises InputError for everything that cannot be used, with the remedy.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > MOST_PIXELS:
-                    raise InputError(
-                        f"{where}: {width}x{height} pixels; expected at most {MOST_PIXELS:,} in all; scale it down"
-                    )
-                if min(width, height) < SMALLEST:
-                    raise InputError(
-                        f"{where}: {width}x{height} pixels; expected at least {SMALLEST} along each edge; "
-                        "use a larger picture"
-                    )
+    data = _bytes(source, where)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library's own words about large or odd files; ours follow
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                _check(image, where)
                 image.load()
-                return _rgb(ImageOps.exif_transpose(image))
-    except InputError:
-        raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise InputError(f"{where}: claims more than {MOST_PIXELS:,} pixels; scale it down") from None
-    except UnidentifiedImageError:
-        raise InputError(f"{where}: is no PNG, JPEG or WebP picture; save it as one of these") from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise InputError(f"{where}: cannot be decoded ({error}); save the picture again") from None
+                return np.asarray(_rgb(ImageOps.exif_transpose(image)))
+        except Image.UnidentifiedImageError:
+            raise InputError(
+                f"{where}: not a PNG, JPEG or WebP picture ({_looks_like(data)}); convert it to one of these"
+            ) from None
+        except Image.DecompressionBombError:
+            raise InputError(_too_large(where, "more than twice that")) from None
+        except _DAMAGED as error:
+            reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+            raise InputError(f"{where}: the picture is damaged or cut off ({reason}); export it again") from None
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I;16") or image.mode == "I":  # 16-bit grey
-        grey = (np.asarray(image).astype(np.float64) / 257).round().clip(0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if image.has_transparency_data:
+def _bytes(source: str | Path | bytes, where: str) -> bytes:
+    if not isinstance(source, bytes):
+        path = Path(source)
+        try:
+            if not path.is_file():
+                raise InputError(f"{where}: no such file; give the path of a PNG, JPEG or WebP picture")
+            with path.open("rb") as stream:
+                source = stream.read(LARGEST_FILE + 1)
+        except OSError as error:
+            raise InputError(
+                f"{where}: cannot be read ({error.strerror}); check the path and its permissions"
+            ) from None
+    if not source:
+        raise InputError(f"{where}: the file is empty (0 bytes); give a PNG, JPEG or WebP picture")
+    if len(source) > LARGEST_FILE:
+        raise InputError(f"{where}: larger than {LARGEST_FILE >> 20} MiB; make the picture smaller")
+    return source
+
+
+def _too_large(where: str, pixels: str) -> str:
+    return f"{where}: {pixels} pixels, at most {MOST_PIXELS // 1_000_000} million can be used; make the picture smaller"
+
+
+def _check(image: Image.Image, where: str) -> None:
+    """Everything that the header tells, before any pixel is unpacked."""
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise InputError(_too_large(where, f"{width}×{height}"))
+    if min(width, height) < SMALLEST:
+        raise InputError(
+            f"{where}: {width}×{height} pixels; both edges must have {SMALLEST} or more, 512 or more look good"
+        )
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # MPO: a still with a preview in the same file
+        raise InputError(f"{where}: an animation; give one still picture")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if image.mode.startswith("I") or image.mode == "F":  # 16 bits of grey; the library would clip instead of scaling
+        grey = np.asarray(image).astype(np.int64)
+        return Image.fromarray(np.clip(grey >> 8, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, (*BACKGROUND, 255))
-        image = Image.alpha_composite(ground, image)
-    return np.ascontiguousarray(np.asarray(image.convert("RGB")))
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (*BACKGROUND, 255)), image)
+    if image.mode != "CMYK":
+        image = image.convert("RGB")
+    if profile:
+        try:
+            found = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, found, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            image = converted or image
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            pass  # a broken profile, or one of another colour space: the numbers are taken as sRGB, as browsers do
+    return image.convert("RGB")
+
+
+def _looks_like(data: bytes) -> str:
+    starts = {b"GIF8": "GIF", b"%!PS": "EPS", b"BM": "BMP", b"II*": "TIFF", b"MM\0*": "TIFF", b"%PDF": "PDF"}
+    for start, name in starts.items():
+        if data.startswith(start):
+            return f"it is {name}"
+    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
+        return "it is HEIC or AVIF"
+    if b"<svg" in data[:1024].lower():
+        return "it is SVG"
+    return "its first bytes are of none of them"
+
+
+def square_crop(
+    image: np.ndarray, face_box: Box | None, size: int, margin: float = FACE_MARGIN, where: str = "portrait"
+) -> tuple[np.ndarray, CropFacts]:
+    """A square of uint8 [size, size, 3] around a face, or from the centre where no face is known; never squashed.
+
+    `face_box` is (left, top, right, bottom) in pixels of the upright picture `image` [height, width, 3]. `margin` is
+    what is added on every side, in parts of the face's longer edge, as far as the picture reaches. Raises InputError
+    if the box does not lie in the picture.
+    """
+    height, width = image.shape[:2]
+    if face_box is None:
+        side = min(height, width)
+        left, top = (width - side) // 2, (height - side) // 2
+    else:
+        x0, y0, x1, y1 = face_box
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+            raise InputError(
+                f"{where}: face_box {list(face_box)} does not lie in the picture of {width}×{height} pixels; "
+                "give [left, top, right, bottom] of the upright picture"
+            )
+        side = min(round(max(x1 - x0, y1 - y0) * (1 + 2 * margin)), height, width)
+        left = min(max(0, (x0 + x1 - side) // 2), width - side)
+        top = min(max(0, (y0 + y1 - side) // 2), height - side)
+    part = Image.fromarray(image[top : top + side, left : left + side])
+    if side != size:
+        part = part.resize((size, size), Image.Resampling.LANCZOS)
+    facts = CropFacts(left, top, side, width, height, "centre" if face_box is None else "face")
+    return np.asarray(part), facts
+
+
+def jpeg(image: np.ndarray, xmp: bytes = b"") -> bytes:
+    """A picture, uint8 [height, width, 3], as JPEG; `xmp` is embedded where given."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=92, subsampling=0, **({"xmp": xmp} if xmp else {}))
+    return buffer.getvalue()
