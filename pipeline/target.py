@@ -43,7 +43,7 @@ def open_target(target: str, output: str | None, only: Sequence[str]) -> Target:
     """The target named on a command line. Raises UserError where it is neither a manifest nor an output."""
     if fault := urls.check_address(target):
         raise UserError(f"{redact(target)}: {fault}")
-    local = not urls.protocol_of(target)
+    local = urls.is_local(target)
     path = Path(urls.local_path(target))
     if path.is_file() if local else urls.local_path(target).split("?")[0].lower().endswith(_MANIFESTS):
         catalog = select_titles(load_manifest(target, families=FAMILIES, output=output), only)
