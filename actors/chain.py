@@ -11,6 +11,7 @@ from actors.arrays import pack
 from actors.titles import TitleReader
 from actors.worker import Stopped, Worker, failure_of
 from models.families import Arrays, Lane
+from pipeline.errors import DamagedObject
 from pipeline.records import Record, new_attempt, seed_state_hash, sha256
 from pipeline.timeline import CLIP, GOP, gop_clips, gop_range
 from pipeline.titles import TitlePlan
@@ -25,6 +26,7 @@ class _Chain:
     gop: int
     state: Arrays
     state_hash: str
+    visit: int
 
 
 @dataclass
@@ -58,7 +60,11 @@ class ChainWorker(Worker):
             try:
                 self.alive()
                 self.check_stop()
-                runs.append(self._begin(job, plans[job.title]))
+                run = self._begin(job, plans[job.title])
+                if self._is_there(run):
+                    outcomes[job.title] = Outcome(job, (self._passed(run),))
+                else:
+                    runs.append(run)
             except Exception as error:  # noqa: BLE001 - the scheduler judges it
                 outcomes[job.title] = self._failed(job, failure_of(error, job))
         if runs:
@@ -69,8 +75,7 @@ class ChainWorker(Worker):
                 runs = []
         for run in runs:
             try:
-                done = self.committed(self._commit(run))
-                outcomes[run.job.title] = Outcome(run.job, (done,))
+                outcomes[run.job.title] = Outcome(run.job, (self._commit(run),))
             except Exception as error:  # noqa: BLE001
                 outcomes[run.job.title] = self._failed(run.job, failure_of(error, run.job))
         return tuple(outcomes[job.title] for job in work.jobs)
@@ -83,21 +88,53 @@ class ChainWorker(Worker):
         started = time.monotonic()
         numerics = self.numerics(plan, "chain", self.part(plan, "chain"))
         chain = self._chains.get(plan.id)
-        if chain is None or chain.gop != job.first or chain.reader.plan != plan:
-            chain = self._chains[plan.id] = self._resume(plan, job.first)
+        if chain is None or (chain.gop, chain.visit, chain.reader.plan) != (job.first, job.visit, plan):
+            chain = self._chains[plan.id] = self._resume(plan, job.first, job.visit)
         conditioning = chain.reader.conditioning()[1]
         return _Run(job, plan, chain, conditioning, numerics, started, chain.state)
 
-    def _resume(self, plan: TitlePlan, gop: int) -> _Chain:
+    def _is_there(self, run: _Run) -> bool:
+        """Whether the GOP is committed already, by another writer or before something older was damaged and remade.
+
+        It counts if it goes on from this very state and was made of the inputs that are there now; else it is voided.
+        """
+        first, _ = gop_range(run.job.first, run.plan.frames)
+        there = run.chain.reader.chain_ledger.read(first, mend=True)
+        if there is None:
+            return False
+        if not self._follows(there, run.chain, run):
+            run.chain = self._chains[run.plan.id] = self._resume(run.plan, run.job.first, run.job.visit)
+            run.state = run.chain.state
+            if not self._follows(there, run.chain, run):  # nor from what the store holds: it is not what I remembered
+                run.chain.reader.chain_ledger.void(
+                    there, "made from another state or of other inputs than are there now"
+                )
+                return False
+        return True
+
+    def _follows(self, record: Record, chain: _Chain, run: _Run) -> bool:
+        reach = run.plan.constants.feature_reach
+        clips = gop_clips(run.job.first, run.plan.frames)
+        used = chain.reader.features(clips.start * CLIP - reach, clips.stop * CLIP + reach)[1]
+        used["conditioning"] = chain.reader.conditioning()[0].objects["arrays"].sha256
+        return record.parent == chain.state_hash and record.uses == used
+
+    def _passed(self, run: _Run) -> Done:
+        """The GOP is another's: go on from the state that it left."""
+        if run.job.first + 1 < run.plan.gops:
+            self._chains[run.plan.id] = self._resume(run.plan, run.job.first + 1, run.job.visit)
+        return self.committed(Done(run.plan.id, "chain", run.job.first, won=False))
+
+    def _resume(self, plan: TitlePlan, gop: int, visit: int) -> _Chain:
         """The chain before GOP `gop`, from the store: as if it had never stopped."""
         reader = TitleReader(self.store, plan)
         if gop == 0:
             record, conditioning = reader.conditioning()
             state = self.part(plan, "chain").start(conditioning, plan.seed, plan.options.base_size)
-            return _Chain(reader, 0, state, seed_state_hash(record.objects["arrays"].sha256, plan.seed))
+            return _Chain(reader, 0, state, seed_state_hash(record.objects["arrays"].sha256, plan.seed), visit)
         record, _ = reader.latents(gop - 1)
         state = reader.load(reader.chain_ledger, record, "state")
-        return _Chain(reader, gop, state, record.objects["state"].sha256)
+        return _Chain(reader, gop, state, record.objects["state"].sha256, visit)
 
     def _clips(self, runs: list[_Run]) -> None:
         """Sample the clips of the lanes' GOPs side by side; a lane whose title ends earlier stays empty."""
@@ -156,11 +193,12 @@ class ChainWorker(Worker):
             made=self.made(run.started),
         )
         commit = ledger.commit(record)
-        if commit.won:
-            chain.gop, chain.state, chain.state_hash = gop + 1, run.state, sha256(state)
-        elif gop + 1 < plan.gops:
-            self._chains[plan.id] = self._resume(plan, gop + 1)
-        return Done(plan.id, "chain", gop, commit.won, record.made["seconds"])
+        if not commit.won:
+            if (commit.record.parent, commit.record.uses) != (record.parent, record.uses):
+                raise DamagedObject(f"title {plan.id}: GOP {gop} was chained elsewhere from another state")
+            return self._passed(run)
+        chain.gop, chain.state, chain.state_hash = gop + 1, run.state, sha256(state)
+        return self.committed(Done(plan.id, "chain", gop, True, record.made["seconds"]))
 
 
 assert GOP % CLIP == 0

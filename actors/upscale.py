@@ -15,7 +15,7 @@ import numpy as np
 from actors.titles import TitleReader
 from actors.worker import Worker
 from pipeline.encode import encode_gop
-from pipeline.errors import LongtakeError
+from pipeline.errors import DamagedObject, LongtakeError
 from pipeline.records import Ledger, Record, new_attempt, sha256
 from pipeline.timeline import gop_range
 from pipeline.titles import TitlePlan
@@ -34,13 +34,14 @@ class UpscaleWorker(Worker):
         super().__init__(output, device, run)
         self._base: dict[int, Any] = {}  # base frames of the title in hand, by frame number
         self._reader: TitleReader | None = None
+        self._visit = 0  # of the title in hand
         self._init: tuple[str, bytes] | None = None  # key and bytes that this worker has compared with the store's
 
     def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
         part = self.part(plan, "upscale")
         numerics = self.numerics(plan, "stream", part)
-        if self._reader is None or self._reader.plan != plan:
-            self._reader, self._base = TitleReader(self.store, plan), {}
+        if self._reader is None or (self._reader.plan, self._visit) != (plan, job.visit):
+            self._reader, self._visit, self._base = TitleReader(self.store, plan), job.visit, {}
         for gop in range(job.first, job.first + job.count):
             self.check_stop()
             yield self._gop(self._reader, gop, part, numerics)
@@ -49,11 +50,16 @@ class UpscaleWorker(Worker):
         started = time.monotonic()
         plan = reader.plan
         first, stop = gop_range(gop, plan.frames)
-        used = self._decode(reader, gop, part)
+        start, end = self._decoded(plan, gop)
+        latents, used = reader.latent_range(start, end)
+        used["conditioning"] = reader.conditioning()[0].objects["arrays"].sha256
+        ledger, attempt = Ledger(self.store, plan.prefix("stream")), new_attempt()
+        if self._is_there(ledger, first, used):
+            return Done(plan.id, "upscale", gop, won=False)
+        self._decode(plan, start, latents, part)
         hasher = hashlib.sha256()
         fragment = encode_gop(plan.encoding, first, self._planes(reader, gop, part, hasher))
         self._agree_on_init(plan, fragment.init)
-        ledger, attempt = Ledger(self.store, plan.prefix("stream")), new_attempt()
         record = Record(
             stage="stream",
             title=plan.id,
@@ -67,15 +73,32 @@ class UpscaleWorker(Worker):
             facts={"picture": plan.hashes.picture, "planes": hasher.hexdigest(), "init": sha256(fragment.init)},
             made=self.made(started),
         )
-        return Done(plan.id, "upscale", gop, ledger.commit(record).won, record.made["seconds"])
+        commit = ledger.commit(record)
+        if commit.record.uses != used:
+            raise DamagedObject(
+                f"title {plan.id}: GOP {gop} was upscaled elsewhere from other latents than are there now"
+            )
+        return Done(plan.id, "upscale", gop, commit.won, record.made["seconds"])
 
-    def _decode(self, reader: TitleReader, gop: int, part: Any) -> dict[str, str]:
-        """Decode what the GOP's windows read, in groups anchored on absolute frame numbers."""
-        plan = reader.plan
+    @staticmethod
+    def _is_there(ledger: Ledger, first: int, used: dict[str, str]) -> bool:
+        """Whether the GOP has been upscaled from just these inputs; a fragment of others no longer counts."""
+        there = ledger.read(first, mend=True)
+        if there is not None and there.uses != used:
+            ledger.void(there, "made of other latents or conditioning than the title holds now")
+            return False
+        return there is not None
+
+    @staticmethod
+    def _decoded(plan: TitlePlan, gop: int) -> tuple[int, int]:
+        """[first, stop) of the frames to decode: what the windows read, in whole groups of absolute frame numbers."""
         group = plan.constants.decode_group
         first, stop = gop_reads(gop, plan.frames)
-        first, stop = first // group * group, min(-(-stop // group) * group, plan.frames)
-        latents, used = reader.latent_range(first, stop)
+        return first // group * group, min(-(-stop // group) * group, plan.frames)
+
+    def _decode(self, plan: TitlePlan, first: int, latents: np.ndarray, part: Any) -> None:
+        """Decode frames from `first` on, group by group, but for those that are decoded already."""
+        group, stop = plan.constants.decode_group, first + len(latents)
         self._base = {frame: base for frame, base in self._base.items() if first <= frame < stop}
         for start in range(first, stop, group):
             end = min(start + group, stop)
@@ -87,7 +110,6 @@ class UpscaleWorker(Worker):
             frames = part.decode(batch, plan.picture_options)
             self._base.update(zip(range(start, end), frames, strict=False))
             self.alive()
-        return used
 
     def _planes(self, reader: TitleReader, gop: int, part: Any, hasher: Any) -> Iterator[np.ndarray]:
         plan = reader.plan

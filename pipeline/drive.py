@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from pipeline.errors import StoreError
 from pipeline.schedule import Schedule
 from pipeline.work import Command, Event, Scan, Scanned, StopAsked
 
@@ -45,14 +46,24 @@ def drive(
             schedule.handle(StopAsked(reason), now)
             executor.drain()
             deadline = now + grace
-        for command in schedule.decide(now):
+        commands = schedule.decide(now)
+        for command in commands:
             if isinstance(command, Scan):
-                schedule.handle(scan(command.title), now)
+                _scan(schedule, command.title, scan)
             else:
                 executor.do(command)
         if schedule.finished or (deadline is not None and now >= deadline):
             return
-        events = executor.events(WAIT)
+        # After a scan there is something new to decide upon already.
+        events = executor.events(0 if any(isinstance(command, Scan) for command in commands) else WAIT)
         for event in events:
             schedule.handle(event, time.monotonic())
         observe(schedule, events)
+
+
+def _scan(schedule: Schedule, title: str, scan: Callable[[str], Scanned]) -> None:
+    """Look a title up; a store that does not answer pauses this title alone."""
+    try:
+        schedule.handle(scan(title), time.monotonic())
+    except StoreError as error:
+        schedule.pause(title, str(error))

@@ -1,84 +1,100 @@
 """What the store holds of a title, from commit records alone.
 
-A chain counts as far as every record's parent is the state that the one before it left; a fragment counts if it was
-made of the latents that count now. What does not fit is voided, so that two histories are never spliced.
+A chain counts as far as every record's parent is the state that the one before it left, and as the features and the
+conditioning that it was made of are there; a fragment counts if it was made of the latents that count. What lies beyond
+is left alone: the worker that comes to it sees whether it fits what is there by then, so what is remade with the same
+result saves all that followed it. Only records that cannot be read are voided here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from pipeline.records import Ledger, Record
+from pipeline.records import Ledger, Record, seed_state_hash
 from pipeline.store import Store
 from pipeline.timeline import GOP
 from pipeline.titles import TitlePlan
 from pipeline.work import Scanned
 
 
-def is_done(store: Store, plan: TitlePlan) -> bool:
+def is_done(store: Store, plan: TitlePlan, *, mend: bool = True) -> bool:
     """Whether the title's `done` record exists: then nothing else needs to be read."""
-    return Ledger(store, plan.prefix("done")).read(0) is not None
+    return Ledger(store, plan.prefix("done")).read(0, mend=mend) is not None
 
 
 def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool = True) -> Scanned:
     """The committed state of a title. `goal`: GOPs that the run is to make (a preview's), default all.
 
-    Without `mend` nothing is voided, only left out: for those who may look and not write.
+    Without `mend` nothing is voided, for those who may look and not write: raises DamagedObject for such a record.
     """
-    if (goal is None or goal == plan.gops) and is_done(store, plan):
+    if (goal is None or goal == plan.gops) and is_done(store, plan, mend=mend):
         return Scanned(plan.id, True, True, tuple(range(plan.blocks)), plan.gops, tuple(range(plan.gops)), True)
-    sound = Ledger(store, plan.prefix("sound")).read(0)
-    conditioning = Ledger(store, plan.prefix("conditioning")).read(0)
-    features = Ledger(store, plan.prefix("features"))
-    firsts = [block * plan.constants.feature_block for block in range(plan.blocks)]
-    hinted = set(features.hinted())
-    blocks = tuple(
-        number for number, first in enumerate(firsts) if first in hinted and features.read(first) is not None
-    )
-    latents = {record.first // GOP: record.objects["latents"].sha256 for record in chain_prefix(store, plan, mend=mend)}
-    streamed = tuple(stream_gops(store, plan, latents, mend=mend))
+    sound = Ledger(store, plan.prefix("sound")).read(0, mend=mend)
+    conditioning = Ledger(store, plan.prefix("conditioning")).read(0, mend=mend)
+    features = dict(_features(store, plan, mend))
+    latents: dict[int, str] = {}
+    if conditioning is not None:
+        portrait = conditioning.objects["arrays"].sha256
+        inputs = {f"features/{first}": digest for first, digest in features.items()} | {"conditioning": portrait}
+        state = seed_state_hash(portrait, plan.seed)
+        chain = Ledger(store, plan.prefix("chain"))
+        for record in linked(chain, plan.frames, mend=mend, state=state, inputs=inputs):
+            latents[record.first // GOP] = record.objects["latents"].sha256
+    streamed = tuple(made_of(Ledger(store, plan.prefix("stream")), latents, mend=mend))
+    blocks = tuple(first // plan.constants.feature_block for first in sorted(features))
     return Scanned(plan.id, sound is not None, conditioning is not None, blocks, len(latents), streamed, False)
 
 
-def chain_prefix(store: Store, plan: TitlePlan, *, mend: bool = True) -> Iterator[Record]:
-    """The chain's records in order, as far as their links hold; the first that does not fit is voided."""
-    return linked(Ledger(store, plan.prefix("chain")), plan.frames, mend=mend)
+def linked(
+    ledger: Ledger,
+    frames: int,
+    *,
+    mend: bool,
+    state: str | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> Iterator[Record]:
+    """The chain's records in order, as far as their links hold.
 
-
-def linked(ledger: Ledger, frames: int, *, mend: bool) -> Iterator[Record]:
-    """As `chain_prefix`, of a ledger."""
-    state = None
-    for record in ledger.read_prefix(range(0, frames, GOP)):
+    `state`: what GOP 0 must start from, if known; `inputs`: sha256 of the conditioning and features that are there, by
+    the names that records use, if they are to be compared.
+    """
+    for record in ledger.read_prefix(range(0, frames, GOP), mend=mend):
+        if record.state is None or "latents" not in record.objects:
+            return
         if state is not None and record.parent != state:
-            if mend:
-                ledger.void(record, f"its parent is {record.parent}, the GOP before it left {state}")
+            return
+        if inputs is not None and any(inputs.get(name) != digest for name, digest in record.uses.items()):
             return
         state = record.state
         yield record
 
 
-def stream_gops(store: Store, plan: TitlePlan, latents: dict[int, str], *, mend: bool = True) -> Iterator[int]:
-    """GOPs with a fragment made of the latents that count; fragments of other latents are voided."""
-    return made_of(Ledger(store, plan.prefix("stream")), latents, mend=mend)
-
-
-def made_of(ledger: Ledger, latents: dict[int, str], *, mend: bool) -> Iterator[int]:
-    """As `stream_gops`, of a ledger."""
+def made_of(ledger: Ledger, latents: Mapping[int, str], *, mend: bool) -> Iterator[int]:
+    """GOPs with a fragment made of the latents that count. `latents`: sha256 by GOP."""
     for first in ledger.hinted():
-        record = ledger.read(first)
-        if record is None:
-            continue
-        stale = stale_uses(record, latents)
-        if not stale:
+        record = ledger.read(first, mend=mend)
+        if record is not None and not stale_uses(record, latents):
             yield first // GOP
-        elif mend:
-            ledger.void(record, f"made of other {stale[0]} than the chain holds now")
 
 
-def stale_uses(record: Record, latents: dict[int, str]) -> list[str]:
+def stale_uses(record: Record, latents: Mapping[int, str]) -> list[str]:
     """Names of the latents that a fragment was made of and that the chain does not hold."""
     return [
         name
         for name, digest in record.uses.items()
-        if name.startswith("latents/") and latents.get(int(name.removeprefix("latents/")) // GOP) != digest
+        if name.startswith("latents/") and latents.get(_number(name) // GOP) != digest
     ]
+
+
+def _features(store: Store, plan: TitlePlan, mend: bool) -> Iterator[tuple[int, str]]:
+    """First frame and sha256 of the blocks of features that are there."""
+    ledger, block = Ledger(store, plan.prefix("features")), plan.constants.feature_block
+    for first in ledger.hinted():
+        record = ledger.read(first, mend=mend) if first % block == 0 and first < plan.frames else None
+        if record is not None and "features" in record.objects:
+            yield first, record.objects["features"].sha256
+
+
+def _number(name: str) -> int:
+    number = name.rpartition("/")[2]
+    return int(number) if number.isdecimal() else -1

@@ -5,7 +5,8 @@ Invariants:
 * a unit is in at most one worker's hands at a time;
 * a title's GOPs are chained one after the other, never two at once;
 * what is committed is never asked for again, unless a scan of the store says that it is gone;
-* a unit that kills its worker three times while alone on it fails its title, and only that title.
+* a unit that kills its worker three times while alone on it fails its title, and only that title;
+* a title that nobody can work on pauses and says why: nothing waits for ever.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from pipeline.choose import Unit, chain_jobs, prepare_jobs, publish_jobs, units_of, upscale_jobs
+from pipeline.title_state import TitleState, TitleWork
 from pipeline.work import (
     ROLES,
     Assign,
@@ -23,7 +26,6 @@ from pipeline.work import (
     Failure,
     Finished,
     Job,
-    Kind,
     Launch,
     Outcome,
     Progress,
@@ -37,17 +39,14 @@ from pipeline.work import (
     WorkerReady,
 )
 
+__all__ = ["Limits", "Schedule", "TitleWork"]
+
 POISON = 3  # deaths while alone after which a unit is given up
 BAD_WORKER = 3  # different units a worker may fail before it is replaced
+STILLBORN = 5  # workers of a role that may die in a row before one is ready
 PATIENCE = 6  # attempts that may fail on infrastructure before the title pauses
 BACKOFF = 1.0  # seconds before the first such retry; doubles
-PLAYLIST_EVERY = 5.0  # seconds between two playlists of a title
 SCANS = 3  # times that damage may send a title back to a scan
-
-Unit = tuple[str, Kind, int]
-
-
-# -- state --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -64,63 +63,21 @@ class Limits:
         return getattr(self, role)
 
 
-@dataclass(frozen=True)
-class TitleWork:
-    """The size of a title. `gops` is what this run is to make: all of them, or a preview's."""
-
-    id: str
-    priority: int
-    gops: int
-    blocks: int
-    segment: int
-    block_of_gop: tuple[int, int] = (1500, 48)  # frames of a block of features, and of a GOP
-    reach: int = 0  # frames beyond the GOP that its last clip hears
-
-    def blocks_for(self, gop: int) -> int:
-        """Number of blocks, from the first on, that GOP `gop` needs."""
-        block, size = self.block_of_gop
-        return min(self.blocks, ((gop + 1) * size + self.reach - 1) // block + 1)
-
-
-@dataclass
-class _Title:
-    work: TitleWork
-    scanned: bool = False
-    scans: int = 0
-    sound: bool = False
-    conditioning: bool = False
-    blocks: set[int] = field(default_factory=set)
-    chained: int = 0
-    streamed: int = 0  # contiguous prefix
-    beyond: set[int] = field(default_factory=set)  # streamed GOPs after the prefix
-    listed: int = 0
-    listed_at: float = float("-inf")
-    done: bool = False
-    failed: str | None = None
-    paused: str | None = None
-
-    @property
-    def over(self) -> bool:
-        return self.done or self.failed is not None or self.paused is not None
-
-    @property
-    def active(self) -> bool:
-        return self.scanned and not self.over
-
-
 @dataclass
 class _Worker:
     role: Role
     ready: bool = False
     work: Work | None = None
+    leaving: bool = False  # it was told to stop by somebody else: it takes no more work
     failed_units: set[Unit] = field(default_factory=set)
+    unsuited: dict[str, str] = field(default_factory=dict)  # titles begun on another numerics class, and what it said
 
 
 class Schedule:
     """Feed it events with `handle`, ask it for commands with `decide`, until `finished`."""
 
     def __init__(self, titles: Iterable[TitleWork], limits: Limits):
-        self.titles = {title.id: _Title(title) for title in titles}
+        self.titles = {title.id: TitleState(title) for title in titles}
         self.limits = limits
         self.workers: dict[str, _Worker] = {}
         self.stopping: str | None = None
@@ -130,7 +87,8 @@ class Schedule:
         self._deaths: Counter[Unit] = Counter()
         self._tries: Counter[Unit] = Counter()
         self._not_before: dict[Unit, float] = {}
-        self._unsuited: set[tuple[str, Role, str]] = set()
+        self._stillborn: Counter[Role] = Counter()
+        self._birth_failure: dict[Role, str] = {}
         self._launched = 0
         self._assigned = 0
         self._to_scan = list(self.titles)
@@ -145,166 +103,130 @@ class Schedule:
         return idle and (self.stopping is not None or all(title.over for title in self.titles.values()))
 
     def fail(self, title: str, reason: str) -> None:
-        state = self.titles[title]
-        if not state.over:
-            state.failed = reason
+        if not self.titles[title].over:
+            self.titles[title].failed = reason
+            self._scanning.discard(title)
 
     def pause(self, title: str, reason: str) -> None:
-        state = self.titles[title]
-        if not state.over:
-            state.paused = reason
+        if not self.titles[title].over:
+            self.titles[title].paused = reason
+            self._scanning.discard(title)
 
     # -- events ---------------------------------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> None:
         self.now = max(self.now, now)
         match event:
-            case Scanned():
-                self._scanned(event)
-            case WorkerReady(worker):
-                if worker in self.workers:
-                    self.workers[worker].ready = True
-            case WorkerLost(worker, failure):
-                self._lost(worker, failure)
+            case Scanned(name):
+                self._scanning.discard(name)
+                self.titles[name].load(event)
+            case WorkerReady(name):
+                if name in self.workers:
+                    self.workers[name].ready = True
+                    self._stillborn[self.workers[name].role] = 0
+            case WorkerLost(name, failure):
+                self._lost(name, failure)
             case Progress(done):
                 self._commit(done)
-            case Finished(worker, outcomes):
-                self._finished(worker, outcomes)
+            case Finished(name, outcomes):
+                self._finished(name, outcomes)
             case StopAsked(reason):
                 self.stopping = self.stopping or reason
 
-    def _scanned(self, event: Scanned) -> None:
-        self._scanning.discard(event.title)
-        title = self.titles[event.title]
-        title.scanned = True
-        title.sound, title.conditioning, title.done = event.sound, event.conditioning, event.done
-        title.blocks = set(event.blocks)
-        title.chained = min(event.chained, title.work.gops)
-        title.streamed, title.beyond = 0, {gop for gop in event.streamed if gop < title.work.gops}
-        self._advance_prefix(title)
-
     def _lost(self, name: str, failure: Failure) -> None:
         worker = self.workers.pop(name, None)
-        if worker is None or worker.work is None:
+        if worker is None:
             return
-        units = [unit for job in worker.work.jobs for unit in self._units(job)]
-        self._busy.difference_update(units)
-        units = [unit for unit in units if not self._is_committed(unit)]
-        if failure.cause == "preempted":
+        if worker.work is None:
+            if not worker.ready and failure.cause != "preempted":
+                self._stillborn[worker.role] += 1
+                self._birth_failure[worker.role] = failure.message
             return
-        self._blame(units, failure)
+        units = self._release(worker.work)
+        if failure.cause != "preempted":
+            left = [unit for unit in units if not self._is_committed(unit)]
+            self._blame(left, failure, was_alone=len(worker.work.jobs) == len(left) == 1)
 
     def _finished(self, name: str, outcomes: Iterable[Outcome]) -> None:
         worker = self.workers.get(name)
         if worker is None or worker.work is None:
             return
-        worker.work = None
+        work, worker.work = worker.work, None
+        self._release(work)
         for outcome in outcomes:
-            self._busy.difference_update(self._units(outcome.job))
             self._commit(outcome.done)
             if outcome.failure is not None:
-                self._failed(name, worker, outcome, outcome.failure)
+                # A failure that leaves the worker alive is the first uncommitted unit's, if no other lane was there.
+                self._failed(worker, outcome, outcome.failure, was_alone=len(work.jobs) == 1)
             elif outcome.job.kind == "playlist":
                 title = self.titles[outcome.job.title]
                 title.listed = max(title.listed, outcome.job.count)
                 title.listed_at = self.now
+                self._forget((outcome.job.title, "playlist", 0))
 
-    def _failed(self, name: str, worker: _Worker, outcome: Outcome, failure: Failure) -> None:
+    def _failed(self, worker: _Worker, outcome: Outcome, failure: Failure, was_alone: bool) -> None:
         job = outcome.job
-        title = self.titles[job.title]
-        left = [unit for unit in self._units(job) if not self._is_committed(unit)]
+        left = [unit for unit in units_of(job) if not self._is_committed(unit)][:1]
         match failure.cause:
             case "stopped" | "preempted":
-                return
+                worker.leaving = True
             case "user":
                 self.fail(job.title, failure.message)
-                return
             case "numerics":
-                self._unsuited.add((job.title, worker.role, name))
-                if all((job.title, worker.role, other) in self._unsuited for other in self._of(worker.role)):
-                    self.pause(job.title, failure.message)
-                return
+                worker.unsuited[job.title] = failure.message
             case "damaged":
-                title.scans += 1
-                if title.scans > SCANS:
-                    self.fail(job.title, failure.message)
-                elif job.title not in self._to_scan:
-                    title.scanned = False
-                    self._to_scan.append(job.title)
-                return
+                self._look_again(job.title, failure.message)
             case "infrastructure":
-                for unit in left[:1]:
+                for unit in left:
                     self._tries[unit] += 1
                     self._not_before[unit] = self.now + BACKOFF * 2 ** (self._tries[unit] - 1)
                     if self._tries[unit] >= PATIENCE:
                         self.pause(job.title, failure.message)
-                return
-        worker.failed_units.update(left[:1])
-        self._blame(left[:1], failure)
+            case "memory" | "crash":
+                worker.failed_units.update(left)
+                self._blame(left, failure, was_alone)
 
-    def _blame(self, units: list[Unit], failure: Failure) -> None:
-        """Count a death against a unit that was alone; otherwise have all of them tried again one by one."""
-        if len(units) == 1:
-            (unit,) = units
+    def _look_again(self, name: str, reason: str) -> None:
+        """Trust the store and not what is known: something that was committed is damaged."""
+        title = self.titles[name]
+        if title.over or name in self._to_scan:
+            return
+        title.visit += 1
+        title.scanned = False
+        if title.visit > SCANS:
+            self.fail(name, reason)
+        else:
+            self._to_scan.append(name)
+
+    def _blame(self, units: list[Unit], failure: Failure, was_alone: bool) -> None:
+        """Count a death against a unit that was alone; have all that were on board tried again one by one."""
+        self._alone.update(units)
+        for unit in units if was_alone else []:
             self._deaths[unit] += 1
             if self._deaths[unit] >= POISON:
                 title, kind, number = unit
-                self.fail(title, f"{kind} {number} failed {POISON} times: {failure.message}")
-        self._alone.update(units)
+                self.fail(title, f"{kind} {number} failed {POISON} times while alone on a worker: {failure.message}")
 
     def _commit(self, done: Iterable[Done]) -> None:
         for item in done:
-            title = self.titles.get(item.title)
-            if title is None:
-                continue
-            unit = (item.title, item.kind, item.unit)
-            self._alone.discard(unit)
-            self._tries.pop(unit, None)
-            match item.kind:
-                case "sound":
-                    title.sound = True
-                case "conditioning":
-                    title.conditioning = True
-                case "features":
-                    title.blocks.add(item.unit)
-                case "chain":
-                    title.chained = max(title.chained, item.unit + 1)
-                case "upscale":
-                    title.beyond.add(item.unit)
-                    self._advance_prefix(title)
-                case "finish":
-                    title.done = True
+            if item.title in self.titles:
+                self.titles[item.title].commit(item)
+                self._forget((item.title, item.kind, item.unit))
 
-    @staticmethod
-    def _advance_prefix(title: _Title) -> None:
-        while title.streamed in title.beyond:
-            title.beyond.discard(title.streamed)
-            title.streamed += 1
+    def _forget(self, unit: Unit) -> None:
+        """What went wrong with a unit that is now done."""
+        self._alone.discard(unit)
+        for counts in (self._deaths, self._tries, self._not_before):
+            counts.pop(unit, None)
+
+    def _release(self, work: Work) -> list[Unit]:
+        units = [unit for job in work.jobs for unit in units_of(job)]
+        self._busy.difference_update(units)
+        return units
 
     def _is_committed(self, unit: Unit) -> bool:
         name, kind, number = unit
-        title = self.titles[name]
-        match kind:
-            case "sound":
-                return title.sound
-            case "conditioning":
-                return title.conditioning
-            case "features":
-                return number in title.blocks
-            case "chain":
-                return number < title.chained
-            case "upscale":
-                return number < title.streamed or number in title.beyond
-            case "finish":
-                return title.done
-            case "playlist":
-                return False
-
-    @staticmethod
-    def _units(job: Job) -> list[Unit]:
-        if job.kind in ("playlist", "finish"):
-            return [(job.title, job.kind, 0)]
-        return [(job.title, job.kind, job.first + k) for k in range(job.count)]
+        return self.titles[name].is_committed(kind, number)
 
     # -- commands -------------------------------------------------------------------------------------------------
 
@@ -313,20 +235,16 @@ class Schedule:
         self.now = max(self.now, now)
         commands: list[Command] = []
         if self.stopping is None:
-            # A scan trusts the store, so it waits until nothing of the title is in anybody's hands.
-            held = {unit[0] for unit in self._busy}
-            for title in [t for t in self._to_scan if t not in held]:
-                self._to_scan.remove(title)
-                self._scanning.add(title)
-                commands.append(Scan(title))
-            self._replace_bad_workers(commands)
+            self._give_up()
+            self._start_scans(commands)
+            self._send_home(commands)
             for role in ROLES:
-                for worker in self._idle(role):
-                    work = self._next_work(worker, role)
+                for name in self._idle(role):
+                    work = self._next_work(name, role)
                     if work is not None:
-                        self.workers[worker].work = work
-                        self._busy.update(unit for job in work.jobs for unit in self._units(job))
-                        commands.append(Assign(worker, work))
+                        self.workers[name].work = work
+                        self._busy.update(unit for job in work.jobs for unit in units_of(job))
+                        commands.append(Assign(name, work))
             for role in ROLES:
                 self._scale(role, commands)
         return commands
@@ -337,143 +255,105 @@ class Schedule:
     def _idle(self, role: Role) -> list[str]:
         return [name for name in self._of(role) if self.workers[name].ready and self.workers[name].work is None]
 
-    def _replace_bad_workers(self, commands: list[Command]) -> None:
+    def _give_up(self) -> None:
+        """Pause titles that wait for a role of which no worker starts, or none computes as theirs do."""
+        for role in ROLES:
+            mine = self._of(role)
+            if self._stillborn[role] < STILLBORN and len(mine) < self.limits.of(role):
+                continue
+            for name, title in self.titles.items():
+                if not (title.active and title.expects(role)):
+                    continue
+                if not mine:
+                    why = self._birth_failure[role]
+                    self.pause(name, f"{STILLBORN} {role} workers in a row died while starting: {why}")
+                elif all(name in self.workers[one].unsuited for one in mine):
+                    self.pause(name, self.workers[mine[-1]].unsuited[name])
+
+    def _start_scans(self, commands: list[Command]) -> None:
+        # A scan trusts the store, so it waits until nothing of the title is in anybody's hands.
+        held = {unit[0] for unit in self._busy}
+        for name in [name for name in self._to_scan if name not in held]:
+            self._to_scan.remove(name)
+            if not self.titles[name].over:
+                self._scanning.add(name)
+                commands.append(Scan(name))
+
+    def _send_home(self, commands: list[Command]) -> None:
+        """Replace workers that were stopped or that fail whatever they get; end those with nothing left to do."""
         for name, worker in list(self.workers.items()):
-            if worker.work is None and len(worker.failed_units) >= BAD_WORKER:
+            bad = len(worker.failed_units) >= BAD_WORKER
+            if worker.work is None and worker.ready and (bad or worker.leaving or not self._expects(worker.role)):
                 del self.workers[name]
-                commands.append(Retire(name, kill=True))
+                commands.append(Retire(name, kill=bad))
 
     def _scale(self, role: Role, commands: list[Command]) -> None:
-        """One worker more while there is work that nobody takes, none where there is nothing left to do."""
+        """Launch a worker for every piece of work that nobody takes, and the first one ahead of its work."""
         mine = self._of(role)
-        idle = self._idle(role)
-        starting = [name for name in mine if not self.workers[name].ready]
-        waiting = any(True for _ in self._startable(role))
-        wanted = waiting or (not mine and self._expects(role))
-        if wanted and not starting and not idle and len(mine) < self.limits.of(role):
+        room = self.limits.of(role) - len(mine)
+        if room <= 0 or self._stillborn[role] >= STILLBORN:
+            return
+        starting = sum(not self.workers[name].ready for name in mine)
+        if self._stillborn[role]:  # starts fail: one at a time
+            room = 1 - starting
+        missing = self._untaken(role, starting + room) - starting
+        if not mine and self._expects(role):
+            missing = max(missing, 1)
+        for _ in range(min(missing, room)):
             self._launched += 1
             name = f"{role}-{self._launched}"
             self.workers[name] = _Worker(role)
             commands.append(Launch(name, role))
-        elif idle and not self._expects(role):
-            for name in idle:
-                del self.workers[name]
-                commands.append(Retire(name))
+
+    def _untaken(self, role: Role, most: int) -> int:
+        """Calls that could start now if there were workers, counted up to `most`."""
+        lanes = self.limits.lanes if role == "chain" else 1
+        jobs = sum(1 for _, _ in zip(range(most * lanes), self._startable(role), strict=False))
+        return -(-jobs // lanes)
 
     def _expects(self, role: Role) -> bool:
         """Whether this role will have work before the run is over (so workers are held through lulls)."""
-        for title in self.titles.values():
-            if title.over:
-                continue
-            if not title.scanned:
-                return True
-            match role:
-                case "prepare":
-                    if not (title.sound and title.conditioning and len(title.blocks) >= title.work.blocks):
-                        return True
-                case "chain":
-                    if title.chained < title.work.gops:
-                        return True
-                case "upscale":
-                    if title.streamed < title.work.gops:
-                        return True
-                case "publish":
-                    return True
-        return False
+        return any(title.expects(role) for title in self.titles.values())
 
     # -- choosing work --------------------------------------------------------------------------------------------
 
     def _next_work(self, worker: str, role: Role) -> Work | None:
         jobs: list[Job] = []
         for job in self._startable(role, worker):
-            if not jobs:
-                jobs.append(job)
-                if role != "chain" or self._must_be_alone(job):
-                    break
-            elif not self._must_be_alone(job):
-                jobs.append(job)
-            if len(jobs) == self.limits.lanes:
+            alone = any(unit in self._alone for unit in units_of(job))
+            if jobs and alone:
+                continue
+            jobs.append(job)
+            if alone or role != "chain" or len(jobs) == self.limits.lanes:
                 break
         if not jobs:
             return None
         self._assigned += 1
         return Work(self._assigned, jobs[0].kind, tuple(jobs))
 
-    def _must_be_alone(self, job: Job) -> bool:
-        return any(unit in self._alone for unit in self._units(job))
-
     def _free(self, unit: Unit) -> bool:
         return unit not in self._busy and self._not_before.get(unit, 0.0) <= self.now
 
     def _startable(self, role: Role, worker: str | None = None) -> Iterator[Job]:
-        """Jobs that could start now, best first."""
+        """Jobs that could start now, best first; with `worker`, those that it may take."""
         titles = [title for title in self.titles.values() if title.active]
         if worker is not None:
-            titles = [title for title in titles if (title.work.id, role, worker) not in self._unsuited]
+            titles = [title for title in titles if title.work.id not in self.workers[worker].unsuited]
         match role:
             case "prepare":
                 titles.sort(key=lambda t: (-t.work.priority, -t.work.gops, t.work.id))
                 for title in titles:
-                    yield from self._prepare_jobs(title)
-            case "chain":
+                    yield from prepare_jobs(title, self._free)
+            case "chain":  # the longest first: it decides when all is done
                 titles.sort(key=lambda t: (-t.work.priority, t.chained - t.work.gops, t.work.id))
                 for title in titles:
-                    unit: Unit = (title.work.id, "chain", title.chained)
-                    ready = title.conditioning and title.chained < title.work.gops
-                    if ready and self._free(unit) and self._heard(title):
-                        yield Job(title.work.id, "chain", title.chained)
-            case "upscale":
+                    yield from chain_jobs(title, self._free)
+            case "upscale":  # the one that is nearest to its end
                 titles.sort(key=lambda t: (-t.work.priority, t.work.gops - t.streamed, t.work.id))
+                idle = len(self._idle(role))
                 for title in titles:
-                    yield from self._upscale_jobs(title)
-            case "publish":
+                    yield from upscale_jobs(title, self._free, self._alone.__contains__, idle)
+            case "publish":  # files before playlists, and the oldest playlist first
+                titles.sort(key=lambda t: (t.streamed < t.work.gops, t.listed_at, t.work.id))
                 for title in titles:
-                    yield from self._publish_jobs(title)
-
-    def _prepare_jobs(self, title: _Title) -> Iterator[Job]:
-        name = title.work.id
-        if not title.sound and self._free((name, "sound", 0)):
-            yield Job(name, "sound")
-        if not title.conditioning and self._free((name, "conditioning", 0)):
-            yield Job(name, "conditioning")
-        if title.sound:
-            for block in range(title.work.blocks):
-                if block not in title.blocks and self._free((name, "features", block)):
-                    yield Job(name, "features", block)
-
-    def _heard(self, title: _Title) -> bool:
-        """Whether the blocks of features that the next GOP reads are there."""
-        return all(block in title.blocks for block in range(title.work.blocks_for(title.chained)))
-
-    def _upscale_jobs(self, title: _Title) -> Iterator[Job]:
-        """Runs of GOPs that are chained and not upscaled, cut at segment borders, shared between idle workers."""
-        name, segment = title.work.id, title.work.segment
-        ready = [
-            gop
-            for gop in range(title.streamed, title.chained)
-            if gop not in title.beyond and self._free((name, "upscale", gop))
-        ]
-        share = max(1, -(-len(ready) // max(1, len(self._idle("upscale")))))
-        start = 0
-        while start < len(ready):
-            first, stop = ready[start], start + 1
-            while (
-                stop < len(ready)
-                and ready[stop] == first + stop - start
-                and ready[stop] // segment == first // segment
-                and stop - start < share
-                and (name, "upscale", first) not in self._alone
-                and (name, "upscale", ready[stop]) not in self._alone
-            ):
-                stop += 1
-            yield Job(name, "upscale", first, stop - start)
-            start = stop
-
-    def _publish_jobs(self, title: _Title) -> Iterator[Job]:
-        name = title.work.id
-        if not self._free((name, "playlist", 0)) or not self._free((name, "finish", 0)):
-            return
-        if title.streamed == title.work.gops and title.sound:
-            yield Job(name, "finish", 0, title.work.gops)
-        elif title.sound and title.streamed > title.listed and self.now >= title.listed_at + PLAYLIST_EVERY:
-            yield Job(name, "playlist", 0, title.streamed)
+                    yield from publish_jobs(title, self._free, self.now)

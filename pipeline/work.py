@@ -16,13 +16,15 @@ class Job:
     """A piece of one title: `count` units of `kind` from `first` on.
 
     Units are blocks of features, GOPs (chain, upscale), or the whole title. For a playlist and for the finished file,
-    `count` is the number of committed GOPs that they show (a preview shows fewer than there are).
+    `count` is the number of committed GOPs that they show (a preview shows fewer than there are). `visit` says how
+    often the store was looked at anew: what a worker remembers of the title from an earlier visit may be stale.
     """
 
     title: str
     kind: Kind
     first: int = 0
     count: int = 1
+    visit: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,80 @@
+"""Which jobs of a title could start now. Pure functions of what is committed and of what is in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from pipeline.title_state import TitleState
+from pipeline.work import Job, Kind
+
+Unit = tuple[str, Kind, int]
+Asked = Callable[[Unit], bool]
+
+PLAYLIST_EVERY = 5.0  # seconds between two playlists of a title
+
+
+def units_of(job: Job) -> list[Unit]:
+    """The units that a job holds; a playlist or finished file is one, whatever it shows."""
+    if job.kind in ("playlist", "finish"):
+        return [(job.title, job.kind, 0)]
+    return [(job.title, job.kind, job.first + k) for k in range(job.count)]
+
+
+def prepare_jobs(title: TitleState, free: Asked) -> Iterator[Job]:
+    name, visit = title.work.id, title.visit
+    if not title.sound and free((name, "sound", 0)):
+        yield Job(name, "sound", visit=visit)
+    if not title.conditioning and free((name, "conditioning", 0)):
+        yield Job(name, "conditioning", visit=visit)
+    if title.sound:
+        for block in range(title.work.blocks_needed):
+            if block not in title.blocks and free((name, "features", block)):
+                yield Job(name, "features", block, visit=visit)
+
+
+def chain_jobs(title: TitleState, free: Asked) -> Iterator[Job]:
+    """The next GOP, and never another: a chain is strictly sequential."""
+    unit: Unit = (title.work.id, "chain", title.chained)
+    if title.conditioning and title.chained < title.work.gops and title.heard() and free(unit):
+        yield Job(title.work.id, "chain", title.chained, visit=title.visit)
+
+
+def upscale_jobs(title: TitleState, free: Asked, alone: Asked, workers: int) -> Iterator[Job]:
+    """Runs of GOPs that are chained and not upscaled, cut at segment borders, shared between `workers` idle workers."""
+    name, segment, workers = title.work.id, title.work.segment, max(1, workers)
+
+    def missing() -> Iterator[int]:
+        for gop in range(title.streamed, title.chained):
+            if gop not in title.beyond and free((name, "upscale", gop)):
+                yield gop
+
+    # More than a segment for everybody is not looked at, so that this is quick however far the chain is ahead.
+    share = max(1, -(-sum(1 for _ in islice(missing(), workers * segment)) // workers))
+    run: list[int] = []
+    for gop in missing():
+        together = (
+            run
+            and gop == run[-1] + 1
+            and gop % segment
+            and len(run) < share
+            and not alone((name, "upscale", run[0]))
+            and not alone((name, "upscale", gop))
+        )
+        if run and not together:
+            yield Job(name, "upscale", run[0], len(run), title.visit)
+            run = []
+        run.append(gop)
+    if run:
+        yield Job(name, "upscale", run[0], len(run), title.visit)
+
+
+def publish_jobs(title: TitleState, free: Asked, now: float) -> Iterator[Job]:
+    """The finished file once everything is there, until then a playlist from time to time; never both at once."""
+    name = title.work.id
+    if not title.sound or not (free((name, "playlist", 0)) and free((name, "finish", 0))):
+        return
+    if title.streamed == title.work.gops:
+        yield Job(name, "finish", 0, title.work.gops, title.visit)
+    elif title.streamed > title.listed and now >= title.listed_at + PLAYLIST_EVERY:
+        yield Job(name, "playlist", 0, title.streamed, title.visit)
