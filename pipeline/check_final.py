@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
-import av.error
-from av.container import InputContainer
-
-from pipeline.encode import strict
-from pipeline.errors import DamagedObject
+from pipeline.errors import LongtakeError
 from pipeline.findings import Findings, check_object, local_copy
 from pipeline.found import read_json
+from pipeline.inspect_media import inspect
 from pipeline.records import Record
 from pipeline.store import Store
-from pipeline.timeline import FPS, GOP, gops_of
+from pipeline.timeline import FPS
 
 FRAME = Fraction(1, FPS)
 
@@ -60,112 +55,16 @@ def _check_sidecars(findings: Findings, store: Store, done: Record, made: str | 
 def _check_file(findings: Findings, path: Path, every_picture: bool) -> None:
     frames = findings.found.frames
     try:
-        facts = read_file(path, every_picture)
-    except DamagedObject as error:
+        facts = inspect(path, "all" if every_picture else "borders")
+    except LongtakeError as error:
         findings.fault("final", None, str(error), findings.remedy_of_views())
         return
     findings.pictures += facts.decoded
-    wrong = list(facts.wrong)
+    wrong = list(facts.faults)
     if facts.frames != frames:
-        wrong.append((None, f"it holds {facts.frames} frames, expected {frames}"))
-    length = frames * FRAME
-    for name, seconds in (("video", facts.video), ("sound", facts.sound)):
-        if abs(seconds - length) > FRAME:
-            wrong.append((None, f"its {name} lasts {float(seconds):.3f} s, expected {float(length):.3f} s"))
-    for frame, text in wrong:
-        findings.fault("final", frame, f"final.mp4: {text}", findings.remedy_of_views())
-
-
-@dataclass(frozen=True)
-class FileFacts:
-    """What a finished file holds; lengths in seconds; `wrong`: (frame, what is wrong)."""
-
-    frames: int
-    video: Fraction
-    sound: Fraction
-    decoded: int
-    wrong: tuple[tuple[int | None, str], ...]
-
-
-def read_file(path: Path, every_picture: bool = False) -> FileFacts:
-    """Read all packets of a finished file, and decode its pictures: the first of every GOP, or all.
-
-    Raises DamagedObject where that is impossible.
-    """
-    wrong: list[tuple[int | None, str]] = []
-    try:
-        with av.open(str(path), "r") as container:
-            frames, keys, video, sound = _packets(container, wrong)
-        with av.open(str(path), "r") as container:
-            strict(container.streams.video[0].codec_context)
-            decoded = _decode_all(container, wrong) if every_picture else _decode(container, keys, wrong)
-    except (av.error.FFmpegError, IndexError) as error:
-        raise DamagedObject(f"final.mp4 cannot be read ({error})") from None
-    if len(keys) != gops_of(frames):
-        wrong.append((None, f"it has {len(keys)} key frames, expected {gops_of(frames)}, one a GOP"))
-    if every_picture and decoded != frames:
-        wrong.append((None, f"{decoded} of its {frames} pictures can be decoded"))
-    return FileFacts(frames, video, sound, decoded, tuple(wrong))
-
-
-def _packets(
-    container: InputContainer, wrong: list[tuple[int | None, str]]
-) -> tuple[int, list[int], Fraction, Fraction]:
-    """Frames, ticks of the key frames, and the ends of video and sound in seconds; all in one pass."""
-    video, sound = container.streams.video[0], container.streams.audio[0]
-    video_base, sound_base = video.time_base or FRAME, sound.time_base or FRAME
-    keys: list[int] = []
-    shown: list[int] = []  # times of the GOP in hand
-    frames, last, sound_end = 0, None, Fraction(0)
-    sound_start: Fraction | None = None
-    for packet in container.demux((video, sound)):
-        if not packet.size or packet.pts is None or packet.dts is None:
-            continue
-        if packet.stream is sound:
-            sound_start = packet.pts * sound_base if sound_start is None else sound_start
-            sound_end = max(sound_end, (packet.pts + (packet.duration or 0)) * sound_base)
-            continue
-        if last is not None and packet.dts <= last:
-            wrong.append((frames, f"its decode time {packet.dts} follows {last}: times must rise"))
-        if packet.is_keyframe:
-            _check_times(frames - len(shown), shown, video_base, wrong)
-            shown = []
-            keys.append(packet.pts)
-        shown.append(packet.pts)
-        frames, last = frames + 1, packet.dts
-    _check_times(frames - len(shown), shown, video_base, wrong)
-    if sound_start is None or abs(sound_start) > FRAME:
-        wrong.append((None, "its sound does not begin with the video"))
-    return frames, keys, frames * FRAME, sound_end
-
-
-def _check_times(first: int, shown: list[int], base: Fraction, wrong: list[tuple[int | None, str]]) -> None:
-    """Frame k must be shown at k/25 s."""
-    for frame, ticks in enumerate(sorted(shown), first):
-        if ticks * base != frame * FRAME:
-            wrong.append(
-                (frame, f"its frame is shown at {float(ticks * base):.4f} s, expected {float(frame * FRAME):.4f}")
-            )
-            return
-
-
-def _decode(container: InputContainer, keys: list[int], wrong: list[tuple[int | None, str]]) -> int:
-    """Decode the first picture of every GOP, from a fresh start each; returns how many."""
-    video = container.streams.video[0]
-    for number, ticks in enumerate(keys):
-        container.seek(ticks, stream=video)
-        picture = next(container.decode(video), None)
-        if picture is None or picture.pts != ticks or picture.is_corrupt:
-            wrong.append((number * GOP, "the first picture of its GOP cannot be decoded"))
-    return len(keys)
-
-
-def _decode_all(container: InputContainer, wrong: list[tuple[int | None, str]]) -> int:
-    video = container.streams.video[0]
-    container.seek(0, stream=video)
-    count = 0
-    for picture in container.decode(video):
-        if picture.is_corrupt:
-            wrong.append((count, "its picture is damaged"))
-        count += 1
-    return count
+        wrong.append(f"it holds {facts.frames} frames, expected {frames}")
+    for name, seconds in (("video", facts.video_seconds), ("sound", facts.audio_seconds)):
+        if abs(seconds - frames * FRAME) > FRAME:
+            wrong.append(f"its {name} lasts {float(seconds):.3f} s, expected {float(frames * FRAME):.3f} s")
+    for text in wrong:
+        findings.fault("final", None, f"final.mp4: {text}", findings.remedy_of_views())

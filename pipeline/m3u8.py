@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from pipeline.store import Store
 
@@ -77,7 +78,7 @@ def media_playlists(store: Store, title: str, stream_hash: str) -> list[str]:
 
 def key_of(folder: str, uri: str) -> str:
     """The key that a relative URI of a playlist in `folder` stands for."""
-    return posixpath.normpath(posixpath.join(folder, uri))
+    return posixpath.normpath(posixpath.join(folder, unquote(uri)))
 
 
 def _part(value: str, before: list[Entry]) -> tuple[int, int]:
