@@ -68,7 +68,8 @@ def write_manifest(
     """A manifest of family `fake` at 64 pixels in `folder`; returns its path.
 
     A title is a number of frames (ids are then `title-0`, `title-1`, …) or a mapping as in a manifest, in which
-    `frames` stands for `audio` and `portrait` may be left out. `options` are defaults of all titles; `family` and
+    `frames` stands for `audio` and `portrait` may be left out; `files` is the seed of what is in them, by default
+    the title's place. `options` are defaults of all titles; `family` and
     `weights` are the manifest's own keys.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,10 +78,11 @@ def write_manifest(
     for number, title in enumerate(titles):
         entry = {"frames": title} if isinstance(title, int) else dict(title)
         entry.setdefault("id", f"title-{number}")
+        seed = entry.pop("files", number)
         if "frames" in entry:
-            entry["audio"] = write_wav(folder / f"audio-{number}.wav", entry.pop("frames"), seed=number).name
+            entry["audio"] = write_wav(folder / f"audio-{number}.wav", entry.pop("frames"), seed=seed).name
         if "portrait" not in entry:
-            entry["portrait"] = write_portrait(folder / f"portrait-{number}.png", seed=number).name
+            entry["portrait"] = write_portrait(folder / f"portrait-{number}.png", seed=seed).name
         entries.append(entry)
     defaults = {"resolution": 64, "base_size": 64} | options
     catalog = {"version": 1, "output": output, "family": "fake"} | head | {"defaults": defaults, "titles": entries}

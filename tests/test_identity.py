@@ -22,7 +22,7 @@ SOME = (1, 13, 16, 49, 97)  # the borders of clip, window and GOP
 
 
 def titles(lengths: tuple[int, ...]) -> list[dict[str, object]]:
-    return [{"id": f"n{length}", "frames": length} for length in lengths]
+    return [{"id": f"n{length}", "frames": length, "files": length} for length in lengths]
 
 
 def planes(output: Path) -> dict[str, list[str]]:
@@ -72,9 +72,7 @@ def test_every_length_has_exactly_its_frames(plain) -> None:  # type: ignore[no-
 
 @pytest.mark.parametrize(("upscalers", "segment"), [(2, 48), (3, 240)])
 def test_inline_with_other_pools_and_segments(tmp_path: Path, plain, upscalers: int, segment: int) -> None:  # type: ignore[no-untyped-def]
-    again = rendered(
-        tmp_path, LENGTHS, "--executor", "inline", "--upscalers", str(upscalers), segment_frames=segment
-    )
+    again = rendered(tmp_path, LENGTHS, "--executor", "inline", "--upscalers", str(upscalers), segment_frames=segment)
     assert again == plain
 
 
