@@ -18,7 +18,7 @@ from pipeline.errors import DamagedObject, InputError
 from pipeline.portrait import read_portrait
 from pipeline.records import Ledger, Record, new_attempt, sha256
 from pipeline.sound import read_speech, write_sound
-from pipeline.timeline import SPEECH_PER_FRAME
+from pipeline.timeline import CLIP, SPEECH_PER_FRAME
 from pipeline.titles import TitlePlan
 from pipeline.work import Done, Job
 
@@ -107,7 +107,10 @@ class PrepareWorker(Worker):
         return Done(plan.id, "sound", 0, ledger.commit(record).won, record.made["seconds"])
 
     def _features(self, plan: TitlePlan, block: int) -> Done:
-        """Features of one block, heard with a halo on both sides, from a range of the stored speech."""
+        """Features of one block, heard with a halo on both sides, from a range of the stored speech.
+
+        The last block goes on to the end of the last clip, in silence.
+        """
         started = time.monotonic()
         part = self.part(plan, "prepare")
         numerics = self.numerics(plan, "features", part)
@@ -116,7 +119,8 @@ class PrepareWorker(Worker):
         stop = min(first + family.feature_block, plan.frames)
         left, right = min(family.feature_halo, first), min(family.feature_halo, plan.frames - stop)
         record_of_sound, speech = self._speech(plan, first - left, stop + right)
-        features = part.features(speech, left, stop - first, right)
+        silence = plan.clips * CLIP - plan.frames if stop == plan.frames else 0
+        features = part.features(speech, left, stop - first, right, silence)
         ledger, attempt = Ledger(self.store, plan.prefix("features")), new_attempt()
         record = Record(
             stage="features",

@@ -20,10 +20,10 @@ from pipeline.boxes import codec_string
 from pipeline.errors import DamagedObject
 from pipeline.finish import poster, provenance_xmp, write_final
 from pipeline.records import Ledger, Record, Stored, fetch_checked, new_attempt, sha256_of_file
-from pipeline.report import SOFTWARE, notes_of, provenance, title_report
+from pipeline.report import SOFTWARE, notes_of, provenance, records_digest, title_report
 from pipeline.sound import joined_chapters
 from pipeline.timeline import GOP, gop_range
-from pipeline.titles import TitlePlan, digest
+from pipeline.titles import TitlePlan
 from pipeline.work import Done, Job
 
 # Stages whose objects stay after a title is done.
@@ -126,7 +126,7 @@ class PublishWorker(Worker):
                 objects={"final": stored},
                 facts={
                     "frames": plan.frames,
-                    "records": self._records_digest(ledgers, plan),
+                    "records": records_digest(ledgers, plan.frames),
                     "kept": plan.options.keep,
                 },
                 made=self.made(time.monotonic()),
@@ -177,11 +177,6 @@ class PublishWorker(Worker):
         if record is None:
             raise DamagedObject(f"title {plan.id}: the record of its sound is gone")
         return record
-
-    def _records_digest(self, ledgers: list[Ledger], plan: TitlePlan) -> str:
-        """Of what the title is made of: sha256 of the objects of every record, in order."""
-        records = (record for ledger in ledgers for record in ledger.read_prefix(range(0, plan.frames, GOP)))
-        return digest([[r.stage, r.first, sorted(o.sha256 for o in r.objects.values())] for r in records])
 
     def _drop(self, plan: TitlePlan, ledgers: list[Ledger]) -> None:
         """Remove the objects that `keep` does not ask for; their records stay."""

@@ -11,7 +11,7 @@ from models.families import Arrays
 from pipeline.errors import DamagedObject
 from pipeline.records import Ledger, Record
 from pipeline.store import Store
-from pipeline.timeline import GOP, gop_range
+from pipeline.timeline import CLIP, GOP, gop_range
 from pipeline.titles import TitlePlan
 
 KEPT_BLOCKS = 2  # a clip reads across at most one border of blocks
@@ -37,15 +37,14 @@ class TitleReader:
         return self._conditioning
 
     def features(self, first: int, stop: int) -> tuple[np.ndarray, dict[str, str]]:
-        """Features of frames [first, stop), the ends of the title repeated; and the blocks used, by sha256."""
-        frames = self.plan.frames
-        block = self.plan.constants.feature_block
-        index = np.clip(np.arange(first, stop), 0, frames - 1)
+        """Features of frames [first, stop), the ends repeated; and the blocks used, by sha256."""
+        block, last = self.plan.constants.feature_block, self.plan.blocks - 1
+        index = np.clip(np.arange(first, stop), 0, self.plan.clips * CLIP - 1)
+        numbers = np.minimum(index // block, last)  # the last block holds the silence that fills the last clip, too
         parts, used = [], {}
-        for number in range(index[0] // block, index[-1] // block + 1):
+        for number in range(numbers[0], numbers[-1] + 1):
             record, array = self._block(number)
-            inside = index[(index // block) == number] - number * block
-            parts.append(array[inside])
+            parts.append(array[index[numbers == number] - number * block])
             used[f"features/{record.first}"] = record.objects["features"].sha256
         return np.concatenate(parts), used
 

@@ -50,13 +50,14 @@ class Prepare(_Part):
         notes = [] if boxes.get("face_box") else ["no face_box given: the portrait was cropped at its centre"]
         return {"portrait": np.array([key], np.uint64)}, notes
 
-    def features(self, speech: np.ndarray, left: int, frames: int, right: int) -> np.ndarray:
-        cells = speech.reshape(left + frames + right, SPEECH_PER_FRAME)
+    def features(self, speech: np.ndarray, left: int, frames: int, right: int, silence: int) -> np.ndarray:
+        quiet = np.zeros(silence * SPEECH_PER_FRAME, np.float32)
+        cells = np.concatenate([speech, quiet]).reshape(-1, SPEECH_PER_FRAME)
         keys = np.array([digest(cell.tobytes()) for cell in cells], np.uint64)
         # A frame hears its neighbours as far as the halo goes, like an encoder with context.
         before = np.concatenate([keys[:1], keys[:-1]])
         after = np.concatenate([keys[1:], keys[-1:]])
-        return mix(before, keys, after)[left : left + frames, None]
+        return mix(before, keys, after)[left : left + frames + silence, None]
 
 
 class Chain(_Part):

@@ -2,7 +2,7 @@
 
 A family is loaded in parts, one for each kind of worker; every part is a class with the few methods named here:
 
-    prepare  conditioning(portrait, boxes) -> arrays, notes      features(speech, left, frames, right) -> [frames, …]
+    prepare  conditioning(portrait, boxes) -> arrays, notes      features(speech, …) -> [frames, …]
     chain    start(conditioning, seed) -> state                  next_clip(lanes) -> [(latents, state) | None]
     upscale  decode(latents, options) -> frames                  restore(window, places, …) -> frames
              planes(frame, options) -> yuv420p
@@ -102,7 +102,7 @@ class PictureOptions:
 class Lane:
     """One title's input to one clip.
 
-    `features`: [reach + 16 + reach, …], its ends clamped to the title; `state`: what `start` or the previous clip left.
+    `features`: [reach + 16 + reach, …], the title's ends repeated; `state`: what `start` or the previous clip left.
     """
 
     seed: int
@@ -121,8 +121,12 @@ class PreparePart(Protocol):
     def conditioning(self, portrait: np.ndarray, base_size: int, boxes: dict[str, Any]) -> tuple[Arrays, list[str]]:
         """portrait uint8 [H, W, 3] → named arrays that the other parts use, and notes on what was approximated."""
 
-    def features(self, speech: np.ndarray, left: int, frames: int, right: int) -> np.ndarray:
-        """speech float32 [640·(left + frames + right)] at 16 kHz → [frames, …]; left/right are the halo in frames."""
+    def features(self, speech: np.ndarray, left: int, frames: int, right: int, silence: int) -> np.ndarray:
+        """Speech of one block, heard with its neighbours → [frames + silence, …].
+
+        speech: float32 [640·(left + frames + right)] at 16 kHz, `left` and `right` frames of it being the halo;
+        `silence`: frames that fill the title's last clip, where nothing is said.
+        """
 
 
 class ChainPart(Protocol):

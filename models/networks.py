@@ -26,7 +26,7 @@ from models.network_config import NetworkConfig
 from models.ngrams import embed
 from models.portrait import PortraitHints, PortraitSizes, prepare_portrait
 from models.restorer import TemporalRestorer
-from models.spectrum import log_mel
+from models.spectrum import SAMPLES_A_FRAME, log_mel
 from models.text import TextBranch
 from models.upscale import Upscaler
 from models.vae import Vae
@@ -92,9 +92,10 @@ class Prepare(Part):
         return arrays, notes
 
     @torch.inference_mode()
-    def features(self, speech: np.ndarray, left: int, frames: int, right: int) -> np.ndarray:
-        """speech float32 [640·(left + frames + right)] → [frames, 4, 80]."""
-        return log_mel(torch.from_numpy(speech))[left : left + frames].contiguous().numpy()
+    def features(self, speech: np.ndarray, left: int, frames: int, right: int, silence: int) -> np.ndarray:
+        """→ [frames + silence, 4, 80]: log-mel spectra."""
+        wave = torch.nn.functional.pad(torch.from_numpy(speech), (0, silence * SAMPLES_A_FRAME))
+        return log_mel(wave)[left : left + frames + silence].contiguous().numpy()
 
 
 class Chain(Part):
