@@ -16,7 +16,7 @@ CHAIN: dict[str, float] = {
     "imageproj": 2e-5,
     "face_locator": 2e-4,
     "wav2vec": 5e-5,  # measured 3.8e-6 over 12 layers
-    # ReferenceNet. Measured 5.6e-6; its last features, of spread 4, are recorded in float16.
+    # ReferenceNet. Measured 5.6e-6 and 4.8e-6; 3.9e-3 for its last features, which are recorded in float16.
     "banks_plain": 5e-5,
     "banks_plain:unet_return": 2e-2,
     "banks_denoise_f4": 5e-5,
@@ -26,8 +26,8 @@ CHAIN: dict[str, float] = {
     "denoise_f16": 1e-3,
     "denoise_64_f2": 1e-3,
     "denoise_f4_fp32banks": 1e-4,
-    # Inside the denoiser, where the spread is 4 to 7. Measured 5e-4.
-    "denoise_f4:probes": 1e-2,
+    # Inside the denoiser, where the spread is 4 to 7. Measured 1.6e-4.
+    "denoise_f4:probes": 5e-3,
     # Three guided steps, each of which multiplies the denoiser's error. Measured 1.6e-5, 5.3e-5, 1.2e-4.
     "pipeline": 3e-3,
 }

@@ -22,6 +22,8 @@ from models.fill import fill
 from models.motion import MotionModule
 from models.text import ClipTextEncoder, Modulation, TextBranch, modulate
 
+torch.set_num_threads(1)  # these tensors are so small that threads only wait for each other
+
 TINY = ChainConfig(
     unet=UNetConfig(
         latent_channels=8,
@@ -312,3 +314,15 @@ def test_a_clip_can_be_trained_through(networks: ChainNetworks) -> None:
     without = {name for name, p in fresh.named_parameters() if p.grad is None}
     # ReferenceNet's last site gives its bank before the rest of the site runs.
     assert all(name.startswith("reference_unet.up_blocks.1.attentions.1.") for name in without)
+
+
+def test_a_clip_keeps_the_networks_precision() -> None:
+    networks = synthetic(ChainNetworks, TINY)
+    exact = run_clip(networks, make_clip(TINY, (1,)), noise(TINY, (1,)), GUIDED)
+    clip = make_clip(TINY, (1,))
+    values = {field.name: getattr(clip, field.name) for field in dataclasses.fields(clip)}
+    short = {name: value.bfloat16() for name, value in values.items() if isinstance(value, Tensor)}
+    short["masks"] = tuple(tuple(level.bfloat16() for level in region) for region in clip.masks)
+    found = run_clip(networks.bfloat16(), Clip(**short), noise(TINY, (1,)).bfloat16(), GUIDED)
+    assert found.dtype == torch.bfloat16
+    assert (found.float() - exact).abs().mean() < 0.05 * exact.std()
