@@ -9,7 +9,8 @@ from pipeline.errors import LongtakeError
 from pipeline.findings import Findings, check_object, local_copy
 from pipeline.found import read_json
 from pipeline.inspect_media import inspect
-from pipeline.records import Record
+from pipeline.records import Stored
+from pipeline.report import records_digest
 from pipeline.store import Store
 from pipeline.timeline import FPS
 
@@ -21,10 +22,14 @@ def check_final(findings: Findings, store: Store, *, every_picture: bool = False
     done = findings.done
     if done is None:
         return
-    found, stored = findings.found, done.objects["final"]
+    found, stored = findings.found, done.objects.get("final")
+    if stored is None:
+        findings.fault("done", None, "its record names no object final", findings.remedy_of_views())
+        return
     for frames in {done.frames, done.facts.get("frames")} - {found.frames}:
         text = f"the done record says {frames} frames, expected {found.frames}"
         findings.fault("done", None, text, findings.remedy_of_views())
+    _check_digest(findings, store)
     report = read_json(store, f"{found.title}/report.json")
     hashes = report.get("hashes") if report else None
     made = hashes.get("stream") if isinstance(hashes, dict) else None
@@ -36,10 +41,20 @@ def check_final(findings: Findings, store: Store, *, every_picture: bool = False
     else:
         with local_copy(store, stored.key) as path:
             _check_file(findings, path, every_picture)
-    _check_sidecars(findings, store, done, made)
+    _check_sidecars(findings, store, stored, made)
 
 
-def _check_sidecars(findings: Findings, store: Store, done: Record, made: str | None) -> None:
+def _check_digest(findings: Findings, store: Store) -> None:
+    """The records must be those that the file was made of. Said only where no fault explains it already."""
+    ledgers = [ledger for stage in ("chain", "stream") if (ledger := findings.found.ledger(store, stage))]
+    if findings.faults or findings.done is None or len(ledgers) < 2 or min(findings.chained, findings.upscaled) == 0:
+        return
+    if records_digest(ledgers, findings.found.frames) != findings.done.facts.get("records"):
+        text = "the chain's and the stream's records are not those that the file was made of"
+        findings.fault("done", None, text, findings.remedy_of_views())
+
+
+def _check_sidecars(findings: Findings, store: Store, stored: Stored, made: str | None) -> None:
     title = findings.found.title
     if made is None:
         text = f"{title}/report.json is missing or does not name the plan's hashes"
@@ -47,8 +62,8 @@ def _check_sidecars(findings: Findings, store: Store, done: Record, made: str | 
     sidecar = read_json(store, f"{title}/provenance.json")
     file = sidecar.get("file") if sidecar else None
     named = file.get("sha256") if isinstance(file, dict) else None
-    if named != done.objects["final"].sha256:
-        text = f"{title}/provenance.json names file {str(named)[:12]}…, expected {done.objects['final'].sha256[:12]}…"
+    if named != stored.sha256:
+        text = f"{title}/provenance.json names file {str(named)[:12]}…, expected {stored.sha256[:12]}…"
         findings.fault("final", None, text, findings.remedy_of_views())
 
 

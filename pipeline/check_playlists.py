@@ -70,7 +70,7 @@ def _check_pictures(findings: Findings, store: Store, key: str, playlist: MediaP
         if gop >= findings.found.gops:
             return  # told by the count
         record = readable(ledger, gop * GOP)
-        if record is None:
+        if record is None or "fragment" not in record.objects:
             continue  # told by the check of the stream
         _check_duration(findings, key, gop, entry)
         expected = record.objects["fragment"].key
@@ -92,7 +92,7 @@ def _check_sound(findings: Findings, store: Store, key: str, playlist: MediaPlay
         header = (0, int(index["init_bytes"])) if index else None
     except (StoreError, ValueError, KeyError, TypeError):
         record = None
-    if record is None:
+    if record is None or "hls" not in record.objects:
         return  # told by the check of the sound
     whole = record.objects["hls"].key
     if playlist.init is None or (playlist.init.key, playlist.init.part) != (whole, header):

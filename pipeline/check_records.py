@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.errors import StoreError
-from pipeline.findings import Findings, check_objects, read_record
+from contextlib import suppress
+
+from pipeline.findings import Findings, Unreadable, check_objects, read_record
+from pipeline.found import readable
 from pipeline.records import Ledger, Record, seed_state_hash
 from pipeline.store import Store
 from pipeline.timeline import GOP, gop_range
@@ -11,35 +13,32 @@ from pipeline.timeline import GOP, gop_range
 
 def check_preparation(findings: Findings, store: Store) -> None:
     """Sound, conditioning and blocks of features."""
-    found = findings.found
     for stage in ("sound", "conditioning"):
-        ledger = found.ledger(store, stage)
-        record = read_record(findings, ledger, stage, 0) if ledger else None
-        if ledger and record:
-            _check_frames(findings, ledger, record, 0, found.frames)
-            check_objects(findings, ledger, record)
-        elif findings.done and stage not in findings.dropped and not _known(findings, stage):
-            findings.fault(stage, 0, "its record is missing", "render again with the done record voided")
-    _check_features(findings, store)
+        if ledger := findings.found.ledger(store, stage):
+            with suppress(Unreadable):
+                _check_single(findings, ledger, stage)
+    if ledger := findings.found.ledger(store, "features"):
+        for first in ledger.hinted():
+            with suppress(Unreadable):
+                _check_features(findings, ledger, first)
 
 
-def _known(findings: Findings, stage: str) -> bool:
-    """Whether a fault of a stage has been told."""
-    return any(fault.stage == stage for fault in findings.faults)
+def _check_single(findings: Findings, ledger: Ledger, stage: str) -> None:
+    """A stage with one record for the whole title."""
+    record = read_record(findings, ledger, stage, 0)
+    if record:
+        _check_frames(findings, ledger, record, 0, findings.found.frames)
+        check_objects(findings, ledger, record)
+    elif findings.done and stage not in findings.dropped:
+        text = f"{ledger.key(0, 0)} is missing, though the title is done"
+        findings.fault(stage, 0, text, findings.remedy_of_views())
 
 
-def _check_features(findings: Findings, store: Store) -> None:
-    ledger = findings.found.ledger(store, "features")
-    if ledger is None:
-        return
-    plan = findings.found.plan
-    for first in ledger.hinted():
-        record = read_record(findings, ledger, "features", first)
-        if record is None:
-            continue
+def _check_features(findings: Findings, ledger: Ledger, first: int) -> None:
+    record, plan = read_record(findings, ledger, "features", first), findings.found.plan
+    if record:
         if plan:
-            block = plan.constants.feature_block
-            _check_frames(findings, ledger, record, first, min(block, plan.frames - first))
+            _check_frames(findings, ledger, record, first, min(plan.constants.feature_block, plan.frames - first))
         check_objects(findings, ledger, record)
 
 
@@ -55,9 +54,8 @@ def check_chain(findings: Findings, store: Store) -> int:
         first, stop = gop_range(gop, found.frames)
         chained = gop + 1
         try:
-            record = ledger.read(first)
-        except StoreError as error:
-            findings.fault("chain", first, str(error), findings.remedy(ledger, first))
+            record = read_record(findings, ledger, "chain", first)
+        except Unreadable:
             state = None  # the next link cannot be judged
             continue
         if record is None:
@@ -88,10 +86,9 @@ def check_chain(findings: Findings, store: Store) -> int:
 
 def _seed_state(findings: Findings, store: Store) -> str | None:
     """The parent of GOP 0, where plan and conditioning are known."""
-    found = findings.found
-    ledger = found.ledger(store, "conditioning")
-    record = read_record(findings, ledger, "conditioning", 0) if ledger and found.plan else None
-    return seed_state_hash(record.objects["arrays"].sha256, found.plan.seed) if record and found.plan else None
+    record = readable(findings.found.ledger(store, "conditioning"), 0)
+    plan, arrays = findings.found.plan, record.objects.get("arrays") if record else None
+    return seed_state_hash(arrays.sha256, plan.seed) if plan and arrays else None
 
 
 def _check_gap(findings: Findings, ledger: Ledger, first: int) -> None:
@@ -115,11 +112,10 @@ def _check_uses(
     for name, digest in record.uses.items():
         if name not in features:
             stage, _, first = name.partition("/")
-            of_stage = findings.found.ledger(store, stage)
-            used = of_stage.read(int(first or 0)) if of_stage else None
+            used = readable(findings.found.ledger(store, stage), int(first) if first.isdecimal() else 0)
             while len(features) > 2:
                 features.pop(next(iter(features)))
-            features[name] = next(iter(used.objects.values())).sha256 if used else None
+            features[name] = next((one.sha256 for one in used.objects.values()), None) if used else None
         there = features[name]
         if there != digest and not (there is None and name.partition("/")[0] in findings.dropped):
             findings.fault(

@@ -7,7 +7,8 @@ from itertools import islice, pairwise
 
 from pipeline.encode import decode_frames
 from pipeline.errors import DamagedObject, MissingObject, StoreError
-from pipeline.findings import Findings, check_objects
+from pipeline.findings import Findings, Unreadable, check_objects, read_record
+from pipeline.found import readable
 from pipeline.fragments import sample_times
 from pipeline.records import Ledger, Record, sha256
 from pipeline.store import Store
@@ -30,9 +31,8 @@ def check_stream(findings: Findings, store: Store, *, every_picture: bool = Fals
     prefix = 0
     for first in firsts:
         try:
-            record = ledger.read(first)
-        except StoreError as error:
-            findings.fault("stream", first, str(error), findings.remedy(ledger, first))
+            record = read_record(findings, ledger, "stream", first)
+        except Unreadable:
             continue
         if record is None:
             if findings.done and "stream" not in findings.dropped:
@@ -80,10 +80,7 @@ def _latents(findings: Findings, store: Store) -> Callable[[int], str | None]:
         if first not in held:
             while len(held) >= _CHAINS:
                 held.pop(next(iter(held)))
-            try:
-                record = ledger.read(first) if ledger else None
-            except StoreError:
-                record = None  # told by the check of the chain
+            record = readable(ledger, first)  # what cannot be read is told by the check of the chain
             held[first] = record.objects["latents"].sha256 if record and "latents" in record.objects else None
         return held[first]
 

@@ -27,6 +27,16 @@ DROPPED = {
     "final": frozenset(["conditioning", "features", "chain", "sound", "stream"]),
 }
 
+# The objects that a record of a stage names.
+OBJECTS = {
+    "sound": ("track", "hls", "index", "speech"),
+    "conditioning": ("arrays",),
+    "features": ("features",),
+    "chain": ("latents", "state"),
+    "stream": ("fragment",),
+    "done": ("final",),
+}
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -111,18 +121,31 @@ class Findings:
         }
 
 
+class Unreadable(Exception):
+    """A record is there and cannot be used; the fault has been told."""
+
+
 def read_record(findings: Findings, ledger: Ledger, stage: str, first: int) -> Record | None:
-    """The record that counts; one that cannot be read is a fault."""
+    """The record that counts, None where there is none. Raises Unreadable, having told the fault."""
     try:
-        return ledger.read(first)
+        record = ledger.read(first)
     except StoreError as error:
         findings.fault(stage, first, str(error), findings.remedy(ledger, first))
-        return None
+        raise Unreadable from error
+    if record and record.stage != stage:
+        text = f"{ledger.key(first, record.generation)} is a record of stage {record.stage!r}"
+        findings.fault(stage, first, text, findings.remedy(ledger, first, record.generation))
+        raise Unreadable
+    return record
 
 
 def check_objects(findings: Findings, ledger: Ledger, record: Record) -> bool:
     """Whether all objects of a record are what it says; what is not is a fault."""
-    good = True
+    unnamed = [name for name in OBJECTS[record.stage] if name not in record.objects]
+    if unnamed:
+        remedy = findings.remedy(ledger, record.first, record.generation)
+        findings.fault(record.stage, record.first, f"its record names no object {unnamed[0]}", remedy)
+    good = not unnamed
     for name, stored in sorted(record.objects.items()):
         wrong = check_object(findings, ledger.store, stored)
         missing = wrong == _MISSING

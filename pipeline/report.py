@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline import __version__
 from pipeline.finish import NOTICE, SOURCE_TYPE
 from pipeline.records import Ledger, Record
 from pipeline.store import Store
-from pipeline.titles import TitlePlan
+from pipeline.timeline import GOP
+from pipeline.titles import TitlePlan, digest
 
 SOFTWARE = f"Longtake {__version__}"
 
@@ -76,6 +78,16 @@ def provenance(plan: TitlePlan, final_sha256: str) -> dict[str, Any]:
         "options": plan.plain_options,
         "hashes": {name: getattr(plan.hashes, name) for name in ("sound", "chain", "picture", "stream")},
     }
+
+
+def records_digest(ledgers: Sequence[Ledger], frames: int) -> str:
+    """Of what a title is made of: the sha256 of the objects of every record of its chain and stream, in order."""
+    whole = hashlib.sha256()
+    for ledger in ledgers:
+        for record in ledger.read_prefix(range(0, frames, GOP)):
+            objects = sorted(stored.sha256 for stored in record.objects.values())
+            whole.update(digest([record.stage, record.first, objects]).encode())
+    return whole.hexdigest()
 
 
 def notes_of(store: Store, plan: TitlePlan) -> list[str]:

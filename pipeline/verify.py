@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 
 import click
 
@@ -16,8 +17,7 @@ from pipeline.check_playlists import check_playlists
 from pipeline.check_records import check_chain, check_preparation
 from pipeline.check_stream import check_stream
 from pipeline.command import run_command
-from pipeline.errors import StoreError
-from pipeline.findings import Findings
+from pipeline.findings import Findings, Unreadable, read_record
 from pipeline.found import Found
 from pipeline.store import Store
 from pipeline.target import open_target
@@ -51,12 +51,9 @@ def command(target: str, output: str | None, only: tuple[str, ...], planes: bool
 def verify_title(store: Store, found: Found, *, every_picture: bool = False) -> Findings:
     """All checks of one title. Memory does not grow with its length, but for its playlists' text."""
     findings = Findings(found)
-    done = found.ledger(store, "done")
-    try:
-        findings.done = done.read(0) if done else None
-    except StoreError as error:
-        assert done is not None
-        findings.fault("done", None, str(error), findings.remedy(done, 0))
+    if done := found.ledger(store, "done"):
+        with suppress(Unreadable):
+            findings.done = read_record(findings, done, "done", 0)
     check_preparation(findings, store)
     findings.chained = check_chain(findings, store)
     findings.upscaled = check_stream(findings, store, every_picture=every_picture)
