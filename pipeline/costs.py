@@ -15,7 +15,7 @@ from models.families import FAMILIES, Family
 from pipeline.errors import UserError
 from pipeline.options import DEFAULT_CRF, Options
 from pipeline.sound import BITRATE
-from pipeline.timeline import FPS, SPEECH_PER_FRAME
+from pipeline.timeline import CLIP, FPS, SPEECH_PER_FRAME
 from pipeline.titles import TitlePlan
 
 # -- speed --------------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def store_bytes(plan: TitlePlan) -> Bytes:
     return Bytes(
         inputs=plan.portrait.size + sum(one.size for one in plan.audio),
         sound=2 * track + speech,
-        features=plan.frames * FEATURE_BYTES.get(family.name, WAV2VEC_BYTES),
+        features=plan.clips * CLIP * FEATURE_BYTES.get(family.name, WAV2VEC_BYTES),
         latents=plan.frames * latent,
         state=plan.gops * family.motion_frames * state,
         fragments=fragments,
