@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -47,14 +48,24 @@ def _opened(path: Path) -> av.container.InputContainer:
     return container
 
 
-def _times(container: av.container.InputContainer) -> tuple[list[Fraction], list[bool]]:
-    """Presentation times of all packets in seconds, in order, and which of them are key frames."""
+def _check_times(container: av.container.InputContainer) -> tuple[int, list[str]]:
+    """Number of frames, and the first that is shown at a wrong time or is a key frame in a wrong place.
+
+    Frames are put in order GOP by GOP, because no GOP refers to another: hours of them are never held.
+    """
     stream = container.streams.video[0]
-    found = sorted(
-        (packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.size and packet.pts is not None
-    )
     assert stream.time_base is not None
-    return [pts * stream.time_base for pts, _ in found], [key for _, key in found]
+    count, late, keys = 0, "", ""
+    packets = (p for p in container.demux(stream) if p.size and p.pts is not None)
+    while gop := sorted((p.pts or 0, p.is_keyframe) for p in islice(packets, GOP)):
+        for index, (pts, key) in enumerate(gop, count):
+            time = pts * stream.time_base
+            if time != Fraction(index, FPS) and not late:
+                late = f"frame {index} is shown at {float(time):.4f} s, expected at {index / FPS:.2f} s"
+            if key != (index % GOP == 0) and not keys:
+                keys = f"frame {index} is {'' if key else 'not '}a key frame, every {GOP}th should be"
+        count += len(gop)
+    return count, [fault for fault in (late, keys) if fault]
 
 
 def inspect(path: str | Path, decode: Literal["all", "borders"] = "all", sound: bool = True) -> MediaFacts:
@@ -63,20 +74,11 @@ def inspect(path: str | Path, decode: Literal["all", "borders"] = "all", sound: 
     Raises LongtakeError only for what is not an MP4 with video; every other fault is listed.
     """
     path = Path(path)
-    faults: list[str] = []
     with _opened(path) as container:
-        stream = container.streams.video[0]
-        context = stream.codec_context
-        times, keys = _times(container)
-        for index, time in enumerate(times):
-            if time != Fraction(index, FPS):
-                faults.append(f"frame {index} is shown at {float(time):.4f} s, expected at {index / FPS:.2f} s")
-                break
-        wrong = [index for index, key in enumerate(keys) if key != (index % GOP == 0)]
-        if wrong:
-            faults.append(f"frame {wrong[0]} is {'' if keys[wrong[0]] else 'not '}a key frame, every {GOP}th should be")
+        context = container.streams.video[0].codec_context
+        frames, faults = _check_times(container)
         size = (context.codec.canonical_name, context.width, context.height)
-    decoded, said = _decode(path, len(times), decode)
+    decoded, said = _decode(path, frames, decode)
     faults += said
     heard = Fraction(0)
     if sound:
@@ -85,10 +87,10 @@ def inspect(path: str | Path, decode: Literal["all", "borders"] = "all", sound: 
             heard = Fraction(facts.samples, facts.rate)
         except InputError as error:
             faults.append(str(error))
-        seen = Fraction(len(times), FPS)
+        seen = Fraction(frames, FPS)
         if heard and abs(heard - seen) > Fraction(1, FPS):
             faults.append(f"video lasts {float(seen):.3f} s and sound {float(heard):.3f} s")
-    return MediaFacts(*size, len(times), decoded, Fraction(len(times), FPS), heard, tuple(faults))
+    return MediaFacts(*size, frames, decoded, Fraction(frames, FPS), heard, tuple(faults))
 
 
 def _decode(path: Path, frames: int, which: str) -> tuple[int, list[str]]:
