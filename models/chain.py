@@ -136,6 +136,9 @@ def _check(config: ChainConfig, clip: Clip, noise: Tensor) -> None:
         "face_embedding": len(clip.face_embedding),
         "audio": len(clip.audio),
         "region": len(clip.region),
+        "masks": min(len(mask) for region in clip.masks for mask in region),
+        "prompt": lanes if clip.prompt is None else len(clip.prompt),
+        "prompted": lanes if clip.prompted is None else len(clip.prompted),
     }
     wrong = {name: count for name, count in counts.items() if count != lanes}
     if wrong:

@@ -132,6 +132,9 @@ def test_counts_that_do_not_fit_are_named(networks: ChainNetworks) -> None:
     clip = make_clip(TINY, (1,))
     with pytest.raises(ValueError, match=r"2 lanes.*'reference': 1"):
         run_clip(networks, clip, noise(TINY, (1, 2)), GUIDED)
+    lone = dataclasses.replace(make_clip(TINY, (1, 2)), masks=clip.masks)
+    with pytest.raises(ValueError, match=r"2 lanes, but {'masks': 1}"):
+        run_clip(networks, lone, noise(TINY, (1, 2)), GUIDED)
     with pytest.raises(ValueError, match="5 frames and the audio 8"):
         run_clip(networks, clip, noise(TINY, (1,), frames=5), GUIDED)
     wrong = dataclasses.replace(clip, masks=tuple((finest, finest) for finest, _ in clip.masks))
