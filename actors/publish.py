@@ -17,7 +17,7 @@ from actors.upscale import init_key
 from actors.worker import Worker
 from pipeline import playlists
 from pipeline.boxes import codec_string
-from pipeline.errors import DamagedObject
+from pipeline.errors import DamagedObject, MissingObject
 from pipeline.finish import poster, provenance_xmp, write_final
 from pipeline.records import Ledger, Record, Stored, fetch_checked, new_attempt, sha256_of_file
 from pipeline.report import SOFTWARE, notes_of, provenance, records_digest, title_report
@@ -32,8 +32,9 @@ KEPT = {"all": ("chain", "stream"), "final+hls": ("stream",), "final": ()}
 
 @dataclass
 class _Fragments:
-    """What playlists need of the fragments listed so far: about a hundred bytes a GOP."""
+    """What playlists need of the fragments listed so far: about a hundred bytes a GOP. `visit` is the scheduler's."""
 
+    visit: int
     keys: list[str] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
 
@@ -47,8 +48,12 @@ class PublishWorker(Worker):
 
     def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
         self.check_stop()
+        known = self._fragments.get(plan.hashes.stream)
+        if known is None or known.visit != job.visit:  # what was listed may have been damaged and made again
+            self._fragments[plan.hashes.stream] = _Fragments(job.visit)
         if job.kind == "playlist":
-            self._playlists(plan, job.count)
+            if job.count >= self._shown(plan):  # fewer may be there in a row after damage; a playlist never shrinks
+                self._playlists(plan, job.count)
             return
         started = time.monotonic()
         if job.count < plan.gops:
@@ -87,8 +92,15 @@ class PublishWorker(Worker):
         for name, text in ((f"{folder}/video", video), (f"{folder}/audio", audio), ("index", both)):
             self.store.put(f"{plan.id}/hls/{name}.m3u8", text.encode())
 
+    def _shown(self, plan: TitlePlan) -> int:
+        """GOPs in the playlist that players see now."""
+        try:
+            return self.store.get(f"{plan.id}/hls/{plan.hashes.stream[:16]}/video.m3u8").count(b"#EXTINF")
+        except MissingObject:
+            return 0
+
     def _listed(self, plan: TitlePlan, gops: int) -> _Fragments:
-        listed = self._fragments.setdefault(plan.hashes.stream, _Fragments())
+        listed = self._fragments[plan.hashes.stream]
         ledger = Ledger(self.store, plan.prefix("stream"))
         for record in ledger.read_prefix(range(len(listed.keys) * GOP, gops * GOP, GOP)):
             listed.keys.append(record.objects["fragment"].key)
