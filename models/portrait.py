@@ -157,7 +157,7 @@ def _the_face(faces: list[FoundFace], hints: PortraitHints) -> FoundFace | None:
             return None
         raise NoFace(
             "no face was found in the portrait: use a picture with a clearly visible face, or say where it is with "
-            "face_box: [x0, y0, x1, y1]"
+            "face_box: [x, y, width, height]"
         )
     if hints.face_box:
         face = max(faces, key=lambda f: _overlap(f.box, hints.face_box))
