@@ -297,7 +297,7 @@ class Schedule:
         if self._stillborn[role]:  # starts fail: one at a time
             room = 1 - starting
         missing = self._untaken(role, starting + room) - starting
-        if not mine and self._expects(role):
+        if not mine and any(title.active and title.expects(role) for title in self.titles.values()):
             missing = max(missing, 1)
         for _ in range(min(missing, room)):
             self._launched += 1
