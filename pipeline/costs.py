@@ -69,6 +69,9 @@ SPEEDS = (
     _published("rtx3090", 60.0, 39, "published code: 7 minutes for 4 s of sound (a user's report)"),
     # github.com/fudan-generative-vision/hallo/issues/28: 9 s in 20 minutes.
     _published("l4", 80.0, 30, "published code: 20 minutes for 9 s of sound (a user's report)"),
+    # Two titles of 48 and 96 frames, one thread of a two-core machine under load: 9.2 s for 3 clips, 23 s for 48 frames
+    # at 512², 74 s at 1024².
+    Speed("mini", "cpu", 512, 4, False, 3.0, 0.48, 1.0, "measured on one thread of a busy two-core machine"),
 )
 
 # ×2 to 1024², a small network on two cores: 41 to 46 ms.
@@ -125,9 +128,13 @@ def frame_seconds(speed: Speed, options: Options) -> float:
 
 # -- bytes --------------------------------------------------------------------------------------------------------
 
-# Bytes of audio features a frame; by default 12 layers of 768 numbers in half precision (wav2vec2-base).
-FEATURE_BYTES = {"fake": 8}
+# Bytes of audio features a frame: 64 bits of fake, four float32 spectra of 80 bands of mini; by default 12 layers of
+# 768 numbers in half precision (wav2vec2-base).
+FEATURE_BYTES = {"fake": 8, "mini": 4 * 80 * 4}
 WAV2VEC_BYTES = 12 * 768 * 2
+# Bytes that the prepared portrait takes for every pixel of the base frame: 6.1 MB at 512², measured with mini.
+CONDITIONING_BYTES = {"fake": 0}
+PORTRAIT_BYTES = 23
 PIXEL_STATE_BYTES = 3 * 4  # of one pixel of a carried frame: three float32
 RECORD_BYTES = 1500  # a commit record, measured
 # Megabits a second of a talking head at 1024² and the codec's default crf: a rule of thumb, the sound's portrait
@@ -143,6 +150,7 @@ class Bytes:
 
     inputs: int
     sound: int
+    conditioning: int
     features: int
     latents: int
     state: int
@@ -187,6 +195,7 @@ def store_bytes(plan: TitlePlan) -> Bytes:
     return Bytes(
         inputs=plan.portrait.size + sum(one.size for one in plan.audio),
         sound=2 * track + speech,
+        conditioning=options.base_size**2 * CONDITIONING_BYTES.get(family.name, PORTRAIT_BYTES),
         features=plan.clips * CLIP * FEATURE_BYTES.get(family.name, WAV2VEC_BYTES),
         latents=plan.frames * latent,
         state=plan.gops * family.motion_frames * state,

@@ -138,6 +138,13 @@ def test_published_family_takes_hours() -> None:
     assert costs.speed_of(PUBLISHED, "l4").clip > costs.speed_of(PUBLISHED, "rtx4090").clip
 
 
+def test_every_family_can_be_planned() -> None:
+    for family in FAMILIES.values():
+        speed, options = costs.speed_of(family), complete({}, family)
+        assert costs.clip_seconds(speed, options) > 0
+        assert costs.frame_seconds(speed, options) > 0
+
+
 def test_more_upscalers_help_until_the_chain_decides() -> None:
     def wall(upscalers: int) -> float:
         return costs.cost_of(title(), upscalers=upscalers).wall
