@@ -112,8 +112,15 @@ def test_unreadable_records_are_not_counted(rendered: Rendered, capsys: pytest.C
     folder = unfinish(rendered)
     only(folder, "chain/*/chain/00000048.0.json").write_text("{")
     (one,) = told(capsys, rendered.manifest if by == "manifest" else rendered.output)
-    assert one["state"] in ("rendering", "damaged")
-    assert one["chained"] <= 1
+    assert (one["state"], one["chained"], one["upscaled"]) == ("rendering", 1, 1)
+
+
+def test_unreadable_done_record(rendered: Rendered, capsys: pytest.CaptureFixture[str]) -> None:
+    only(rendered.output / rendered.title, "stream/*/done/00000000.0.json").write_text("{")
+    (one,) = told(capsys, rendered.output)
+    assert (one["state"], one["file"]) == ("damaged", "current")
+    assert "`verify` says what to do" in one["notes"][0]
+    assert told(capsys, rendered.manifest)[0]["state"] == "rendering"
 
 
 def test_table(finished: Rendered, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
