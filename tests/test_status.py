@@ -108,11 +108,12 @@ def test_changed_input_is_noted(rendered: Rendered, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("by", ["manifest", "output"])
-def test_unreadable_records_are_not_counted(rendered: Rendered, capsys: pytest.CaptureFixture[str], by: str) -> None:
+def test_unreadable_record_is_named(rendered: Rendered, capsys: pytest.CaptureFixture[str], by: str) -> None:
     folder = unfinish(rendered)
     only(folder, "chain/*/chain/00000048.0.json").write_text("{")
     (one,) = told(capsys, rendered.manifest if by == "manifest" else rendered.output)
-    assert (one["state"], one["chained"], one["upscaled"]) == ("rendering", 1, 1)
+    assert one["state"] == "damaged"
+    assert "00000048.0.json: not a commit record" in one["notes"][0]
 
 
 def test_unreadable_done_record(rendered: Rendered, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +121,7 @@ def test_unreadable_done_record(rendered: Rendered, capsys: pytest.CaptureFixtur
     (one,) = told(capsys, rendered.output)
     assert (one["state"], one["file"]) == ("damaged", "current")
     assert "`verify` says what to do" in one["notes"][0]
-    assert told(capsys, rendered.manifest)[0]["state"] == "rendering"
+    assert told(capsys, rendered.manifest)[0]["state"] == "damaged"
 
 
 def test_table(finished: Rendered, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
