@@ -106,8 +106,8 @@ class TitleState:
         """Whether the role will have work before this title is over."""
         if self.over:
             return False
-        if not self.scanned:  # before the first look nobody knows; during a later one nobody is sent home
-            return self.visit > 0
+        if not self.scanned:  # nobody is sent home while the store is looked at
+            return True
         match role:
             case "prepare":
                 blocks = all(block in self.blocks for block in range(self.work.blocks_needed))

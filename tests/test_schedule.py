@@ -373,24 +373,16 @@ def test_a_memory_failure_splits_the_segment() -> None:
     assert schedule.titles["a"].done
 
 
-@pytest.mark.parametrize("idle", [1, 2, 3, 6, 8])
-def test_what_is_ready_is_shared_between_idle_workers(idle: int) -> None:
-    schedule = Schedule([title("a", gops=12, segment=6)], Limits(upscale=idle))
-    world = Driven(schedule, found={"a": ([0], 12, [])}, answers=False)
-    names = [world.launched("upscale")]
-    while len(names) < idle and len(names) < 2:  # as many as there are segments are launched at once
-        names.append(world.launched("upscale"))
-    for name in names:
-        schedule.handle(WorkerReady(name), 0)
-    shares = [c.work.jobs[0].count for c in schedule.decide(0) if isinstance(c, Assign) and c.work.kind == "upscale"]
-    assert shares == [6] * len(names)
-
-
 def test_a_pool_grows_with_the_work_and_leaves_when_it_is_done() -> None:
     schedule = Schedule([title("a", gops=40, segment=10)], Limits(upscale=8))
     world = Driven(schedule, found={"a": ([0], 40, [])}, answers=False)
     launches = [c for c in world.decide() if isinstance(c, Launch) and c.role == "upscale"]
     assert len(launches) == 4, "four segments, four workers"
+    schedule.handle(WorkerLost(launches[0].worker, Failure("crash", "no such device")), 0)
+    assert world.decide() == [], "three are still starting, and a start has failed"
+    for launch in launches[1:]:
+        schedule.handle(WorkerLost(launch.worker, Failure("crash", "no such device")), 0)
+    assert len(world.decide()) == 1, "while starts fail they are tried one at a time"
 
 
 def test_a_preview_makes_its_gops_only() -> None:
