@@ -1,0 +1,50 @@
+"""How a cluster is divided between the roles, and that a chain's device goes to the upscalers only once it is over."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.families import FAMILIES
+from pipeline.execute import layout
+from pipeline.schedule import Limits, Schedule
+from pipeline.title_state import TitleWork
+from pipeline.work import Done, Finished, Job, Launch, Outcome, Progress, Scanned, WorkerReady
+
+MINI = FAMILIES["mini"]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "chain", "upscale", "after"),
+    [(1, 0, 1, 1, 1), (2, 0, 1, 1, 2), (4, 0, 1, 3, 4), (8, 1, 1, 1, 1), (32, 4, 1, 3, 4)],
+)
+def test_workers_fit_the_cluster(cpus: int, gpus: int, chain: int, upscale: int, after: int) -> None:
+    plan = layout(cpus, gpus, MINI, None, None)
+    limits = plan.limits
+    assert (limits.chain, limits.upscale, limits.upscale_after) == (chain, upscale, after)
+    for kind, total in (("cpus", cpus), ("gpus", gpus)):
+        shares = {role: getattr(share, kind) for role, share in plan.shares.items()}
+        used = shares["prepare"] + shares["publish"] + chain * shares["chain"] + upscale * shares["upscale"]
+        assert used <= total
+        assert after * shares["upscale"] <= total
+
+
+def test_the_chains_device_is_handed_on_when_the_chain_is_over() -> None:
+    limits = Limits(upscale=1, upscale_after=2)
+    schedule = Schedule([TitleWork("one", 0, gops=4, blocks=1, segment=10)], limits)
+    scanned = Scanned("one", True, True, (0,), 0, (), False)
+
+    def launched(*events: object) -> list[str]:
+        for event in events:
+            schedule.handle(event, 0.0)  # type: ignore[arg-type]
+        commands = [*schedule.decide(0.0), *schedule.decide(0.0)]
+        return [command.role for command in commands if isinstance(command, Launch)]
+
+    schedule.decide(0.0)
+    assert sorted(launched(scanned)) == ["chain", "publish", "upscale"]
+    names = {worker.role: name for name, worker in schedule.workers.items()}
+    ready = [WorkerReady(name) for name in names.values()]
+    done = Progress(tuple(Done("one", "chain", gop) for gop in range(4)))
+    assert "upscale" not in launched(*ready)
+    assert launched(done) == []  # the chain worker has not answered yet
+    outcome = Outcome(Job("one", "chain", 3))
+    assert launched(Finished(names["chain"], (outcome,))) == ["upscale"]
