@@ -46,7 +46,7 @@ class _Part:
 
 class Prepare(_Part):
     def conditioning(self, portrait: np.ndarray, base_size: int, boxes: dict[str, Any]) -> tuple[Arrays, list[str]]:
-        key = digest(portrait.tobytes() + repr(sorted(boxes.items())).encode())
+        key = digest(repr((portrait.shape, base_size, sorted(boxes.items()))).encode() + portrait.tobytes())
         notes = [] if boxes.get("face_box") else ["no face_box given: the portrait was cropped at its centre"]
         return {"portrait": np.array([key], np.uint64)}, notes
 
@@ -55,17 +55,17 @@ class Prepare(_Part):
         cells = np.concatenate([speech, quiet]).reshape(-1, SPEECH_PER_FRAME)
         keys = np.array([digest(cell.tobytes()) for cell in cells], np.uint64)
         # A frame hears its neighbours as far as the halo goes, like an encoder with context.
-        before = np.concatenate([keys[:1], keys[:-1]])
-        after = np.concatenate([keys[1:], keys[-1:]])
-        return mix(before, keys, after)[left : left + frames + silence, None]
+        halo = self.family.feature_halo
+        around = np.lib.stride_tricks.sliding_window_view(np.pad(keys, halo, mode="edge"), len(keys))
+        return mix(*around)[left : left + frames + silence, None]
 
 
 class Chain(_Part):
     def start(self, conditioning: Arrays, seed: int, base_size: int) -> Arrays:
         shape = self.family.latent_shape(base_size)
         cells = np.arange(np.prod(shape), dtype=np.uint64).reshape(shape)
-        first = mix(cells, conditioning["portrait"], seed, 1)
-        return {"motion": np.stack([first, first]).astype(np.uint16)}
+        motion = [mix(cells, conditioning["portrait"], seed, place) for place in range(self.family.motion_frames)]
+        return {"motion": np.stack(motion).astype(np.uint16)}
 
     def next_clip(self, lanes: list[Lane | None]) -> list[tuple[np.ndarray, Arrays] | None]:
         return [None if lane is None else self._clip(lane) for lane in lanes]
