@@ -41,7 +41,7 @@ def chain_jobs(title: TitleState, free: Asked) -> Iterator[Job]:
 
 
 def upscale_jobs(title: TitleState, free: Asked, alone: Asked, workers: int) -> Iterator[Job]:
-    """Runs of GOPs that are chained and not upscaled, cut at segment borders, shared between `workers` idle workers."""
+    """Runs of GOPs that are chained and not upscaled, cut at segment borders, shared between `workers`."""
     name, segment, workers = title.work.id, title.work.segment, max(1, workers)
 
     def missing() -> Iterator[int]:

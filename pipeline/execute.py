@@ -69,28 +69,28 @@ def layout(cpus: float, gpus: float, family: Family, chains: int | None, upscale
     """Divide a cluster: roles share a device where there are fewer devices than roles, down to one core.
 
     `chains` and `upscalers` cap the workers of these roles; by default the chain gets one device and the upscalers
-    the rest. CPU workers take as many cores as the family has threads; preparing and publishing are short and light.
+    the rest, and the chain's too once it is over. CPU workers take as many cores as the family has threads; preparing
+    and publishing are short and light.
     """
-    if gpus >= 1:
-        alone = gpus >= (chains or 1) + 1
-        chain = Share(1, 1.0 if alone else 0.5)
-        upscale = Share(1, 1.0 if alone else 0.45)
-        chain_count = chains or 1
-        free = int(gpus) - chain_count if alone else 1
-        return _layout(chain, upscale, chain_count, upscalers or max(1, free), family)
-    wanted = float(family.threads)
-    chain_count = chains or 1
-    if upscalers is None:
-        upscalers = max(1, int((cpus - chain_count * wanted) // wanted))
-    cores = min(wanted, cpus / (chain_count + upscalers))
-    share = Share(round(cores * 0.99, 3) if cores < 1 else float(int(cores)))
-    return _layout(share, share, chain_count, upscalers, family)
-
-
-def _layout(chain: Share, upscale: Share, chains: int, upscalers: int, family: Family) -> Layout:
     light = Share(0)
+    chain_count = chains or 1
+    if gpus >= 1:
+        alone = gpus >= chain_count + 1
+        chain, upscale = (Share(1, 1.0), Share(1, 1.0)) if alone else (Share(1, 0.5), Share(1, 0.45))
+        devices = int(gpus) if alone else 1
+    else:
+        workers = chain_count + (upscalers or 1)
+        cores = min(float(family.threads), cpus / workers)
+        chain = upscale = Share(float(int(cores)) if cores >= 1 else round(cores * 0.99, 3))
+        devices = int(cpus // family.threads)
     shares: dict[Role, Share] = {"prepare": light, "chain": chain, "upscale": upscale, "publish": light}
-    return Layout(shares, Limits(chain=chains, upscale=upscalers, lanes=family.lanes))
+    limits = Limits(
+        chain=chain_count,
+        upscale=upscalers or max(1, devices - chain_count),
+        lanes=family.lanes,
+        upscale_after=upscalers or max(1, devices),
+    )
+    return Layout(shares, limits)
 
 
 def connect(address: str | None, cores: int | None = None) -> None:

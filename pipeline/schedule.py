@@ -58,9 +58,10 @@ class Limits:
     upscale: int = 1
     publish: int = 1
     lanes: int = 1
+    upscale_after: int = 0  # most upscalers once the chains are over and have left their devices
 
-    def of(self, role: Role) -> int:
-        return getattr(self, role)
+    def of(self, role: Role, chains_over: bool = False) -> int:
+        return max(self.upscale, self.upscale_after) if role == "upscale" and chains_over else getattr(self, role)
 
 
 @dataclass
@@ -259,7 +260,7 @@ class Schedule:
         """Pause titles that wait for a role of which no worker starts, or none computes as theirs do."""
         for role in ROLES:
             mine = self._of(role)
-            if self._stillborn[role] < STILLBORN and len(mine) < self.limits.of(role):
+            if self._stillborn[role] < STILLBORN and len(mine) < self._most(role):
                 continue
             for name, title in self.titles.items():
                 if not (title.active and title.expects(role)):
@@ -287,10 +288,15 @@ class Schedule:
                 del self.workers[name]
                 commands.append(Retire(name, kill=bad))
 
+    def _most(self, role: Role) -> int:
+        # Not earlier: a chain that has to be started anew must find its device free, or nothing moves any more.
+        over = not self._of("chain") and not any(t.active and t.expects("chain") for t in self.titles.values())
+        return self.limits.of(role, over)
+
     def _scale(self, role: Role, commands: list[Command]) -> None:
         """Launch a worker for every piece of work that nobody takes, and the first one ahead of its work."""
         mine = self._of(role)
-        room = self.limits.of(role) - len(mine)
+        room = self._most(role) - len(mine)
         if room <= 0 or self._stillborn[role] >= STILLBORN:
             return
         starting = sum(not self.workers[name].ready for name in mine)
@@ -350,9 +356,10 @@ class Schedule:
                     yield from chain_jobs(title, self._free)
             case "upscale":  # the one that is nearest to its end
                 titles.sort(key=lambda t: (-t.work.priority, t.work.gops - t.streamed, t.work.id))
-                idle = len(self._idle(role))
+                # Whoever takes work leaves some for workers still to come; a new one is only worth a whole segment.
+                workers = self.limits.of(role, chains_over=True) if worker else 1
                 for title in titles:
-                    yield from upscale_jobs(title, self._free, self._alone.__contains__, idle)
+                    yield from upscale_jobs(title, self._free, self._alone.__contains__, workers)
             case "publish":  # files before playlists, and the oldest playlist first
                 titles.sort(key=lambda t: (t.streamed < t.work.gops, t.listed_at, t.work.id))
                 for title in titles:
