@@ -170,14 +170,10 @@ class RayExecutor:
             case Launch(name, role):
                 share = self._layout.shares[role]
                 device = "cuda" if share.gpus else "cpu"
-                remote = ray.remote(
-                    num_cpus=share.cpus,
-                    num_gpus=share.gpus,
-                    max_restarts=0,
-                    max_task_retries=0,
-                    concurrency_groups={"control": 1},
-                )
-                handle = remote(WORKERS[role]).remote(self._output, device, self._run)
+                # No restarts: a worker that died is the scheduler's affair. `control` answers while `run` is running.
+                options: dict[str, Any] = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_restarts": 0}
+                options |= {"max_task_retries": 0, "concurrency_groups": {"control": 1}}
+                handle: Any = ray.remote(**options)(WORKERS[role]).remote(self._output, device, self._run)
                 self._actors[name] = _Actor(handle)
                 self._calls[handle.ready.remote()] = (name, "ready")
             case Retire(name):

@@ -15,7 +15,7 @@ from typing import Any
 
 from models.families import Family
 from pipeline.errors import InputError, MissingObject, Problem
-from pipeline.inputs import SourceFile, fetch, stamp_of
+from pipeline.inputs import LARGEST, LARGEST_PORTRAIT, SourceFile, fetch, stamp_of
 from pipeline.manifest import Catalog, Title, check_prompts
 from pipeline.portrait import read_portrait
 from pipeline.records import Stored
@@ -66,22 +66,22 @@ def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[S
     known = remembered(store, title)
     problems: list[Problem] = []
 
-    def look(key: str, url: str, read: Callable[[Path], Any]) -> tuple[SourceFile, Any] | None:
+    def look(key: str, url: str, read: Callable[[Path], Any], largest: int = LARGEST) -> tuple[SourceFile, Any] | None:
         """The file and what `read` makes of it, remembered or found now."""
         try:
-            size, stamp = stamp_of(url)
+            size, stamp = stamp_of(url, largest)
             entry = known.get(redact(url))
             if entry and (entry["size"], entry["stamp"]) == (size, stamp):
                 return SourceFile(url, entry["sha256"], size, stamp), entry["facts"]
             tell(f"{title.id}: reading {redact(url)}")
             with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
-                path, source = fetch(url, Path(folder))
+                path, source = fetch(url, Path(folder), largest)
                 return source, read(Path(path))
         except InputError as error:
             problems.append(Problem(catalog.place(f"{title.key}.{key}"), str(error)))
             return None
 
-    portrait = look("portrait", title.portrait, lambda path: _portrait_size(path, title.portrait))
+    portrait = look("portrait", title.portrait, lambda path: _portrait_size(path, title.portrait), LARGEST_PORTRAIT)
     audio = [look(f"audio[{number}]", url, probe) for number, url in enumerate(title.audio)]
     embedding_url = title.options.face_embedding
     embedding = look("face_embedding", embedding_url, lambda path: None) if embedding_url else None

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from pipeline.schedule import Schedule
 from pipeline.timeline import GOP
-from pipeline.work import Event, Finished, Progress, WorkerLost
+from pipeline.work import Done, Event, Finished, Progress, WorkerLost
 
 LINE_EVERY = 5.0  # seconds between two plain lines of a title
 RATE_OVER = 60.0  # seconds over which frames per second are measured
@@ -66,7 +66,7 @@ class Reporter:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _tell_event(self, event: Event) -> None:
-        done = ()
+        done: tuple[Done, ...] = ()
         if isinstance(event, Progress):
             done = event.done
         elif isinstance(event, Finished):

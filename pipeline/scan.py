@@ -8,8 +8,10 @@ result saves all that followed it. Only records that cannot be read are voided h
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 
+from pipeline.errors import MissingObject
 from pipeline.records import Ledger, Record, seed_state_hash
 from pipeline.store import Store
 from pipeline.timeline import GOP
@@ -18,8 +20,16 @@ from pipeline.work import Scanned
 
 
 def is_done(store: Store, plan: TitlePlan, *, mend: bool = True) -> bool:
-    """Whether the title's `done` record exists: then nothing else needs to be read."""
-    return Ledger(store, plan.prefix("done")).read(0, mend=mend) is not None
+    """Whether the title's `done` record exists and what people see is its result: then nothing else needs to be read.
+
+    After a render with other options the views are of another plan: they are then made again, from the same records.
+    """
+    if Ledger(store, plan.prefix("done")).read(0, mend=mend) is None:
+        return False
+    try:
+        return json.loads(store.get(f"{plan.id}/report.json"))["hashes"]["stream"] == plan.hashes.stream
+    except (MissingObject, ValueError, KeyError, TypeError):
+        return False
 
 
 def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool = True) -> Scanned:
