@@ -71,8 +71,9 @@ class PublishWorker(Worker):
         listed = self._listed(plan, gops)
         keys, sizes = listed.keys[:gops], listed.sizes[:gops]
         frames = [stop - first for first, stop in (gop_range(gop, plan.frames) for gop in range(gops))]
-        sound = self._sound(plan)
-        index = json.loads(Ledger(self.store, plan.prefix("sound")).load(sound, "index"))
+        sound, ledger = self._sound(plan), Ledger(self.store, plan.prefix("sound"))
+        with ledger.voiding(sound):
+            index = json.loads(ledger.load(sound, "index"))
         ranges = [(offset, size) for offset, size in index["ranges"]]
         folder, finished = plan.hashes.stream[:16], gops == plan.gops
         fragments = [(_from_playlist(plan, key), count) for key, count in zip(keys, frames, strict=True)]
@@ -149,7 +150,8 @@ class PublishWorker(Worker):
     def _assemble(self, plan: TitlePlan, gops: int, folder: Path) -> Path:
         """Fragments in order and the track into one file; each fragment is checked against its record on the way."""
         sound, track, target = self._sound(plan), folder / "track.m4a", folder / "final.mp4"
-        fetch_checked(self.store, sound.objects["track"], track, f"title {plan.id}, sound track")
+        with Ledger(self.store, plan.prefix("sound")).voiding(sound):
+            fetch_checked(self.store, sound.objects["track"], track, f"title {plan.id}, sound track")
         frames = gop_range(gops - 1, plan.frames)[1]
         names = [f"part {number + 1}" for number in range(len(plan.audio))]
 
@@ -178,11 +180,8 @@ class PublishWorker(Worker):
 
     def _load(self, plan: TitlePlan, record: Record) -> bytes:
         ledger = Ledger(self.store, plan.prefix("stream"))
-        try:
+        with ledger.voiding(record):
             return ledger.load(record, "fragment")
-        except DamagedObject as error:
-            ledger.void(record, str(error))
-            raise
 
     def _sound(self, plan: TitlePlan) -> Record:
         record = Ledger(self.store, plan.prefix("sound")).read(0)

@@ -69,11 +69,8 @@ class TitleReader:
 
     def load(self, ledger: Ledger, record: Record, name: str) -> Arrays:
         """Arrays of a record; where they are damaged the record is voided, so that it is made again."""
-        try:
+        with ledger.voiding(record):
             return unpack(ledger.load(record, name), record.objects[name].key)
-        except DamagedObject as error:
-            ledger.void(record, str(error))
-            raise
 
     def _block(self, number: int) -> tuple[Record, np.ndarray]:
         if number not in self._blocks:

@@ -13,7 +13,7 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import count
@@ -211,6 +211,15 @@ class Ledger:
     def void(self, record: Record, reason: str) -> None:
         """Have the record no longer count: its GOP is made again, as the next generation."""
         self._void(record.first, record.generation, {"reason": reason, "attempt": record.attempt})
+
+    @contextmanager
+    def voiding(self, record: Record) -> Iterator[None]:
+        """Damage that is found inside voids the record, so that it is made again."""
+        try:
+            yield
+        except DamagedObject as error:
+            self.void(record, str(error))
+            raise
 
     def _void(self, first: int, generation: int, facts: dict[str, str]) -> None:
         self.store.create(f"{self.key(first, generation)}.void", json.dumps(facts).encode())
