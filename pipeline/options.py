@@ -94,11 +94,11 @@ class OptionFields(BaseModel):
         "h264, hevc or av1", "Video encoder.", "stream", "h264; av1 at resolution 4096"
     )
     crf: int = option(
-        "a whole number from 0 to 51 (h264, hevc) or 63 (av1)",
+        "a whole number from 1 to 51 (h264, hevc) or 63 (av1)",
         "Quality of the encoder: lower is better and larger.",
         "stream",
         ", ".join(f"{crf} ({codec})" for codec, crf in DEFAULT_CRF.items()),
-        ge=0,
+        ge=1,
         le=63,
     )
     preset: Literal["exact", "balanced", "draft"] = option(
@@ -231,7 +231,7 @@ def faults_of(given: Mapping[str, Any], family: FamilyFacts | None) -> Iterator[
             yield name, f"value {given[name]}: expected {extra(name)['expected']}; give the box an area"
     codec = given.get("codec") or _default_codec(given.get("resolution", 0))
     if given.get("crf", 0) > LARGEST_CRF[codec]:
-        yield "crf", f"value {given['crf']}: expected 0 to {LARGEST_CRF[codec]} for {codec}; choose a smaller value"
+        yield "crf", f"value {given['crf']}: expected 1 to {LARGEST_CRF[codec]} for {codec}; choose a smaller value"
     if family is None:
         return
     base_size = given.get("base_size", family.base_sizes[0])

@@ -181,7 +181,7 @@ CASES = [
     case("output missing", manifest(output=None), "m.yaml:3: output", "value null", "expected a folder or URL"),
     case("unknown family", manifest(family="fakes"), "m.yaml:4: family", 'value "fakes"', "did you mean fake?"),
     case("unknown codec", title(codec="h265"), "titles[0].codec", "expected h264, hevc or av1", "did you mean hevc?"),
-    case("crf beyond the codec", title(crf=60), "titles[0].crf", "value 60: expected 0 to 51 for h264", "smaller"),
+    case("crf beyond the codec", title(crf=60), "titles[0].crf", "value 60: expected 1 to 51 for h264", "smaller"),
     case("resolution", title(resolution=100), "titles[0].resolution", "value 100", "any multiple of 16 from 64"),
     case(
         "resolution below base_size",
