@@ -1,13 +1,11 @@
-"""Portraits: read from files that nobody vouches for, turned upright, made RGB, and cut square around the face."""
+"""Portraits: read from files that nobody vouches for, turned upright and made RGB."""
 
 from __future__ import annotations
 
 import io
 import struct
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
@@ -19,21 +17,7 @@ LARGEST_FILE = 256 << 20  # bytes
 MOST_PIXELS = 100_000_000  # a small file can unfold to any size
 SMALLEST = 64  # pixels of the shorter edge
 BACKGROUND = (255, 255, 255)  # behind what is transparent
-FACE_MARGIN = 0.5  # of the face's longer edge, on every side: hair, chin and neck come along
-Box = tuple[int, int, int, int]
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError, MemoryError)
-
-
-@dataclass(frozen=True)
-class CropFacts:
-    """Which part was taken: a square of `side` pixels at (left, top) of the upright picture, and why."""
-
-    left: int
-    top: int
-    side: int
-    width: int
-    height: int
-    around: Literal["face", "centre"]
 
 
 def read_portrait(source: str | Path | bytes, where: str) -> np.ndarray:
@@ -126,36 +110,6 @@ def _looks_like(data: bytes) -> str:
     if b"<svg" in data[:1024].lower():
         return "it is SVG"
     return "its first bytes are of none of them"
-
-
-def square_crop(
-    image: np.ndarray, face_box: Box | None, size: int, margin: float = FACE_MARGIN, where: str = "portrait"
-) -> tuple[np.ndarray, CropFacts]:
-    """A square of uint8 [size, size, 3] around a face, or from the centre where no face is known; never squashed.
-
-    `face_box` is (left, top, right, bottom) in pixels of the upright picture `image` [height, width, 3]. `margin` is
-    what is added on every side, in parts of the face's longer edge, as far as the picture reaches. Raises InputError
-    if the box does not lie in the picture.
-    """
-    height, width = image.shape[:2]
-    if face_box is None:
-        side = min(height, width)
-        left, top = (width - side) // 2, (height - side) // 2
-    else:
-        x0, y0, x1, y1 = face_box
-        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-            raise InputError(
-                f"{where}: face_box {list(face_box)} does not lie in the picture of {width}×{height} pixels; "
-                "give [left, top, right, bottom] of the upright picture"
-            )
-        side = min(round(max(x1 - x0, y1 - y0) * (1 + 2 * margin)), height, width)
-        left = min(max(0, (x0 + x1 - side) // 2), width - side)
-        top = min(max(0, (y0 + y1 - side) // 2), height - side)
-    part = Image.fromarray(image[top : top + side, left : left + side])
-    if side != size:
-        part = part.resize((size, size), Image.Resampling.LANCZOS)
-    facts = CropFacts(left, top, side, width, height, "centre" if face_box is None else "face")
-    return np.asarray(part), facts
 
 
 def jpeg(image: np.ndarray, xmp: bytes = b"") -> bytes:

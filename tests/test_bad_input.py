@@ -222,27 +222,37 @@ CASES = [
         lambda s: s.portrait("words.png", b"words" * 99),
         "titles[0].portrait",
         "words.png",
-        "save it as one of these",
+        "convert it to one of these",
     ),
     case(
         "portrait cut off",
         lambda s: s.portrait("cut.jpg", s.content("face.jpg")[:900]),
         "cut.jpg",
-        "save the picture again",
+        "export it again",
     ),
     case(
         "portrait huge",
         lambda s: s.portrait("huge.png", huge_png()),
         "titles[0].portrait",
         "huge.png",
-        "pixels; scale it down",
+        "make the picture smaller",
     ),
     case(
-        "portrait too small", title(portrait="tiny.png"), "titles[0].portrait", "40x96 pixels", "use a larger picture"
+        "portrait too small",
+        title(portrait="tiny.png"),
+        "titles[0].portrait",
+        "40×96 pixels",
+        "both edges must have 64",
     ),
-    case("portrait in another format", title(portrait="face.gif"), "face.gif", "is no PNG", "save it as one of these"),
     case(
-        "portrait is a sound", title(portrait="voice.wav"), "titles[0].portrait", "voice.wav", "is no PNG, JPEG or WebP"
+        "portrait in another format",
+        title(portrait="face.gif"),
+        "face.gif",
+        "not a PNG, JPEG or WebP picture (it is GIF)",
+        "convert it to one of these",
+    ),
+    case(
+        "portrait is a sound", title(portrait="voice.wav"), "titles[0].portrait", "voice.wav", "not a PNG, JPEG or WebP"
     ),
     case("portrait is a loop of links", loop, "titles[0].portrait", "loop.png", "cannot be read", "check the path"),
     case(
