@@ -9,7 +9,7 @@ import numpy as np
 
 from actors.arrays import pack
 from actors.titles import TitleReader
-from actors.worker import Stopped, Worker, failure_of
+from actors.worker import Worker, failure_of
 from models.families import Arrays, Lane
 from pipeline.errors import DamagedObject
 from pipeline.records import Record, new_attempt, seed_state_hash, sha256
@@ -142,8 +142,6 @@ class ChainWorker(Worker):
         size = runs[0].plan.constants.lanes
         clips = [list(gop_clips(run.job.first, run.plan.frames)) for run in runs]
         for step in range(max(map(len, clips))):
-            if self._stop.is_set():
-                raise Stopped
             lanes = [
                 self._lane(run, mine[step]) if step < len(mine) else None for run, mine in zip(runs, clips, strict=True)
             ]

@@ -7,16 +7,13 @@ paused, run again to continue.
 from __future__ import annotations
 
 import json
-import logging
 import os
-import signal
 import sys
 import time
 import uuid
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -32,6 +29,7 @@ from pipeline.plan import show_plan
 from pipeline.progress import Reporter
 from pipeline.redact import redact
 from pipeline.schedule import Limits, Schedule, TitleWork
+from pipeline.stop import AGAIN, INTERRUPTED, Stop, stop_now_after
 from pipeline.store import Store, open_store
 from pipeline.titles import TitlePlan
 from pipeline.work import Role
@@ -72,10 +70,16 @@ class Request:
 @click.option("--json-log", is_flag=True, help="Write events as JSON lines to stderr.")
 def command(**options: Any) -> None:
     """Render every title of MANIFEST; run it again to continue after any interruption."""
-    sys.exit(render(Request(**options)))
+    with Stop() as stop:
+        try:
+            code = render(Request(**options), stop)
+        except KeyboardInterrupt:
+            click.echo(f"Interrupted before rendering began. {AGAIN}", err=True)
+            code = INTERRUPTED
+    sys.exit(code)
 
 
-def render(request: Request) -> int:
+def render(request: Request, stop: Stop) -> int:
     ffmpeg.binary()  # a missing program is said before anything is read
     catalog, problems = _load(request)
     store = _open_output(catalog)
@@ -93,7 +97,7 @@ def render(request: Request) -> int:
     check_writable(store)
     for one in seen:
         copy_inputs(store, one, _tell(request))
-    code = _run(request, catalog, store, family, plans)
+    code = _run(request, stop, catalog, store, family, plans)
     return max(code, 1) if problems else code
 
 
@@ -143,7 +147,9 @@ def _tell(request: Request) -> Any:
     return (lambda text: None) if request.json_log else (lambda text: click.echo(text, err=True))
 
 
-def _run(request: Request, catalog: Catalog, store: Store, family: Family, plans: dict[str, TitlePlan]) -> int:
+def _run(
+    request: Request, stop: Stop, catalog: Catalog, store: Store, family: Family, plans: dict[str, TitlePlan]
+) -> int:
     run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:8]}"
     works = {plan.id: title_work(plan, request.preview) for plan in plans.values()}
     if all(work.gops == plans[name].gops and scan.is_done(store, plans[name]) for name, work in works.items()):
@@ -152,9 +158,9 @@ def _run(request: Request, catalog: Catalog, store: Store, family: Family, plans
         return 0
     executor, limits = _executor(request, catalog, store, family, plans, run)
     schedule = Schedule(works.values(), limits)
-    stop = Stop()
+    stop.hold(lambda: _finish_what_is_in_hand(request, executor))
     try:
-        with stop, Reporter(schedule, json_log=request.json_log) as reporter:
+        with Reporter(schedule, json_log=request.json_log) as reporter:
             if family.note:
                 reporter.say(family.note)
             drive(
@@ -168,6 +174,13 @@ def _run(request: Request, catalog: Catalog, store: Store, family: Family, plans
     finally:
         executor.close()
     return _conclude(schedule, store, plans, works, run)
+
+
+def _finish_what_is_in_hand(request: Request, executor: Executor) -> None:
+    """When the first signal comes. The driver's loop tells workers elsewhere; while one works here it does not turn."""
+    if request.executor == "inline":
+        executor.drain()
+        stop_now_after(request.grace)
 
 
 def title_work(plan: TitlePlan, preview: float | None = None) -> TitleWork:
@@ -225,38 +238,9 @@ def _conclude(
     store.put(f"_runs/{run}.json", (json.dumps({"run": run, "titles": ends}, indent=1) + "\n").encode())
     states = {end["state"] for end in ends.values()}
     if "paused" in states:
-        click.echo("Run the same command again to continue.", err=True)
-        return 75
+        click.echo(AGAIN, err=True)
+        return INTERRUPTED
     return 1 if "failed" in states else 0
-
-
-class Stop:
-    """First Ctrl-C or SIGTERM: finish what is in hand. Second: stop now."""
-
-    def __init__(self) -> None:
-        self._reason: str | None = None
-        self._before: dict[int, Any] = {}
-
-    def reason(self) -> str | None:
-        return self._reason
-
-    def __enter__(self) -> Stop:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self._before[number] = signal.signal(number, self._catch)
-            except ValueError:  # not in the main thread: whoever runs us handles signals
-                break
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _catch(self, number: int, frame: FrameType | None) -> None:
-        if self._reason is not None:
-            logging.shutdown()
-            os._exit(75)
-        self._reason = f"{signal.Signals(number).name} received"
 
 
 def run(argv: list[str]) -> int:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from tests.leftovers import descendants, end
 
 STARTED_WITHIN = 90.0  # seconds
 
@@ -25,36 +27,34 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def head(cpus: int, *more: str) -> Iterator[str]:
-    """Start a head node with so many CPUs; yields its address and ends it for sure."""
+def head(cpus: int, *more: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Start a head node with so many CPUs; yields its address. Leaves no process and no file, whatever happens.
+
+    `environment` is added to that of the node, and so to that of its workers.
+    """
+    folder = tempfile.mkdtemp(prefix="longtake-ray-", dir="/tmp")  # its sockets need a short path
     port = free_port()
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
     command += [f"--num-cpus={cpus}", f"--ray-client-server-port={free_port()}", "--node-ip-address=127.0.0.1"]
-    command += ["--disable-usage-stats", *(more or ("--include-dashboard=false",))]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    command += ["--disable-usage-stats", f"--temp-dir={folder}", *(more or ("--include-dashboard=false",))]
+    with open(f"{folder}/start.log", "w+b") as log:
+        variables = {**os.environ, **(environment or {})}
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=variables)
         try:
-            _wait(process, port, log)
+            _wait(process, port, Path(log.name))
             yield f"127.0.0.1:{port}"
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(5)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            end(descendants(process.pid))
             process.wait()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log) -> None:  # type: ignore[no-untyped-def]
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + STARTED_WITHIN
-    said = b""
-    while b"To terminate the Ray runtime" not in said:
+    while "To terminate the Ray runtime" not in (said := log.read_text()):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"Ray did not start on port {port}: {said[-2000:]!r}")
+            raise RuntimeError(f"Ray did not start on port {port}: {said[-2000:]}")
         time.sleep(0.2)
-        log.seek(0)
-        said = log.read()
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,12 +17,19 @@ from tests.s3 import S3Server
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
+TAKES_JOBS_WITHIN = 60.0  # seconds
 
 
-def submit(dashboard: int, *entrypoint: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def submit(dashboard: int, *entrypoint: str) -> subprocess.CompletedProcess[str]:
+    """Submit the command and wait for its end; a cluster that has just started may not take jobs yet."""
     command = [str(Path(sys.executable).with_name("ray")), "job", "submit", f"--address=http://127.0.0.1:{dashboard}"]
     command += ["--working-dir", ".", "--", sys.executable, "-m", "pipeline.render", *entrypoint]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
+    deadline = time.monotonic() + TAKES_JOBS_WITHIN
+    while True:
+        job = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        if "No available agent to submit job" not in job.stderr or time.monotonic() > deadline:
+            return job
+        time.sleep(1)
 
 
 def test_a_submitted_job_renders_to_s3(tmp_path: Path, s3: S3Server) -> None:
