@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from pipeline.errors import InputError
-from pipeline.portrait import jpeg, read_portrait, square_crop
+from pipeline.portrait import jpeg, read_portrait
 
 
 def painted(width: int = 96, height: int = 128) -> np.ndarray:
@@ -150,51 +150,6 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.png", tmp_path):
         with pytest.raises(InputError, match=r"^x: no such file"):
             read_portrait(path, "x")
-
-
-def test_the_centre_is_taken_where_no_face_is_known() -> None:
-    picture, facts = square_crop(painted(96, 128), None, 96)
-    assert (facts.left, facts.top, facts.side, facts.around) == (0, 16, 96, "centre")
-    assert np.array_equal(picture, painted(96, 128)[16:112])
-    wide, facts = square_crop(painted(300, 100), None, 64)
-    assert wide.shape == (64, 64, 3)
-    assert (facts.left, facts.top, facts.side, facts.width, facts.height) == (100, 0, 100, 300, 100)
-
-
-@pytest.mark.parametrize(
-    ("box", "margin", "expected"),
-    [
-        ((100, 80, 140, 120), 0.5, (80, 60, 80)),  # centred
-        ((100, 80, 140, 110), 0.5, (80, 55, 80)),  # the longer edge counts
-        ((0, 0, 40, 40), 0.5, (0, 0, 80)),  # moved inside
-        ((260, 160, 300, 200), 0.5, (220, 120, 80)),
-        ((20, 10, 280, 190), 0.5, (50, 0, 200)),  # no larger than the picture
-        ((10, 10, 50, 50), 0.0, (10, 10, 40)),
-    ],
-)
-def test_the_square_lies_around_the_face(
-    box: tuple[int, int, int, int], margin: float, expected: tuple[int, int, int]
-) -> None:
-    picture, facts = square_crop(painted(300, 200), box, 128, margin)
-    assert (facts.left, facts.top, facts.side) == expected
-    assert facts.around == "face"
-    assert picture.shape == (128, 128, 3)
-
-
-def test_nothing_is_squashed() -> None:
-    yy, xx = np.mgrid[:200, :300]
-    disc = np.where((xx - 150) ** 2 + (yy - 100) ** 2 < 40**2, 255, 0).astype(np.uint8)[..., None].repeat(3, 2)
-    picture, _ = square_crop(disc, (110, 60, 190, 140), 256)
-    bright = picture[..., 0] > 127
-    tall, wide = bright.any(axis=1).sum(), bright.any(axis=0).sum()
-    assert tall == pytest.approx(wide, abs=1)
-    assert wide == pytest.approx(256 * 80 / 160, abs=2)
-
-
-@pytest.mark.parametrize("box", [(-1, 0, 10, 10), (0, 0, 301, 10), (10, 10, 10, 20), (0, 0, 10, 201), (9, 9, 5, 20)])
-def test_a_box_outside_the_picture_is_refused(box: tuple[int, int, int, int]) -> None:
-    with pytest.raises(InputError, match="300×200 pixels"):
-        square_crop(painted(300, 200), box, 64)
 
 
 def test_jpeg() -> None:
