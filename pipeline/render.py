@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,7 @@ from pipeline.command import run_command
 from pipeline.drive import Executor, drive
 from pipeline.errors import ManifestError, OutputError, Problem
 from pipeline.intake import copy_inputs, plan_title, survey
+from pipeline.lease import Lease
 from pipeline.manifest import Catalog, load_manifest, load_valid_titles
 from pipeline.plan import show_plan
 from pipeline.progress import Reporter
@@ -94,10 +96,11 @@ def render(request: Request, stop: Stop) -> int:
     if request.dry_run:
         show_plan(plans.values(), as_json=False)
         return 1 if problems else 0
-    check_writable(store)
-    for one in seen:
-        copy_inputs(store, one, _tell(request))
-    code = _run(request, stop, catalog, store, family, plans)
+    run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:8]}"
+    with driver_lease(store, run) as lease:
+        for one in seen:
+            copy_inputs(store, one, _tell(request))
+        code = _run(request, stop, lease, catalog, store, family, plans, run)
     return max(code, 1) if problems else code
 
 
@@ -134,13 +137,12 @@ def _open_output(catalog: Catalog) -> Store:
     return open_store(catalog.output)
 
 
-def check_writable(store: Store) -> None:
-    """Raises OutputError where the output cannot be written, or is a store that loses races."""
-    if not store.honours_create():
-        raise OutputError(
-            f"output {store}: this store overwrites objects that it was asked to create only if absent; use one that "
-            "honours If-None-Match (S3, MinIO, SeaweedFS), or a folder"
-        )
+def driver_lease(store: Store, run: str) -> AbstractContextManager[Lease | None]:
+    """A lease for stores that would let two drivers commit the same GOP; others need none.
+
+    Raises OutputError where the output cannot be written.
+    """
+    return nullcontext() if store.honours_create() else Lease(store, run)
 
 
 def _tell(request: Request) -> Any:
@@ -148,9 +150,15 @@ def _tell(request: Request) -> Any:
 
 
 def _run(
-    request: Request, stop: Stop, catalog: Catalog, store: Store, family: Family, plans: dict[str, TitlePlan]
+    request: Request,
+    stop: Stop,
+    lease: Lease | None,
+    catalog: Catalog,
+    store: Store,
+    family: Family,
+    plans: dict[str, TitlePlan],
+    run: str,
 ) -> int:
-    run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:8]}"
     works = {plan.id: title_work(plan, request.preview) for plan in plans.values()}
     if all(work.gops == plans[name].gops and scan.is_done(store, plans[name]) for name, work in works.items()):
         for name in plans:
@@ -167,7 +175,7 @@ def _run(
                 schedule,
                 executor,
                 lambda name: scan.scan(store, plans[name], works[name].gops),
-                stop=stop.reason,
+                stop=lambda: stop.reason() or (lease.lost if lease else None),
                 grace=request.grace,
                 observe=reporter.observe,
             )
