@@ -14,6 +14,8 @@ import numpy as np
 from actors.arrays import pack
 from actors.inputs import fetch_input
 from actors.worker import Worker
+from models.families import Hints
+from pipeline.embedding import read_embedding
 from pipeline.errors import DamagedObject, InputError
 from pipeline.portrait import read_portrait
 from pipeline.records import Ledger, Record, new_attempt, sha256
@@ -47,10 +49,8 @@ class PrepareWorker(Worker):
         with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
             path = fetch_input(self.store, plan.portrait, Path(folder), f"title {plan.id}, portrait")
             portrait = read_portrait(path, f"title {plan.id}: portrait")
-        options = plan.options
-        boxes = {"face_box": options.face_box, "lip_box": options.lip_box}
         try:
-            arrays, notes = part.conditioning(portrait, options.base_size, boxes)
+            arrays, notes = part.conditioning(portrait, plan.options.base_size, self._hints(plan))
         except ValueError as error:
             # Known by name: importing it would bring torch into workers of families that do without.
             if "PortraitProblem" not in [cls.__name__ for cls in type(error).__mro__]:
@@ -71,6 +71,14 @@ class PrepareWorker(Worker):
             made=self.made(started),
         )
         return Done(plan.id, "conditioning", 0, ledger.commit(record).won, record.made["seconds"])
+
+    def _hints(self, plan: TitlePlan) -> Hints:
+        options, embedding = plan.options, None
+        if plan.face_embedding is not None:
+            what = f"title {plan.id}: face_embedding"
+            with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
+                embedding = read_embedding(fetch_input(self.store, plan.face_embedding, Path(folder), what), what)
+        return Hints(options.face_box, options.lip_box, embedding, options.compat)
 
     def _sound(self, plan: TitlePlan) -> Done:
         """One AAC track, the same as CMAF fragments for HLS, and the speech that features are made of."""
@@ -107,7 +115,7 @@ class PrepareWorker(Worker):
         return Done(plan.id, "sound", 0, ledger.commit(record).won, record.made["seconds"])
 
     def _features(self, plan: TitlePlan, block: int) -> Done:
-        """Features of one block, heard with a halo on both sides, from a range of the stored speech.
+        """Features of one block from a range of the stored speech, heard with a halo on both sides or cut hard.
 
         The last block goes on to the end of the last clip, in silence.
         """
@@ -117,7 +125,8 @@ class PrepareWorker(Worker):
         family = plan.constants
         first = block * family.feature_block
         stop = min(first + family.feature_block, plan.frames)
-        left, right = min(family.feature_halo, first), min(family.feature_halo, plan.frames - stop)
+        halo = family.feature_halo if plan.options.audio_context == "overlap" else 0
+        left, right = min(halo, first), min(halo, plan.frames - stop)
         record_of_sound, speech = self._speech(plan, first - left, stop + right)
         silence = plan.clips * CLIP - plan.frames if stop == plan.frames else 0
         features = part.features(speech, left, stop - first, right, silence)

@@ -112,11 +112,47 @@ class ChainConfig:
 
 
 @dataclass(frozen=True)
+class ClipConfig:
+    """Widths of a CLIP text model. The defaults are those of the published ViT-L/14."""
+
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    feed_forward: int = 3072
+    vocabulary: int = 49_408
+    """Words and pieces of words; the last two begin and end a prompt."""
+    positions: int = 77
+
+
+@dataclass(frozen=True)
 class TextConfig:
     """The text branch: a separate set of weights beside the denoiser."""
 
     embedding_width: int = 768
     hidden_width: int = 768
+    clip: ClipConfig | None = None
+    """What makes a prompt's embedding; without it, hashes of its n-grams, which need no weights."""
+
+    def __post_init__(self) -> None:
+        if self.clip is not None and self.clip.width != self.embedding_width:
+            raise ValueError(
+                f"embedding_width is {self.embedding_width} and the CLIP text model's width {self.clip.width}: "
+                "give both the same"
+            )
+
+
+@dataclass(frozen=True)
+class SpeechConfig:
+    """Widths of wav2vec2. The defaults are the published base model's."""
+
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    feed_forward: int = 3072
+    convolutions: tuple[int, ...] = (512,) * 7
+    positions: int = 128
+    """Frames that the position convolution sees."""
+    position_groups: int = 16
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from models.upscale_config import DetectorConfig
+
 ANCHORS_A_CELL = 2
-LAYERS = (3, 4, 6, 3)  # ResNet-50
-PYRAMID = 256
 
 
 class RawFaces(NamedTuple):
@@ -50,13 +50,13 @@ class Bottleneck(nn.Module):
 class Body(nn.Module):
     """ResNet-50 without its classifier: the maps at strides 8, 16 and 32."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        channels = 64
-        for index, depth in enumerate(LAYERS):
-            width = 64 << index
+        channels = config.width
+        self.conv1 = nn.Conv2d(3, channels, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        for index, depth in enumerate(config.layers):
+            width = config.width << index
             blocks = []
             for block in range(depth):
                 blocks.append(Bottleneck(channels, width, 2 if index and not block else 1))
@@ -83,13 +83,14 @@ def conv_norm(channels_in: int, channels_out: int, kernel: int, relu: bool) -> n
 class Pyramid(nn.Module):
     """Every finer map is given what the coarser ones saw."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
-        self.output1 = conv_norm(512, PYRAMID, 1, relu=True)
-        self.output2 = conv_norm(1024, PYRAMID, 1, relu=True)
-        self.output3 = conv_norm(2048, PYRAMID, 1, relu=True)
-        self.merge1 = conv_norm(PYRAMID, PYRAMID, 3, relu=True)
-        self.merge2 = conv_norm(PYRAMID, PYRAMID, 3, relu=True)
+        width = config.pyramid
+        self.output1 = conv_norm(8 * config.width, width, 1, relu=True)
+        self.output2 = conv_norm(16 * config.width, width, 1, relu=True)
+        self.output3 = conv_norm(32 * config.width, width, 1, relu=True)
+        self.merge1 = conv_norm(width, width, 3, relu=True)
+        self.merge2 = conv_norm(width, width, 3, relu=True)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         fine, middle, coarse = self.output1(maps[0]), self.output2(maps[1]), self.output3(maps[2])
@@ -101,11 +102,11 @@ class Pyramid(nn.Module):
 class Context(nn.Module):
     """Three branches that see 3, 5 and 7 pixels a side (the published name is SSH)."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        half, quarter = PYRAMID // 2, PYRAMID // 4
-        self.conv3X3 = conv_norm(PYRAMID, half, 3, relu=False)
-        self.conv5X5_1 = conv_norm(PYRAMID, quarter, 3, relu=True)
+        half, quarter = width // 2, width // 4
+        self.conv3X3 = conv_norm(width, half, 3, relu=False)
+        self.conv5X5_1 = conv_norm(width, quarter, 3, relu=True)
         self.conv5X5_2 = conv_norm(quarter, quarter, 3, relu=False)
         self.conv7X7_2 = conv_norm(quarter, quarter, 3, relu=True)
         self.conv7x7_3 = conv_norm(quarter, quarter, 3, relu=False)
@@ -119,10 +120,10 @@ class Context(nn.Module):
 class Head(nn.Module):
     """`values` numbers for each of a cell's anchors."""
 
-    def __init__(self, values: int) -> None:
+    def __init__(self, width: int, values: int) -> None:
         super().__init__()
         self.values = values
-        self.conv1x1 = nn.Conv2d(PYRAMID, ANCHORS_A_CELL * values, 1)
+        self.conv1x1 = nn.Conv2d(width, ANCHORS_A_CELL * values, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return rearrange(self.conv1x1(x), "n (k v) h w -> n (h w k) v", v=self.values)
@@ -131,16 +132,18 @@ class Head(nn.Module):
 class FaceDetector(nn.Module):
     """Images [n, 3, h, w], BGR 0..255 less the means of `models.detection` -> numbers for each anchor."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: DetectorConfig | None = None) -> None:
         super().__init__()
-        self.body = Body()
-        self.fpn = Pyramid()
-        self.ssh1 = Context()
-        self.ssh2 = Context()
-        self.ssh3 = Context()
-        self.ClassHead = nn.ModuleList(Head(2) for _ in range(3))
-        self.BboxHead = nn.ModuleList(Head(4) for _ in range(3))
-        self.LandmarkHead = nn.ModuleList(Head(10) for _ in range(3))
+        config = config or DetectorConfig()
+        width = config.pyramid
+        self.body = Body(config)
+        self.fpn = Pyramid(config)
+        self.ssh1 = Context(width)
+        self.ssh2 = Context(width)
+        self.ssh3 = Context(width)
+        self.ClassHead = nn.ModuleList(Head(width, 2) for _ in range(3))
+        self.BboxHead = nn.ModuleList(Head(width, 4) for _ in range(3))
+        self.LandmarkHead = nn.ModuleList(Head(width, 10) for _ in range(3))
 
     def forward(self, images: Tensor) -> RawFaces:
         maps = self.fpn(self.body(images))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from models.families import Arrays, Family, Lane, PictureOptions
+from models.families import Arrays, Family, Hints, Lane, PictureOptions
 from models.keys import noise_key
 
 CLIP = 16
@@ -45,9 +45,11 @@ class _Part:
 
 
 class Prepare(_Part):
-    def conditioning(self, portrait: np.ndarray, base_size: int, boxes: dict[str, Any]) -> tuple[Arrays, list[str]]:
-        key = digest(repr((portrait.shape, base_size, sorted(boxes.items()))).encode() + portrait.tobytes())
-        notes = [] if boxes.get("face_box") else ["no face_box given: the portrait was cropped at its centre"]
+    def conditioning(self, portrait: np.ndarray, base_size: int, hints: Hints) -> tuple[Arrays, list[str]]:
+        whose = None if hints.face_embedding is None else hints.face_embedding.tobytes()
+        said = (hints.face_box, hints.lip_box, whose, hints.compat)
+        key = digest(repr((portrait.shape, base_size, said)).encode() + portrait.tobytes())
+        notes = [] if hints.face_box else ["no face_box given: the portrait was cropped at its centre"]
         return {"portrait": np.array([key], np.uint64)}, notes
 
     def features(self, speech: np.ndarray, left: int, frames: int, right: int, silence: int) -> np.ndarray:
@@ -76,7 +78,7 @@ class Chain(_Part):
             lane.conditioning["portrait"],
             noise_key(lane.seed, "latents", lane.clip),
             digest((lane.text or "").encode()),
-            digest(f"{options.steps}|{options.guidance_scale}".encode()),
+            digest(f"{options.steps}|{options.guidance_scale}|{options.compat}".encode()),
         )
         reach = self.family.feature_reach
         before, last = lane.state["motion"]
@@ -98,10 +100,13 @@ class Upscale(_Part):
     ) -> Iterator[np.ndarray]:
         if len(window) != 16:
             raise ValueError(f"a window of {len(window)} frames: expected 16")
-        key = digest(f"{options.fidelity}|{options.background}|{options.resolution}".encode())
+        key = digest(f"{options.fidelity}|{options.background}|{options.resolution}|{options.compat}".encode())
         seen = mix(key, conditioning["portrait"], *window)
         for place in places:
             yield self._enlarged(mix(seen, window[place], place), options.resolution)
+
+    def face_found(self, frame: np.ndarray) -> bool:
+        return True
 
     def planes(self, frame: np.ndarray) -> np.ndarray:
         return frame

@@ -2,10 +2,10 @@
 
 A family is loaded in parts, one for each kind of worker; every part is a class with the few methods named here:
 
-    prepare  conditioning(portrait, boxes) -> arrays, notes      features(speech, …) -> [frames, …]
+    prepare  conditioning(portrait, hints) -> arrays, notes      features(speech, …) -> [frames, …]
     chain    start(conditioning, seed) -> state                  next_clip(lanes) -> [(latents, state) | None]
     upscale  decode(latents, options) -> frames                  restore(window, places, …) -> frames
-             planes(frame, options) -> yuv420p
+             planes(frame) -> yuv420p                            face_found(frame) -> bool
 
 Arrays cross these borders as numpy; a *frame* is whatever the upscaler's own methods hand to each other (a tensor
 on its device), so pictures stay on the device until they are planes.
@@ -22,10 +22,12 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from models.hallo2 import HALLO2
 from models.mini import MINI
 from models.network_config import NetworkConfig
+from models.published_tree import plain_tree, published_tree
+from models.weight_files import Part, WeightFile
 
-Part = Literal["prepare", "chain", "upscale"]
 Arrays = dict[str, np.ndarray]
 
 
@@ -52,7 +54,10 @@ class Family:
     decode_group: int  # frames that the autoencoder decodes in one call, anchored on absolute frame numbers
     chain_revision: int = 1
     picture_revision: int = 1
-    weight_files: tuple[str, ...] = ()
+    tree: tuple[WeightFile, ...] = ()
+    """The files of a folder of weights."""
+    needs_weights: bool = False
+    """Without files a family's weights follow from its configuration, by `models.fill`."""
     note: str = ""  # said when the family is used
     seconds_per_clip: float = 1.0  # planning figures on one worker, replaced by measured ones
     seconds_per_frame: float = 0.1
@@ -71,6 +76,8 @@ class Family:
 
 _NOT_OUTPUT = (
     "note",
+    "tree",
+    "needs_weights",
     "seconds_per_clip",
     "seconds_per_frame",
     "worker_bytes",
@@ -86,6 +93,7 @@ class ClipOptions:
     steps: int
     guidance_scale: float
     base_size: int
+    compat: str = "none"
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,17 @@ class PictureOptions:
     resolution: int
     fidelity: float
     background: str
+    compat: str = "none"
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a title says about its portrait. Boxes are x, y, width, height in the portrait's pixels."""
+
+    face_box: tuple[int, int, int, int] | None = None
+    lip_box: tuple[int, int, int, int] | None = None
+    face_embedding: np.ndarray | None = None
+    compat: str = "none"
 
 
 @dataclass(frozen=True)
@@ -118,7 +137,7 @@ class PreparePart(Protocol):
     def numerics(self) -> dict[str, Any]:
         """What must be equal for two workers to compute the same bits; every part has it."""
 
-    def conditioning(self, portrait: np.ndarray, base_size: int, boxes: dict[str, Any]) -> tuple[Arrays, list[str]]:
+    def conditioning(self, portrait: np.ndarray, base_size: int, hints: Hints) -> tuple[Arrays, list[str]]:
         """portrait uint8 [H, W, 3] → named arrays that the other parts use, and notes on what was approximated."""
 
     def features(self, speech: np.ndarray, left: int, frames: int, right: int, silence: int) -> np.ndarray:
@@ -147,6 +166,9 @@ class UpscalePart(Protocol):
 
     def restore(self, window: list[Any], places: range, conditioning: Arrays, options: PictureOptions) -> Iterator[Any]:
         """16 base frames → those at `places` of the window, in the title's resolution."""
+
+    def face_found(self, frame: Any) -> bool:
+        """Whether a face was restored in a frame that `restore` gave."""
 
     def planes(self, frame: Any) -> np.ndarray:
         """One frame → yuv420p planes, uint8 [3·R/2, R]: Y, then U and V (BT.709, limited range)."""
@@ -194,13 +216,40 @@ MINI_FAMILY = Family(
     lanes=1,
     threads=1,
     decode_group=4,
+    tree=plain_tree(MINI),
     note="family 'mini' is untrained: its weights come from a fixed rule, so the video will not show the portrait",
     seconds_per_clip=1.5,
     seconds_per_frame=0.3,
     networks=MINI,
 )
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (FAKE, MINI_FAMILY)}
+HALLO2_FAMILY = Family(
+    name="hallo2",
+    module="models.networks",
+    motion_frames=HALLO2.chain.motion_frames,
+    carry=HALLO2.carry,
+    text=True,
+    base_sizes=(512, 256, 128),  # trained at the first; the others are for trying things out
+    latent_channels=HALLO2.vae.latent_channels,
+    latent_factor=HALLO2.vae.factor,
+    latent_bytes=2,
+    feature_block=1500,  # the published minute
+    feature_halo=25,
+    feature_reach=HALLO2.chain.audio_projection.radius,
+    default_steps=40,
+    default_guidance=3.5,
+    lanes=1,
+    threads=2,
+    decode_group=1,  # as published
+    tree=published_tree(HALLO2),
+    needs_weights=True,
+    seconds_per_clip=1800.0,  # 2.4 PFLOP a clip, 4 TFLOP a frame, on two processor cores
+    seconds_per_frame=60.0,
+    worker_bytes=12 << 30,
+    networks=HALLO2,
+)
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (FAKE, MINI_FAMILY, HALLO2_FAMILY)}
 
 
 def load_part(family: Family, part: Part, weights: str | None, device: str) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from models.config import ChainConfig, SamplerConfig, TextConfig, VaeConfig
-from models.upscale_config import EnlargerConfig, RestorerConfig, UpscaleConfig
+from models.config import ChainConfig, SamplerConfig, SpeechConfig, TextConfig, VaeConfig
+from models.upscale_config import DetectorConfig, EnlargerConfig, ParserConfig, RestorerConfig, UpscaleConfig
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,10 @@ class NetworkConfig:
     upscale: UpscaleConfig
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     text: TextConfig | None = None
-    hears: Literal["spectrum", "wav2vec"] = "spectrum"
+    speech: SpeechConfig | None = None
+    """What the chain hears speech through; log-mel spectra where there is none."""
+    detector: DetectorConfig | None = None
+    parser: ParserConfig | None = None
     identity: Literal["face_embedding", "pooled_latents"] = "pooled_latents"
     """What the image tokens are made of: a face network's embedding, or the portrait's latents in 4 x 4 cells."""
     carry: Literal["pixels", "latents"] = "latents"

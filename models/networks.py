@@ -6,31 +6,31 @@ threads is the family's, because it changes the order of additions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.background import Enlarger
-from models.chain import ChainNetworks, Clip, run_clip
+from models.chain import Clip, run_clip
+from models.clip_noise import PublishedNoise, keyed_normal, keyed_patches
 from models.config import Sampling
-from models.families import Arrays, ClipOptions, Family, Lane, PictureOptions
-from models.fill import fill
-from models.keys import noise_key
+from models.face_finding import Finder, OnnxFaces, mesh_finder, open_onnx, torch_finder
+from models.families import Arrays, ClipOptions, Family, Hints, Lane, PictureOptions
 from models.masks import Box
-from models.motion_frames import add_motion_noise, draw_patches, latent_protection, patch_drop
+from models.motion_frames import add_motion_noise, latent_protection, patch_drop
 from models.network_config import NetworkConfig
-from models.ngrams import embed
-from models.portrait import PortraitHints, PortraitSizes, prepare_portrait
-from models.restorer import TemporalRestorer
+from models.portrait import MeshFinder, PortraitHints, PortraitSizes, prepare_portrait
+from models.prompts import PromptProblem, Prompts
 from models.spectrum import SAMPLES_A_FRAME, log_mel
-from models.text import TextBranch
-from models.upscale import Upscaler
-from models.vae import Vae
-from models.wav2vec import audio_windows
+from models.upscale import UpscaledFrame, Upscaler
+from models.wav2vec import audio_windows, normalise
+from models.weight_files import WeightFile
+from models.weights import load, synthetic
 from models.yuv import yuv420p
 
 CELLS = 4  # a side: the portrait's latents are pooled to 4 x 4 where they stand in for a face embedding
@@ -46,6 +46,7 @@ class Part:
         self.family = family
         self.config: NetworkConfig = family.networks
         self.device = torch.device(device)
+        self.folder = Path(weights) if weights else None
 
     def numerics(self) -> dict[str, Any]:
         if self.device.type == "cuda":
@@ -61,18 +62,35 @@ class Part:
             "threads": self.family.threads,
         }
 
-    def ready(self, network: nn.Module, name: str) -> nn.Module:
-        """The network with its weights, for inference on the device."""
-        return fill(network, f"{name}.").eval().requires_grad_(False).to(self.device)
+    def file(self, network: str, suffix: str = "") -> tuple[WeightFile, Path] | None:
+        """The first file of a network that is in the folder of weights."""
+        for file in self.family.tree:
+            for name in file.paths:
+                if self.folder and file.network == network and name.endswith(suffix) and (self.folder / name).exists():
+                    return file, self.folder / name
+        return None
+
+    def ready(self, network: str) -> Any:
+        """The network with its weights, for inference on the device: from its file, or by rule without a folder."""
+        if self.folder is None:
+            return synthetic(network, self.config, self.device)
+        found = self.file(network)
+        if found is None:
+            raise FileNotFoundError(f"family {self.family.name}: no file of {network} in the folder of weights")
+        return load(found[1], found[0], self.config, self.device)
 
 
 class Prepare(Part):
     def __init__(self, family: Family, weights: str | None, device: str) -> None:
         super().__init__(family, weights, device)
-        self._vae = self.ready(Vae(self.config.vae), "vae")
+        self._vae = self.ready("vae")
+        self._speech = self.ready("speech") if self.config.speech else None
+        self._notes: list[str] = []
+        self._faces = self._optional("face_finder", self._onnx_faces)
+        self._mesh: MeshFinder | None = self._optional("face_mesh", mesh_finder)
 
     @torch.inference_mode()
-    def conditioning(self, portrait: np.ndarray, base_size: int, boxes: dict[str, Any]) -> tuple[Arrays, list[str]]:
+    def conditioning(self, portrait: np.ndarray, base_size: int, hints: Hints) -> tuple[Arrays, list[str]]:
         """Portrait uint8 [H, W, 3] → the crop, its latents, boxes, masks and identity, as the chain takes them."""
         sizes = PortraitSizes(
             size=base_size,
@@ -80,8 +98,13 @@ class Prepare(Part):
             mask_levels=len(self.config.chain.unet.channels),
             embedding=self.config.chain.image_projection.embedding_width,
         )
-        hints = PortraitHints(_corners(boxes.get("face_box")), _corners(boxes.get("lip_box")))
-        arrays, notes = prepare_portrait(portrait, sizes, hints)
+        given = PortraitHints(
+            _corners(hints.face_box),
+            _corners(hints.lip_box),
+            hints.face_embedding,
+            several="largest" if hints.compat == "published" else "refuse",
+        )
+        arrays, notes = prepare_portrait(portrait, sizes, given, self._finder(hints), self._mesh)
         pixels = torch.from_numpy(arrays["portrait"])[None].to(self.device)
         latents = self._vae.encode(pixels)[0]
         arrays["reference"] = latents.cpu().numpy()
@@ -89,22 +112,53 @@ class Prepare(Part):
             pooled = torch.nn.functional.adaptive_avg_pool2d(latents, CELLS)
             arrays["face_embedding"] = pooled.flatten().cpu().numpy()
             notes = [note for note in notes if "embedding" not in note]
-        return arrays, notes
+        return arrays, self._notes + notes
 
     @torch.inference_mode()
     def features(self, speech: np.ndarray, left: int, frames: int, right: int, silence: int) -> np.ndarray:
-        """→ [frames + silence, 4, 80]: log-mel spectra."""
-        wave = torch.nn.functional.pad(torch.from_numpy(speech), (0, silence * SAMPLES_A_FRAME))
-        return log_mel(wave)[left : left + frames + silence].contiguous().numpy()
+        """→ [frames + silence, layers, width]: of the speech network, or log-mel spectra [4, 80].
+
+        The speech network hears the block at its own loudness, whatever its neighbours'; silence is added after.
+        """
+        wave = torch.from_numpy(speech)
+        if self._speech is None:
+            found = log_mel(torch.nn.functional.pad(wave, (0, silence * SAMPLES_A_FRAME)))
+        else:
+            own = wave[left * SAMPLES_A_FRAME : (left + frames) * SAMPLES_A_FRAME]
+            heard = torch.nn.functional.pad(normalise(wave, own), (0, silence * SAMPLES_A_FRAME))
+            found = self._speech(heard.to(self.device), left + frames + right + silence).cpu()
+        return found[left : left + frames + silence].contiguous().numpy()
+
+    def _onnx_faces(self, detector: Path) -> Finder:
+        embedder = self.file("face_embedder")
+        return OnnxFaces(open_onnx(detector), open_onnx(embedder[1]) if embedder else None)
+
+    def _optional(self, network: str, make: Callable[[Path], Any]) -> Any:
+        """What an optional file gives; None, and a note, where the package that reads it is not installed."""
+        found = self.file(network)
+        if found is None:
+            return None
+        try:
+            return make(found[1])
+        except RuntimeError as error:
+            self._notes.append(str(error))
+            return None
+
+    def _finder(self, hints: Hints) -> Finder | None:
+        """What looks for faces in the portrait: the published finder, else the restorer's where no box is given."""
+        if self._faces is not None or hints.face_box or self.config.detector is None or self.folder is None:
+            return self._faces
+        return torch_finder(self.ready("detector").cpu())
 
 
 class Chain(Part):
     def __init__(self, family: Family, weights: str | None, device: str) -> None:
         super().__init__(family, weights, device)
         config = self.config
-        self._networks = self.ready(ChainNetworks(config.chain), "chain")
-        self._text = self.ready(TextBranch(config.text, config.chain.unet), "text") if config.text else None
-        self._vae = self.ready(Vae(config.vae), "vae") if config.carry == "pixels" else None
+        self._networks = self.ready("chain")
+        self._text, self._prompts = self._text_branch()
+        self._vae = self.ready("vae") if config.carry == "pixels" else None
+        self._published: dict[int, PublishedNoise] = {}
 
     def start(self, conditioning: Arrays, seed: int, base_size: int) -> Arrays:
         """The portrait stands in for the frames before the first."""
@@ -117,10 +171,10 @@ class Chain(Part):
         results: list[tuple[np.ndarray, Arrays] | None] = [None] * len(lanes)
         places = [place for place, lane in enumerate(lanes) if lane is not None]
 
-        def options(place: int) -> tuple[int, float, int]:
+        def options(place: int) -> tuple[int, float, int, str]:
             lane = lanes[place]
             assert lane is not None
-            return lane.options.steps, lane.options.guidance_scale, lane.options.base_size
+            return lane.options.steps, lane.options.guidance_scale, lane.options.base_size, lane.options.compat
 
         for _, group in groupby(sorted(places, key=options), key=options):
             mine = list(group)
@@ -131,21 +185,43 @@ class Chain(Part):
         return results
 
     def _sample(self, lanes: list[Lane], options: ClipOptions) -> list[tuple[np.ndarray, Arrays]]:
-        motion = torch.stack([self._motion(lane) for lane in lanes])
+        draws = [self._draw(lane) for lane in lanes]
         clip = Clip(
             reference=self._stack(lanes, "reference"),
-            motion=motion,
+            motion=torch.stack([self._motion(lane, uniform) for lane, (uniform, _) in zip(lanes, draws, strict=True)]),
             face_embedding=self._stack(lanes, "face_embedding"),
             audio=torch.stack([self._audio(lane) for lane in lanes]).to(self.device),
             region=self._stack(lanes, "region_mask"),
             masks=self._masks(lanes),
-            **self._prompts(lanes),
+            **self._embedded(lanes),
         )
-        shape = (self.config.chain.clip_frames, *self.family.latent_shape(options.base_size))
-        noise = torch.stack([_normal(shape, lane.seed, "latents", lane.clip) for lane in lanes]).to(self.device)
+        noise = torch.stack([latents for _, latents in draws]).to(self.device)
         sampling = Sampling(options.steps, options.guidance_scale, schedule=self.config.sampler)
         latents = run_clip(self._networks, clip, noise, sampling, self._text)
         return [(lane.half().cpu().numpy(), self._state(lane)) for lane in latents]
+
+    def _draw(self, lane: Lane) -> tuple[Tensor, Tensor]:
+        """Uniform numbers for the patches of the motion frames, and the noise that the clip's latents start from."""
+        size, frames = lane.options.base_size, self.config.chain.clip_frames
+        if lane.options.compat == "published":
+            if size not in self._published:
+                vae = self.config.vae
+                self._published[size] = PublishedNoise(size, vae.latent_channels, vae.factor, frames)
+            return self._published[size](lane.clip)
+        edge = size if self.config.carry == "pixels" else size // self.config.vae.factor
+        uniform = keyed_patches((edge, edge), self.config.patch, lane.seed, lane.clip)
+        return uniform, keyed_normal((frames, *self.family.latent_shape(size)), lane.seed, "latents", lane.clip)
+
+    def _text_branch(self) -> tuple[Any, Prompts | None]:
+        """The text branch and what embeds its prompts; neither where the folder of weights has no file of it."""
+        text = self.config.text
+        if text is None or (self.folder is not None and self.file("text") is None):
+            return None, None
+        if text.clip is None:
+            return self.ready("text"), Prompts(text.embedding_width)
+        words = self.file("clip", "vocab.json")
+        assert words is not None
+        return self.ready("text"), Prompts(text.embedding_width, self.ready("clip"), words[1].parent)
 
     def _stack(self, lanes: list[Lane], name: str) -> Tensor:
         return torch.from_numpy(np.stack([lane.conditioning[name] for lane in lanes])).to(self.device)
@@ -163,26 +239,27 @@ class Chain(Part):
         frames = self.config.chain.clip_frames
         return audio_windows(torch.from_numpy(lane.features), radius, frames, radius=radius)
 
-    def _prompts(self, lanes: list[Lane]) -> dict[str, Tensor]:
-        if self.config.text is None:
+    def _embedded(self, lanes: list[Lane]) -> dict[str, Tensor]:
+        if self._prompts is None:
+            if any(lane.text for lane in lanes):
+                raise PromptProblem("a prompt was given, and the folder of weights has no text branch")
             return {}
-        texts = [lane.text or "" for lane in lanes]
         present = torch.tensor([lane.text is not None for lane in lanes], device=self.device)
-        return {"prompt": embed(texts, self.config.text.embedding_width).to(self.device), "prompted": present}
+        return {"prompt": self._prompts([lane.text or "" for lane in lanes]).to(self.device), "prompted": present}
 
-    def _motion(self, lane: Lane) -> Tensor:
+    def _motion(self, lane: Lane, uniform: Tensor) -> Tensor:
         """Latents [m, c, h, w] of the frames carried over, after patch drop (eq. 5, 6) and noise (eq. 7)."""
         config = self.config
         frames = torch.from_numpy(lane.state["motion"])
-        generator = torch.Generator().manual_seed(noise_key(lane.seed, "patches", lane.clip))
-        uniform = draw_patches((frames.shape[-2], frames.shape[-1]), config.patch, generator)
         protect = None
         if not config.drop_on_face:
             protect = torch.from_numpy(lane.conditioning["region_mask"][:1])
             protect = latent_protection(protect, config.vae.factor) if config.carry == "latents" else protect
         frames = patch_drop(frames, uniform, config.drop_rate, protect).to(self.device)
         latents = self._vae.encode(frames) if self._vae is not None else frames
-        noise = _normal(tuple(latents.shape), lane.seed, "motion", lane.clip)
+        if config.motion_noise == 0:
+            return latents
+        noise = keyed_normal(tuple(latents.shape), lane.seed, "motion", lane.clip)
         return add_motion_noise(latents, noise.to(self.device), config.motion_noise)
 
     def _state(self, latents: Tensor) -> Arrays:
@@ -192,51 +269,58 @@ class Chain(Part):
         return {"motion": last.cpu().numpy()}
 
 
+class BaseFrame(NamedTuple):
+    picture: Tensor  # [3, S, S], 0..1
+    landmarks: Tensor  # [k, 5, 2] of the faces in it, found once
+
+
 class Upscale(Part):
     def __init__(self, family: Family, weights: str | None, device: str) -> None:
         super().__init__(family, weights, device)
         config = self.config
-        self._vae = self.ready(Vae(config.vae), "vae")
-        self._upscaler = Upscaler(
-            config.upscale,
-            self.ready(TemporalRestorer(config.restorer), "restorer"),
-            self.ready(Enlarger(config.enlarger), "enlarger"),
+        self._vae = self.ready("vae")
+        networks = (
+            self.ready("restorer"),
+            self.ready("enlarger"),
+            self.ready("detector") if config.detector else None,
+            self.ready("parser") if config.parser else None,
         )
+        published = replace(config.upscale, face_choice="published")
+        self._upscalers = {"none": Upscaler(config.upscale, *networks), "published": Upscaler(published, *networks)}
 
     @torch.inference_mode()
-    def decode(self, latents: np.ndarray, options: PictureOptions) -> list[Tensor]:
-        """[n, C, h, w] → n base frames [3, S, S], 0..1, decoded in one group of n."""
+    def decode(self, latents: np.ndarray, options: PictureOptions) -> list[BaseFrame]:
+        """[n, C, h, w] → n base frames, decoded in one group of n."""
         group = torch.from_numpy(latents).float().to(self.device)
-        return list(self._vae.decode(group, group=len(group)))
+        pictures = self._vae.decode(group, group=len(group))
+        found = self._upscalers[options.compat].find_faces(pictures)
+        return [BaseFrame(picture, landmarks) for picture, landmarks in zip(pictures, found, strict=True)]
 
     @torch.inference_mode()
     def restore(
-        self, window: list[Tensor], places: range, conditioning: Arrays, options: PictureOptions
-    ) -> Iterator[Tensor]:
+        self, window: list[BaseFrame], places: range, conditioning: Arrays, options: PictureOptions
+    ) -> Iterator[UpscaledFrame]:
         """16 base frames → those at `places`, [3, R, R], 0..1."""
-        frames = self._upscaler.frames(
-            torch.stack(window),
+        yield from self._upscalers[options.compat].frames(
+            torch.stack([frame.picture for frame in window]),
             options.resolution,
             options.fidelity,
             options.background,  # type: ignore[arg-type]
             Box(*(float(edge) for edge in conditioning["face_box"])),
             keep=slice(places.start, places.stop),
+            found=[frame.landmarks for frame in window],
         )
-        for frame in frames:
-            yield frame.picture
 
-    def planes(self, frame: Tensor) -> np.ndarray:
-        return yuv420p(frame).cpu().numpy()
+    def face_found(self, frame: UpscaledFrame) -> bool:
+        return frame.face_found
+
+    def planes(self, frame: UpscaledFrame) -> np.ndarray:
+        return yuv420p(frame.picture).cpu().numpy()
 
 
 def _corners(box: tuple[int, int, int, int] | None) -> Box | None:
     """[x, y, width, height], as manifests have it, to corners."""
     return Box(box[0], box[1], box[0] + box[2], box[1] + box[3]) if box else None
-
-
-def _normal(shape: tuple[int, ...], seed: int, purpose: str, clip: int) -> Tensor:
-    generator = torch.Generator().manual_seed(noise_key(seed, purpose, clip))
-    return torch.randn(shape, generator=generator)
 
 
 PARTS = {"prepare": Prepare, "chain": Chain, "upscale": Upscale}

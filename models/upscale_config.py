@@ -106,6 +106,15 @@ class EnlargerConfig:
 
 
 @dataclass(frozen=True)
+class DetectorConfig:
+    """The face detector: a residual network of four levels, each twice as wide, under a feature pyramid."""
+
+    width: int = 64
+    layers: tuple[int, int, int, int] = (3, 4, 6, 3)
+    pyramid: int = 256
+
+
+@dataclass(frozen=True)
 class ParserConfig:
     """The face parser."""
 

@@ -7,12 +7,13 @@ Shapes: s samples at 16 kHz, f frames, k layers, c channels.
 """
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from models.config import SpeechConfig
 
 SAMPLE_RATE = 16_000
 FRAME_RATE = 25
@@ -24,9 +25,10 @@ def interpolate_time(features: Tensor, frames: int) -> Tensor:
     return F.interpolate(features.transpose(1, 2), size=frames, mode="linear", align_corners=True).transpose(1, 2)
 
 
-def normalise(wave: Tensor) -> Tensor:
-    """`wave` [s] to zero mean and unit variance."""
-    return (wave - wave.mean()) / torch.sqrt(wave.var(unbiased=False) + 1e-7)
+def normalise(wave: Tensor, by: Tensor | None = None) -> Tensor:
+    """`wave` [s] to zero mean and unit variance; measured on `by`, a part of it, where that is given."""
+    by = wave if by is None else by
+    return (wave - by.mean()) / torch.sqrt(by.var(unbiased=False) + 1e-7)
 
 
 def frame_count(samples: int) -> int:
@@ -44,15 +46,23 @@ def published_padding(frames: int, before: int, clip: int) -> int:
 
 
 class SpeechFeatures(nn.Module):
-    """wav2vec2 without its language head; `model` holds the tensors.
+    """wav2vec2 without its language head; `model` holds the tensors. By default the published base model."""
 
-    `settings` are a transformers Wav2Vec2Config's; without any it is the published base model.
-    """
-
-    def __init__(self, settings: dict[str, Any] | None = None) -> None:
+    def __init__(self, config: SpeechConfig | None = None) -> None:
         super().__init__()
-        # The plain attention gives the published numbers on every device, and the layers are never dropped.
-        self.model = Wav2Vec2Model(Wav2Vec2Config(**(settings or {}), attn_implementation="eager"))
+        config = config or SpeechConfig()
+        settings = Wav2Vec2Config(
+            hidden_size=config.width,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            intermediate_size=config.feed_forward,
+            conv_dim=config.convolutions,
+            num_conv_pos_embeddings=config.positions,
+            num_conv_pos_embedding_groups=config.position_groups,
+            # The plain attention gives the published numbers on every device.
+            attn_implementation="eager",
+        )
+        self.model = Wav2Vec2Model(settings)
 
     def forward(self, wave: Tensor, frames: int) -> Tensor:
         """`wave` [s], normalised, that covers `frames` video frames -> features of all layers [f k c]."""

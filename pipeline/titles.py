@@ -94,12 +94,12 @@ class TitlePlan:
     @property
     def clip_options(self) -> ClipOptions:
         o = self.options
-        return ClipOptions(steps=o.steps, guidance_scale=o.guidance_scale, base_size=o.base_size)
+        return ClipOptions(o.steps, o.guidance_scale, o.base_size, o.compat)
 
     @property
     def picture_options(self) -> PictureOptions:
         o = self.options
-        return PictureOptions(o.base_size, o.resolution, o.fidelity, o.background)
+        return PictureOptions(o.base_size, o.resolution, o.fidelity, o.background, o.compat)
 
     @property
     def encoding(self) -> Encoding:

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.fake import mix
-from models.families import FAKE, FAMILIES, ClipOptions, Lane, PictureOptions, load_part
+from models.families import FAKE, FAMILIES, ClipOptions, Hints, Lane, PictureOptions, load_part
 from models.keys import noise_key
 from pipeline.timeline import GOP
 
 PREPARE, CHAIN, UPSCALE = (load_part(FAKE, part, None, "cpu") for part in ("prepare", "chain", "upscale"))
 REACH, HALO = FAKE.feature_reach, FAKE.feature_halo
 PORTRAIT = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-CONDITIONING = PREPARE.conditioning(PORTRAIT, 64, {})[0]
+CONDITIONING = PREPARE.conditioning(PORTRAIT, 64, Hints())[0]
 PICTURE = PictureOptions(base_size=64, resolution=64, fidelity=0.5, background="none")
 
 
@@ -74,11 +74,14 @@ def test_a_clip_has_the_shapes_of_the_family() -> None:
 CHANGES: dict[str, Callable[[Lane], Lane]] = {
     "seed": lambda one: replace(one, seed=8),
     "clip": lambda one: replace(one, clip=4),
-    "portrait": lambda one: replace(one, conditioning=PREPARE.conditioning(with_bit(PORTRAIT, (5, 5, 1)), 64, {})[0]),
+    "portrait": lambda one: replace(
+        one, conditioning=PREPARE.conditioning(with_bit(PORTRAIT, (5, 5, 1)), 64, Hints())[0]
+    ),
     "text": lambda one: replace(one, text="she frowns"),
     "no text": lambda one: replace(one, text=None),
     "steps": lambda one: replace(one, options=replace(one.options, steps=5)),
     "guidance": lambda one: replace(one, options=replace(one.options, guidance_scale=1.5)),
+    "compat": lambda one: replace(one, options=replace(one.options, compat="published")),
     "older motion frame": lambda one: replace(one, state={"motion": with_bit(one.state["motion"], (0, 0, 0, 0))}),
     "newer motion frame": lambda one: replace(one, state={"motion": with_bit(one.state["motion"], (1, 0, 3, 3))}),
     "motion frames the wrong way round": lambda one: replace(one, state={"motion": one.state["motion"][::-1].copy()}),
@@ -132,18 +135,20 @@ def test_a_chain_starts_from_seed_and_portrait(change: dict[str, int]) -> None:
     before = hashed(CHAIN.start(CONDITIONING, **values))
     assert hashed(CHAIN.start(CONDITIONING, **values)) == before
     assert hashed(CHAIN.start(CONDITIONING, **(values | change))) != before
-    other = PREPARE.conditioning(with_bit(PORTRAIT, (0, 0, 0)), 64, {})[0]
+    other = PREPARE.conditioning(with_bit(PORTRAIT, (0, 0, 0)), 64, Hints())[0]
     assert hashed(CHAIN.start(other, **values)) != before
 
 
-def test_conditioning_sees_portrait_boxes_and_size() -> None:
+def test_conditioning_sees_portrait_hints_and_size() -> None:
     arguments = [
-        (PORTRAIT, 64, {}),
-        (with_bit(PORTRAIT, (63, 63, 2)), 64, {}),
-        (PORTRAIT.reshape(32, 128, 3), 64, {}),
-        (PORTRAIT, 80, {}),
-        (PORTRAIT, 64, {"face_box": (1, 2, 3, 4)}),
-        (PORTRAIT, 64, {"lip_box": (1, 2, 3, 4)}),
+        (PORTRAIT, 64, Hints()),
+        (with_bit(PORTRAIT, (63, 63, 2)), 64, Hints()),
+        (PORTRAIT.reshape(32, 128, 3), 64, Hints()),
+        (PORTRAIT, 80, Hints()),
+        (PORTRAIT, 64, Hints(face_box=(1, 2, 3, 4))),
+        (PORTRAIT, 64, Hints(lip_box=(1, 2, 3, 4))),
+        (PORTRAIT, 64, Hints(face_embedding=np.ones(4, np.float32))),
+        (PORTRAIT, 64, Hints(compat="published")),
     ]
     assert len({hashed(PREPARE.conditioning(*one)[0]) for one in arguments}) == len(arguments)
 
@@ -230,13 +235,15 @@ def test_order_and_place_in_a_window_matter() -> None:
     assert planes(window, range(4, 16)) == usual[4:], "what is asked for changes nothing"
 
 
-@pytest.mark.parametrize("change", [{"fidelity": 0.6}, {"background": "plain"}, {"resolution": 80}])
+@pytest.mark.parametrize(
+    "change", [{"fidelity": 0.6}, {"background": "plain"}, {"resolution": 80}, {"compat": "published"}]
+)
 def test_options_of_the_picture_matter(change: dict[str, Any]) -> None:
     assert all(a != b for a, b in zip(planes(base_frames()), planes(base_frames(), **change), strict=True))
 
 
 def test_the_portrait_matters_to_the_picture() -> None:
-    other = PREPARE.conditioning(with_bit(PORTRAIT, (0, 0, 0)), 64, {})[0]
+    other = PREPARE.conditioning(with_bit(PORTRAIT, (0, 0, 0)), 64, Hints())[0]
     for a, b in zip(
         UPSCALE.restore(base_frames(), range(16), CONDITIONING, PICTURE),
         UPSCALE.restore(base_frames(), range(16), other, PICTURE),
