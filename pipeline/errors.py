@@ -1,17 +1,17 @@
 """The exception tree. A message says what is wrong, where, what was expected, and what to do next.
 
-    LongtakeError            exit 1
-    ├── UserError            exit 2: the manifest, an input or the set-up is wrong; nothing was rendered
-    │   ├── ManifestError    every problem of a manifest at once
-    │   ├── InputError       a portrait, an audio file or a list of them cannot be used
-    │   ├── OutputError      the output cannot be written, or would vanish
-    │   ├── WeightsError     weights are missing, damaged or do not belong to the family
-    │   └── SetupError       a program or library that is needed is missing
-    ├── Paused               exit 75: stopped on request or waiting for something; run again to continue
-    ├── StoreError           the store did not answer as it should
-    │   ├── MissingObject    an object that a record names is not there
-    │   └── DamagedObject    an object is not the one that its record describes
-    └── TitleFailed          a title cannot be finished; others go on
+LongtakeError            exit 1
+├── UserError            exit 2: the manifest, an input or the set-up is wrong; nothing was rendered
+│   ├── ManifestError    every problem of a manifest at once
+│   ├── InputError       a portrait, an audio file or a list of them cannot be used
+│   ├── OutputError      the output cannot be written, or would vanish
+│   ├── WeightsError     weights are missing, damaged or do not belong to the family
+│   └── SetupError       a program or library that is needed is missing
+├── Paused               exit 75: stopped on request or waiting for something; run again to continue
+├── StoreError           the store did not answer as it should
+│   ├── MissingObject    an object that a record names is not there
+│   └── DamagedObject    an object is not the one that its record describes
+└── …                    others stand beside what raises them
 """
 
 from __future__ import annotations
@@ -79,6 +79,3 @@ class MissingObject(StoreError):
 class DamagedObject(StoreError):
     pass
 
-
-class TitleFailed(LongtakeError):
-    pass
