@@ -78,4 +78,3 @@ class MissingObject(StoreError):
 
 class DamagedObject(StoreError):
     pass
-
