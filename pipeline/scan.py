@@ -39,6 +39,8 @@ def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool =
     """
     if (goal is None or goal == plan.gops) and is_done(store, plan, mend=mend):
         return Scanned(plan.id, True, True, tuple(range(plan.blocks)), plan.gops, tuple(range(plan.gops)), True)
+    for stage in ("chain", "stream") if mend else ():
+        void_dropped(Ledger(store, plan.prefix(stage)))
     sound = Ledger(store, plan.prefix("sound")).read(0, mend=mend)
     conditioning = Ledger(store, plan.prefix("conditioning")).read(0, mend=mend)
     features = dict(_features(store, plan, mend))
@@ -53,6 +55,19 @@ def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool =
     streamed = tuple(made_of(Ledger(store, plan.prefix("stream")), latents, mend=mend))
     blocks = tuple(first // plan.constants.feature_block for first in sorted(features))
     return Scanned(plan.id, sound is not None, conditioning is not None, blocks, len(latents), streamed, False)
+
+
+def void_dropped(ledger: Ledger) -> None:
+    """Void the records none of whose objects is there: `keep` dropped them, and now they are wanted again.
+
+    All at once, because a worker that comes upon one has the whole title looked at anew.
+    """
+    names = (key.rpartition("/")[2].partition("-")[0] for key in ledger.store.list(f"{ledger.prefix}/objects"))
+    there = {int(name) for name in names if name.isdecimal()}
+    for first in ledger.hinted():
+        record = None if first in there else ledger.read(first, mend=True)
+        if record is not None and not any(ledger.store.exists(stored.key) for stored in record.objects.values()):
+            ledger.void(record, "its objects are no longer there")
 
 
 def linked(

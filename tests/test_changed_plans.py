@@ -81,6 +81,25 @@ def test_another_picture_or_codec_never_chains_again(fake_manifest: Make, change
     assert count_frames(folder / "final.mp4") == 100
 
 
+@pytest.mark.parametrize("keep", ["final+hls", "final"])
+def test_what_was_not_kept_is_chained_again(fake_manifest: Make, keep: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """However much it is; and it becomes what it was."""
+    manifest = fake_manifest([490], keep=keep)
+    folder = manifest.parent / "out" / "title-0"
+    assert render_inline(manifest) == 0
+    before = {
+        path.name: json.loads(path.read_text())["state"] for path in sorted(folder.glob("chain/*/chain/*.0.json"))
+    }
+    change(manifest, crf=30)
+    capsys.readouterr()
+    assert render_inline(manifest) == 0
+    assert "damaged" not in capsys.readouterr().err  # nothing is: no worker came upon what was dropped
+    after = {path.name: json.loads(path.read_text())["state"] for path in sorted(folder.glob("chain/*/chain/*.1.json"))}
+    assert list(after.values()) == list(before.values())
+    assert len(after) == 11
+    assert count_frames(folder / "final.mp4") == 490
+
+
 def test_another_seed_is_another_chain(fake_manifest: Make) -> None:
     manifest = fake_manifest([60])
     folder = manifest.parent / "out" / "title-0"
