@@ -98,6 +98,13 @@ def render_inline(manifest: Path, *more: str) -> int:
     return render.run([str(manifest), "--executor", "inline", *more])
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A test that could not run says so at the end, where it is seen."""
+    for report in terminalreporter.stats.get("skipped", []):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        terminalreporter.write_line(f"DID NOT RUN: {report.nodeid}: {why}", red=True, bold=True)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """A title of 100 frames (3 GOPs, the last one short), rendered once. Tests must not write to it."""
