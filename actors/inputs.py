@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from models.weight_files import Part
 from pipeline.errors import DamagedObject, InputError
-from pipeline.records import Stored, fetch_checked
+from pipeline.records import Stored, fetch_checked, sha256_of_file
 from pipeline.store import Store
+from pipeline.store_local import LocalStore
 from pipeline.titles import TitlePlan
 
 
@@ -26,14 +28,33 @@ def fetch_input(store: Store, stored: Stored, folder: Path, what: str) -> Path:
 
 
 @contextmanager
-def fetch_weights(store: Store, plan: TitlePlan) -> Iterator[str | None]:
-    """A folder with the family's files while they are being loaded, or None for a family without files."""
+def fetch_weights(store: Store, plan: TitlePlan, part: Part) -> Iterator[str | None]:
+    """A folder with the files of a part while they are being loaded, or None for a family without files.
+
+    Networks that map their files may outlive the folder: the system keeps a mapped file until it is let go. Files of a
+    store on this machine are not copied.
+    """
     if not plan.weights:
         yield None
         return
+    wanted = {name for file in plan.constants.tree if part in file.parts for name in file.paths}
     with tempfile.TemporaryDirectory(prefix="longtake-weights-") as folder:
         for name, stored in plan.weights:
-            path = Path(folder, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.symlink_to(fetch_input(store, stored, Path(folder), f"weights file {name}").name)
+            if name in wanted:
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.symlink_to(_weights_file(store, stored, Path(folder), name))
         yield folder
+
+
+def _weights_file(store: Store, stored: Stored, folder: Path, name: str) -> Path:
+    if not isinstance(store, LocalStore):
+        return fetch_input(store, stored, folder, f"weights file {name}")
+    path = store.path(stored.key)
+    if not path.exists() or path.stat().st_size != stored.size or sha256_of_file(path) != stored.sha256:
+        store.delete(stored.key)
+        raise InputError(
+            f"weights file {name}: {stored.key} is not what was planned; the copy was removed, run again to have it "
+            "copied anew"
+        )
+    return path

@@ -57,8 +57,8 @@ class UpscaleWorker(Worker):
         if self._is_there(ledger, first, used):
             return Done(plan.id, "upscale", gop, won=False)
         self._decode(plan, start, latents, part)
-        hasher = hashlib.sha256()
-        fragment = encode_gop(plan.encoding, first, self._planes(reader, gop, part, hasher))
+        hasher, faceless = hashlib.sha256(), list[int]()
+        fragment = encode_gop(plan.encoding, first, self._planes(reader, gop, part, hasher, faceless))
         self._agree_on_init(plan, fragment.init)
         record = Record(
             stage="stream",
@@ -70,7 +70,12 @@ class UpscaleWorker(Worker):
             objects={"fragment": ledger.stage_object(first, attempt, "fragment.m4s", fragment.data)},
             uses=used,
             numerics=numerics,
-            facts={"picture": plan.hashes.picture, "planes": hasher.hexdigest(), "init": sha256(fragment.init)},
+            facts={
+                "picture": plan.hashes.picture,
+                "planes": hasher.hexdigest(),
+                "init": sha256(fragment.init),
+                "no_face": faceless,
+            },
             made=self.made(started),
         )
         commit = ledger.commit(record)
@@ -111,13 +116,19 @@ class UpscaleWorker(Worker):
             self._base.update(zip(range(start, end), frames, strict=False))
             self.alive()
 
-    def _planes(self, reader: TitleReader, gop: int, part: Any, hasher: Any) -> Iterator[np.ndarray]:
+    def _planes(
+        self, reader: TitleReader, gop: int, part: Any, hasher: Any, faceless: list[int]
+    ) -> Iterator[np.ndarray]:
+        """Planes of the GOP's frames in order; `hasher` sees them, `faceless` gets the frames without a face."""
         plan = reader.plan
         conditioning = reader.conditioning()[1]
         for window in gop_windows(gop, plan.frames):
             base = [self._base[frame] for frame in window.reads]
-            for frame in part.restore(base, window.owned_places, conditioning, plan.picture_options):
+            restored = part.restore(base, window.owned_places, conditioning, plan.picture_options)
+            for number, frame in zip(range(window.first, window.stop), restored, strict=True):
                 self.alive()
+                if not part.face_found(frame):
+                    faceless.append(number)
                 planes = part.planes(frame)
                 hasher.update(planes)
                 yield planes

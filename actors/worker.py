@@ -21,6 +21,9 @@ from pipeline.work import Cause, Done, Failure, Job, Outcome, Role, Work
 log = logging.getLogger("longtake")
 
 
+_USERS_OWN = ("PromptProblem", "WeightsProblem")  # mistakes that no further try mends
+
+
 class Stopped(Exception):
     """Raised between units once the worker has been told to stop."""
 
@@ -69,7 +72,7 @@ class Worker:
         """The family's networks of one kind, loaded once."""
         key = f"{plan.family}/{plan.weights_hash}/{part}"
         if key not in self._parts:
-            with fetch_weights(self.store, plan) as folder:
+            with fetch_weights(self.store, plan, part) as folder:
                 self._parts[key] = load_part(plan.constants, part, folder, self.device)
         return self._parts[key]
 
@@ -133,7 +136,9 @@ def failure_of(error: Exception, job: Job) -> Failure:
         case MemoryError():
             cause = "memory"
         case _:
-            # torch is not imported here; its out-of-memory error is known by name.
+            # torch is not imported here, so what comes from the networks is known by name.
+            if type(error).__name__ in _USERS_OWN:
+                return Failure("user", str(error))
             cause = "memory" if type(error).__name__ == "OutOfMemoryError" else "crash"
             log.exception("%s of title %s failed", job.kind, job.title)
             return Failure(cause, f"{type(error).__name__}: {error}")

@@ -144,13 +144,22 @@ def plain_tree(config: NetworkConfig, licence: str = "MIT") -> tuple[WeightFile,
 
 def _text(path: str, clip: str, config: NetworkConfig) -> tuple[WeightFile, ...]:
     """The text branch's own file, and the folder of the CLIP text model that its prompts go through."""
-    branch = WeightFile(path, "text", ("chain",), "text branch: what prompts change", "MIT", "yes", True)
+    branch = WeightFile(path, "text", ("chain",), "text branch: what prompts change", "MIT", "yes", optional=True)
     if config.text is None or config.text.clip is None:
         return (branch,)
 
     def file(name: str, purpose: str, also: tuple[str, ...] = ()) -> WeightFile:
-        others = tuple(f"{clip}/{other}" for other in also)
-        return WeightFile(f"{clip}/{name}", "clip", ("chain",), purpose, "MIT (OpenAI CLIP)", "yes", True, also=others)
+        return WeightFile(
+            f"{clip}/{name}",
+            "clip",
+            ("chain",),
+            purpose,
+            "MIT (OpenAI CLIP)",
+            "yes",
+            optional=True,
+            along_with="text",
+            also=tuple(f"{clip}/{other}" for other in also),
+        )
 
     return (
         branch,

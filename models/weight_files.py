@@ -23,6 +23,8 @@ class WeightFile:
     commercial: Literal["yes", "no", "unclear"]
     """Whether the licence allows commercial use."""
     optional: bool = False
+    along_with: str = ""
+    """A network whose file this optional one is needed with, and is not used without."""
     key: str = ""
     """Where in a pickle the tensors lie; "" where they are the whole of it."""
     also: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ from pipeline.redact import redact
 LARGEST = 64 << 30  # 24 hours of stereo at 96 kHz in 32-bit float
 LARGEST_PORTRAIT = 256 << 20  # read whole
 _CHUNK = 4 << 20
-_STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime", "created")
+_STAMPS = ("ETag", "etag", "blob_id", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime", "created")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from models.families import Family
+from pipeline.embedding import read_embedding
 from pipeline.errors import InputError, MissingObject, Problem
 from pipeline.inputs import LARGEST, LARGEST_PORTRAIT, SourceFile, fetch, stamp_of
 from pipeline.manifest import Catalog, Title, check_prompts
@@ -25,6 +26,8 @@ from pipeline.store import Store
 from pipeline.tags import Chapter
 from pipeline.timeline import clip_of_second, frames_of
 from pipeline.titles import TitlePlan, title_hashes
+from pipeline.weight_intake import NO_WEIGHTS, Weights
+from pipeline.weight_tree import FoundTree
 
 Tell = Callable[[str], None]
 
@@ -84,7 +87,7 @@ def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[S
     portrait = look("portrait", title.portrait, lambda path: _portrait_size(path, title.portrait), LARGEST_PORTRAIT)
     audio = [look(f"audio[{number}]", url, probe) for number, url in enumerate(title.audio)]
     embedding_url = title.options.face_embedding
-    embedding = look("face_embedding", embedding_url, lambda path: None) if embedding_url else None
+    embedding = look("face_embedding", embedding_url, _check_embedding) if embedding_url else None
     if problems or portrait is None:
         return None, problems
     found = [item for item in audio if item is not None]
@@ -99,6 +102,10 @@ def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[S
     problems += check_prompts(title, seen.frames, catalog.place)
     problems += _check_boxes(catalog, seen)
     return (None if problems else seen), problems
+
+
+def _check_embedding(path: Path) -> None:
+    read_embedding(path, path.name)
 
 
 def _portrait_size(path: Path, url: str) -> tuple[int, int]:
@@ -165,9 +172,26 @@ def copy_inputs(store: Store, seen: Seen, tell: Tell = lambda text: None) -> Non
         store.put(key, data)
 
 
-def plan_title(
-    family: Family, seen: Seen, weights: tuple[tuple[str, Stored], ...] = (), weights_hash: str | None = None
-) -> TitlePlan:
+def without_unusable_prompts(
+    catalog: Catalog, seen: list[Seen], found: FoundTree | None
+) -> tuple[list[Seen], list[Problem]]:
+    """The titles that can be rendered with these weights; one with prompts is a problem where no text branch is."""
+    if found is None or found.has("text"):
+        return seen, []
+    prompted = [one for one in seen if one.title.prompts]
+    name = next((file.path for file in found.absent if file.network == "text"), "text branch")
+    remedy = f"without which family {catalog.family} takes no prompts; remove `prompts`, or use weights that have it"
+    problems = [
+        Problem(
+            catalog.place(f"{one.title.key}.prompts"),
+            f"{len(one.title.prompts)} given, but the weights at {redact(found.url)} have no {name}, {remedy}",
+        )
+        for one in prompted
+    ]
+    return [one for one in seen if one not in prompted], problems
+
+
+def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> TitlePlan:
     """The plan of a title whose inputs have been seen."""
     title, options = seen.title, seen.title.options
     embedding = stored_input(seen.face_embedding) if seen.face_embedding else None
@@ -175,11 +199,11 @@ def plan_title(
         options = replace(options, face_embedding=embedding.sha256)  # hashes follow content, not addresses
     portrait, audio = stored_input(seen.portrait), tuple(map(stored_input, seen.audio))
     prompts = tuple((clip_of_second(prompt.at), prompt.text) for prompt in title.prompts)
-    weights_hash = weights_hash or family.default_weights_hash()
+    weights_hash = weights.hash or family.default_weights_hash()
     return TitlePlan(
         id=title.id,
         family=family.name,
-        weights=weights,
+        weights=weights.files,
         weights_hash=weights_hash,
         seed=title.seed,
         priority=title.priority,

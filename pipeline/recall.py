@@ -14,6 +14,7 @@ from pipeline.redact import redact
 from pipeline.sound import AudioFacts
 from pipeline.store import Store
 from pipeline.titles import TitlePlan
+from pipeline.weight_intake import recall_weights
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,12 @@ def recall(catalog: Catalog, store: Store, title: Title) -> Recalled:
         seen = _seen(title, urls, [known[redact(url)] for url in urls])
     except (KeyError, TypeError, ValueError) as error:
         return Recalled(None, (f"{title.id}/inputs.json is damaged ({type(error).__name__}); remove it",))
+    family = FAMILIES[catalog.family]
+    weights = recall_weights(family, catalog.weights, store)
+    if weights is None:
+        return Recalled(None, (f"weights {redact(catalog.weights or '')} have not been seen yet",))
     notes = [note for source in seen.sources if (note := _changed(source))]
-    return Recalled(plan_title(FAMILIES[catalog.family], seen), tuple(notes))
+    return Recalled(plan_title(family, seen, weights), tuple(notes))
 
 
 def _seen(title: Title, urls: list[str], entries: list[dict[str, Any]]) -> Seen:

@@ -24,7 +24,7 @@ from pipeline import ffmpeg, scan, timeline, urls
 from pipeline.command import run_command
 from pipeline.drive import Executor, drive
 from pipeline.errors import ManifestError, OutputError, Problem
-from pipeline.intake import copy_inputs, plan_title, survey
+from pipeline.intake import copy_inputs, plan_title, survey, without_unusable_prompts
 from pipeline.lease import Lease
 from pipeline.manifest import Catalog, load_manifest, load_valid_titles
 from pipeline.plan import show_plan
@@ -34,6 +34,7 @@ from pipeline.schedule import Limits, Schedule, TitleWork
 from pipeline.stop import AGAIN, INTERRUPTED, Stop, stop_now_after
 from pipeline.store import Store, open_store
 from pipeline.titles import TitlePlan
+from pipeline.weight_intake import find_weights, take_weights
 from pipeline.work import Role
 
 IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a submitted job
@@ -85,21 +86,27 @@ def render(request: Request, stop: Stop) -> int:
     ffmpeg.binary()  # a missing program is said before anything is read
     catalog, problems = _load(request)
     store = _open_output(catalog)
-    seen, wrong = survey(catalog, store, _tell(request))
+    family, tell = FAMILIES[catalog.family], _tell(request)
+    found = find_weights(family, catalog.weights)
+    seen, wrong = survey(catalog, store, tell)
+    problems += wrong
+    seen, wrong = without_unusable_prompts(catalog, seen, found)
     problems += wrong
     if problems and not (request.skip_invalid and seen):
         raise ManifestError(problems)
     for problem in problems:
         click.echo(f"skipped: {problem}", err=True)
-    family = FAMILIES[catalog.family]
-    plans = {one.title.id: plan_title(family, one) for one in seen}
     if request.dry_run:
-        show_plan(plans.values(), as_json=False)
+        if catalog.weights and urls.is_local(catalog.weights):  # others would be fetched only to be thrown away
+            take_weights(family, found, store, tell, write=False)
+        show_plan([plan_title(family, one) for one in seen], as_json=False)
         return 1 if problems else 0
     run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:8]}"
     with driver_lease(store, run) as lease:
+        weights = take_weights(family, found, store, tell)
+        plans = {one.title.id: plan_title(family, one, weights) for one in seen}
         for one in seen:
-            copy_inputs(store, one, _tell(request))
+            copy_inputs(store, one, tell)
         code = _run(request, stop, lease, catalog, store, family, plans, run)
     return max(code, 1) if problems else code
 

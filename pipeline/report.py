@@ -43,12 +43,15 @@ def _stage(run: str, records: Iterable[Record]) -> dict[str, Any]:
     made_here = total = again = 0
     seconds = 0.0
     hosts: Counter[str] = Counter()
+    faceless: int | None = None
     for record in records:
         total += 1
         made_here += record.made.get("run") == run
         again += record.generation > 0
         seconds += float(record.made.get("seconds", 0.0))
         hosts[str(record.made.get("host"))] += 1
+        if isinstance(without := record.facts.get("no_face"), list):
+            faceless = (faceless or 0) + len(without)
     return {
         "gops": total,
         "made_in_this_run": made_here,
@@ -56,6 +59,7 @@ def _stage(run: str, records: Iterable[Record]) -> dict[str, Any]:
         "made_anew_after_damage": again,
         "worker_seconds": round(seconds, 3),
         "hosts": dict(hosts),
+        **({} if faceless is None else {"frames_without_face": faceless}),
     }
 
 
