@@ -7,6 +7,7 @@ it, where a parser is given, the parts that belong to the face.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -31,38 +32,63 @@ def parsed_mask(labels: Tensor) -> Tensor:
     return mask
 
 
-def paste(picture: Tensor, face: Tensor, matrix: Tensor, scale: float, parsed: Tensor | None = None) -> Tensor:
-    """picture [3, h, w], face [3, s, s], matrix from the face to the picture -> [3, h, w].
+class Place(NamedTuple):
+    """Where a face lies in a picture, and how it fades there: the same for all faces of one size and matrix."""
 
-    `scale` is how many times the picture was enlarged (the erosion of the square grows with it). `parsed` is the
-    mask of `parsed_mask`, of any size. Only the part of the picture that the face can reach is touched.
+    rows: slice  # the part of the picture that the face can reach
+    columns: slice
+    matrix: Tensor  # from the face, one pixel wider on each side, into that part
+    soft: Tensor  # the faded square, as large as that part
+
+
+def find_place(
+    matrix: Tensor, side: int, size: tuple[int, int], scale: float, device: torch.device | str = "cpu"
+) -> Place | None:
+    """Matrix from a face of `side` pixels to a picture of `size` (h, w) -> its place, None if it lies outside.
+
+    `scale` is how many times the picture was enlarged (the erosion of the square grows with it).
     """
-    side = face.shape[-1]
-    region, local = _reach(matrix, side, picture.shape[-2:], scale)
+    region, local = _reach(matrix, side, size, scale)
     if region is None:
-        return picture
+        return None
     rows, columns = region
-    under = picture[:, rows, columns]
-    size = (under.shape[-2], under.shape[-1])
+    local[:, 2] -= local[:, :2].sum(1)
+    ones = F.pad(torch.ones(1, side, side, device=device), (1, 1, 1, 1))
+    part = (rows.stop - rows.start, columns.stop - columns.start)
+    square = erode(warp(ones, local, part)[0], int(2 * scale))
+    edge = int(math.sqrt(float(square.sum(dtype=torch.float64)))) // EDGE_SHARE
+    return Place(rows, columns, local, gaussian_blur(erode(square, 2 * edge), 2 * edge + 1))
 
+
+def paste(picture: Tensor, face: Tensor, matrix: Tensor, scale: float, parsed: Tensor | None = None) -> Tensor:
+    """picture [3, h, w], face [3, s, s], matrix from the face to the picture -> [3, h, w]; the rest as below."""
+    size = (picture.shape[-2], picture.shape[-1])
+    return paste_at(find_place(matrix, face.shape[-1], size, scale, picture.device), picture, face, parsed)
+
+
+def paste_at(place: Place | None, picture: Tensor, face: Tensor, parsed: Tensor | None = None) -> Tensor:
+    """picture [3, h, w], face [3, s, s] and its place in that picture -> [3, h, w].
+
+    `parsed` is the mask of `parsed_mask`, of any size. Only the part that the face can reach is touched.
+    """
+    if place is None:
+        return picture
+    side, under = face.shape[-1], picture[:, place.rows, place.columns]
     # One pixel more on each side: the face is continued there, so that at its border it does not fade to black.
-    layers = [F.pad(face, (1, 1, 1, 1), mode="replicate"), F.pad(face.new_ones(1, side, side), (1, 1, 1, 1))]
+    layers = F.pad(face, (1, 1, 1, 1), mode="replicate")
     if parsed is not None:
         whole = F.interpolate(parsed[None, None], size=(side, side), mode="bilinear")[0]
-        layers.append(F.pad(whole.to(face), (1, 1, 1, 1)))
-    local[:, 2] -= local[:, :2].sum(1)
-    warped = warp(torch.cat(layers), local, size)
-    square = erode(warped[3], int(2 * scale))
-    edge = int(math.sqrt(float(square.sum(dtype=torch.float64)))) // EDGE_SHARE
-    soft = gaussian_blur(erode(square, 2 * edge), 2 * edge + 1)
+        layers = torch.cat([layers, F.pad(whole.to(face), (1, 1, 1, 1))])
+    warped = warp(layers, place.matrix, (under.shape[-2], under.shape[-1]))
+    soft = place.soft.to(face)
     if parsed is not None:
-        soft = torch.minimum(soft, warped[4])
+        soft = torch.minimum(soft, warped[3])
     out = picture.clone()
-    out[:, rows, columns] = torch.lerp(under, warped[:3], soft)
+    out[:, place.rows, place.columns] = torch.lerp(under, warped[:3], soft)
     return out
 
 
-def _reach(matrix: Tensor, side: int, size: torch.Size, scale: float) -> tuple[tuple[slice, slice] | None, Tensor]:
+def _reach(matrix: Tensor, side: int, size: tuple[int, int], scale: float) -> tuple[tuple[slice, slice] | None, Tensor]:
     """The part of a picture that the face covers, with room for erosion, and the matrix into that part."""
     corners = torch.tensor([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]], dtype=torch.float64)
     points = corners @ matrix.double().T

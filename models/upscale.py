@@ -21,7 +21,7 @@ from models.detection import choose_faces, detect_enlarged, smooth_landmarks
 from models.groups import fixed_groups
 from models.masks import Box
 from models.parsing import face_labels
-from models.paste import parsed_mask, paste
+from models.paste import Place, find_place, parsed_mask, paste_at
 from models.resample import resize_lanczos
 from models.restorer import TemporalRestorer
 from models.upscale_config import UpscaleConfig
@@ -64,6 +64,7 @@ class Upscaler:
         self.enlarger = enlarger
         self.detector = detector
         self.parser = parser
+        self._place: tuple[object, Place | None] | None = None  # the last face's: a fixed box has the same all along
 
     def __call__(
         self,
@@ -127,7 +128,7 @@ class Upscaler:
             restored = self.restorer.restore(latents, fidelity, self.config.adain, keep, self.config.group)
         else:
             side = self.restorer.config.codebook.side
-            crops = resize_lanczos(window, (side, side)).clamp(0, 1)
+            crops = torch.cat([resize_lanczos(frame, (side, side)) for frame in window.split(1)]).clamp(0, 1)
             restored = self._restore(crops, fidelity, keep)
         for frame, face in zip(window[keep], restored, strict=True):
             picture = self._coloured(_unit(face), frame)
@@ -202,7 +203,15 @@ class Upscaler:
         config = self.config
         large = enlarge(face[None], (wanted, wanted), self.enlarger, method, config.tile, config.tile_pad, passes)
         back = invert(rescale(matrix, scale, wanted / side))
-        return paste(picture, self._coloured(large[0], face), back, max(scale, 1.0), parsed)
+        place = self._find_place(back, wanted, picture, max(scale, 1.0))
+        return paste_at(place, picture, self._coloured(large[0], face), parsed)
+
+    def _find_place(self, matrix: Tensor, side: int, picture: Tensor, scale: float) -> Place | None:
+        size = (picture.shape[-2], picture.shape[-1])
+        key = (tuple(matrix.flatten().tolist()), side, size, scale, picture.device)
+        if self._place is None or self._place[0] != key:
+            self._place = key, find_place(matrix, side, size, scale, picture.device)
+        return self._place[1]
 
     def _coloured(self, picture: Tensor, reference: Tensor) -> Tensor:
         return keep_colour(picture[None], reference[None])[0] if self.config.keep_colour else picture

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.taps import Runs, filter_axis, runs_of_taps, sliding_runs
+
 FINE = 1024  # positions are first rounded to this fraction of a pixel ...
 STEPS = 32  # ... then to this one
 
@@ -23,21 +25,27 @@ def invert(matrix: Tensor) -> Tensor:
 def warp(image: Tensor, matrix: Tensor, size: tuple[int, int], fill: Tensor | float = 0.0) -> Tensor:
     """image [c, h, w], matrix from the image to the result -> [c, *size], bilinear.
 
-    Outside the image is `fill`: one value, or one a channel.
+    Outside the image is `fill`: one value, or one a channel. A matrix that does not turn the image is applied to
+    one axis after the other, which is much cheaper and differs by rounding only.
     """
     height, width = image.shape[-2:]
     back = invert(matrix.double())
     y, x = (torch.arange(n, dtype=torch.float64) for n in size)
     across = (back[:, :1] * x * FINE).round().long()
     down = ((back[:, 1:2] * y + back[:, 2:]) * FINE).round().long() + FINE // STEPS // 2
-    place = (down.to(image.device)[:, :, None] + across.to(image.device)[:, None, :]) // (FINE // STEPS)
-    (left, top), (right_share, low_share) = place // STEPS, (place % STEPS) / STEPS
 
     # One ring of `fill` around the image catches every position outside of it.
     framed = torch.empty(image.shape[0], height + 2, width + 2, dtype=image.dtype, device=image.device)
     framed[:] = fill if isinstance(fill, float) else fill.to(image).view(-1, 1, 1)
     framed[:, 1:-1, 1:-1] = image
+    if not float(back[0, 1]) and not float(back[1, 0]):
+        columns, rows = across[0] + down[0, 0], across[1, 0] + down[1]
+        framed = filter_axis(framed, -2, _pairs(rows // (FINE // STEPS), height, image.device))
+        return filter_axis(framed, -1, _pairs(columns // (FINE // STEPS), width, image.device))
+
     pixels = framed.flatten(1)
+    place = (down.to(image.device)[:, :, None] + across.to(image.device)[:, None, :]) // (FINE // STEPS)
+    (left, top), (right_share, low_share) = place // STEPS, (place % STEPS) / STEPS
 
     def take(dx: int, dy: int) -> Tensor:
         column = (left + dx + 1).clamp(0, width + 1)
@@ -48,6 +56,13 @@ def warp(image: Tensor, matrix: Tensor, size: tuple[int, int], fill: Tensor | fl
     upper = torch.lerp(take(0, 0), take(1, 0), right_share)
     lower = torch.lerp(take(0, 1), take(1, 1), right_share)
     return torch.lerp(upper, lower, low_share)
+
+
+def _pairs(place: Tensor, length: int, device: torch.device) -> Runs:
+    """Places [outputs] along one axis, in 1/STEPS pixel, as taps on the two pixels around; the axis has its ring."""
+    left, share = place // STEPS + 1, (place % STEPS).float() / STEPS
+    index = torch.stack([left, left + 1]).clamp(0, length + 1)
+    return runs_of_taps(index, torch.stack([1 - share, share]), device)
 
 
 def erode(mask: Tensor, size: int) -> Tensor:
@@ -75,17 +90,18 @@ def gaussian_blur(mask: Tensor, size: int, sigma: float | None = None) -> Tensor
     sigma = sigma or 0.3 * ((size - 1) * 0.5 - 1) + 0.8
     x = torch.arange(size, dtype=torch.float64) - size // 2
     kernel = torch.exp(-x.square() / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).to(mask)
-    flat = mask.reshape(-1, 1, *mask.shape[-2:])
-    flat = _mirror(flat, -1, size // 2)
-    flat = F.conv2d(flat, kernel.view(1, 1, 1, -1))
-    flat = _mirror(flat, -2, size // 2)
-    return F.conv2d(flat, kernel.view(1, 1, -1, 1)).reshape(mask.shape)
+    kernel = (kernel / kernel.sum()).float()
+    for dim in (-1, -2):
+        mask = filter_axis(_mirror(mask, dim, size // 2), dim, sliding_runs(kernel, mask.shape[dim], mask.device))
+    return mask
 
 
 def _mirror(x: Tensor, dim: int, reach: int) -> Tensor:
     """Extend by mirroring about the border pixel, also where `reach` is longer than the picture."""
     length = x.shape[dim]
     period = max(2 * (length - 1), 1)
-    place = torch.arange(-reach, length + reach, device=x.device) % period
-    return x.index_select(dim, torch.minimum(place, period - place).clamp(max=length - 1))
+    margins = []
+    for place in (torch.arange(-reach, 0), torch.arange(length, length + reach)):
+        place = (place % period).to(x.device)
+        margins.append(x.index_select(dim, torch.minimum(place, period - place).clamp(max=length - 1)))
+    return torch.cat([margins[0], x, margins[1]], dim)
