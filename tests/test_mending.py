@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 
+from actors.arrays import pack, unpack
+from actors.chain import ChainWorker
+from actors.upscale import UpscaleWorker
 from pipeline import scan, verify
+from pipeline.records import sha256
 from pipeline.store_local import LocalStore
+from pipeline.work import Job, Work
 from tests.conftest import Rendered
-from tests.damage import edit_record, flip, only
+from tests.damage import edit_record, flip, only, replace_object
 
 
 def records(output: Path) -> dict[str, dict[str, Any]]:
@@ -64,21 +69,13 @@ def test_nothing_is_remade_without_damage(output: Output) -> None:
     assert output.remade() == set()
 
 
+RECORDS = ("sound 0", "conditioning 0", "features 0", "chain 0", "chain 48", "chain 96", "stream 0", "stream 96")
+
+
 @pytest.mark.parametrize(
-    "name",
-    [
-        "sound 0",
-        "conditioning 0",
-        "features 0",
-        "chain 0",
-        "chain 48",
-        "chain 96",
-        "stream 0",
-        "stream 48",
-        "stream 96",
-    ],
+    ("name", "how"),
+    [*((name, "garbled") for name in RECORDS), ("conditioning 0", "void"), ("chain 0", "void"), ("stream 48", "void")],
 )
-@pytest.mark.parametrize("how", ["garbled", "void"])
 def test_a_record_that_is_lost_costs_that_one_alone(output: Output, name: str, how: str) -> None:
     """What follows it was made of the very same bytes, so it stays."""
     path = output.path(name)
@@ -159,6 +156,41 @@ def test_a_scan_writes_nothing_where_it_may_not(output: Output) -> None:
     files = {path: path.stat().st_mtime_ns for path in output.folder.rglob("*")}
     scan.scan(LocalStore(str(output.folder)), plan_of(output), mend=False)
     assert {path: path.stat().st_mtime_ns for path in output.folder.rglob("*")} == files
+
+
+def another(output: Output, name: str, of: str) -> str:
+    """Put other arrays in the place of an object, as if it had been made again with another result; their sha256."""
+    record = output.path(name)
+    arrays = unpack(output.object(name, of).read_bytes(), name)
+    data = pack({key: array + 1 for key, array in arrays.items()})
+    replace_object(output.folder, record, of, data)
+    if of == "state":
+        edit_record(record, state=sha256(data))
+    return sha256(data)
+
+
+def test_a_chain_worker_forgets_its_state_when_the_store_was_looked_at_anew(output: Output) -> None:
+    """Else the GOP that another worker made again would be followed by one that starts from the old."""
+    for name in ("chain 48", "chain 96"):
+        output.path(name).unlink()
+    worker, plan = ChainWorker(str(output.folder)), plan_of(output)
+    worker.run(Work(1, "chain", (Job("reading", "chain", 1),)), {"reading": plan})
+    output.before["chain 48"] = json.loads(output.path("chain 48").read_text())
+    state = another(output, "chain 48", "state")
+    worker.run(Work(2, "chain", (Job("reading", "chain", 2, visit=1),)), {"reading": plan})
+    assert json.loads(output.path("chain 96").read_text())["parent"] == state
+
+
+def test_an_upscaler_forgets_latents_when_the_store_was_looked_at_anew(output: Output) -> None:
+    output.path("stream 0").unlink()
+    output.path("stream 48").unlink()
+    worker, plan = UpscaleWorker(str(output.folder)), plan_of(output)
+    worker.run(Work(1, "upscale", (Job("reading", "upscale", 0),)), {"reading": plan})
+    latents = another(output, "chain 0", "latents")
+    worker.run(Work(2, "upscale", (Job("reading", "upscale", 1, visit=1),)), {"reading": plan})
+    record = json.loads(output.path("stream 48").read_text())
+    assert record["uses"]["latents/0"] == latents
+    assert record["facts"]["planes"] != output.before["stream 48"]["facts"]["planes"], "base frames were kept"
 
 
 def plan_of(output: Output) -> Any:
