@@ -128,6 +128,9 @@ class PublishWorker(Worker):
         self._put_json(f"{plan.id}/report.json", title_report(plan, self.run_id, chain, stream, more))
         self._put_json(f"{plan.id}/provenance.json", provenance(plan, stored.sha256))
         done = Ledger(self.store, plan.prefix("done"))
+        before = done.read(0, mend=True)
+        if before is not None and before.objects["final"] != stored:
+            done.void(before, "the file was made again and is another one")
         done.commit(
             Record(
                 stage="done",

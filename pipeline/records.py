@@ -204,9 +204,10 @@ class Ledger:
         raise AssertionError("unreachable")
 
     def drop(self, record: Record) -> None:
-        """Remove an attempt's objects."""
+        """Remove an attempt's objects. What it names outside of the stage is not its own: a view that all share."""
         for stored in record.objects.values():
-            self.store.delete(stored.key)
+            if stored.key.startswith(f"{self.prefix}/"):
+                self.store.delete(stored.key)
 
     def void(self, record: Record, reason: str) -> None:
         """Have the record no longer count: its GOP is made again, as the next generation."""
