@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.inputs import fetch_weights
 from models.families import Part, load_part
-from pipeline.errors import DamagedObject, InputError, StoreError, UserError
+from pipeline.errors import DamagedObject, OutputError, StoreError, UserError
 from pipeline.numerics import NumericsDiffer, claim
 from pipeline.store import open_store
 from pipeline.titles import TitlePlan
@@ -129,10 +129,10 @@ def failure_of(error: Exception, job: Job) -> Failure:
             cause = "numerics"
         case DamagedObject():
             cause = "damaged"
-        case InputError() | UserError():
+        case StoreError() | OutputError() | ConnectionError() | TimeoutError():
+            cause = "infrastructure"  # credentials that expired are among these: nobody's input is at fault
+        case UserError():
             cause = "user"
-        case StoreError() | ConnectionError() | TimeoutError():
-            cause = "infrastructure"
         case MemoryError():
             cause = "memory"
         case _:

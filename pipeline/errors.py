@@ -8,7 +8,7 @@ LongtakeError            exit 1
 │   ├── WeightsError     weights are missing, damaged or do not belong to the family
 │   └── SetupError       a program or library that is needed is missing
 ├── Paused               exit 75: stopped on request or waiting for something; run again to continue
-├── StoreError           the store did not answer as it should
+├── StoreError           exit 75: the store did not answer as it should, after several tries
 │   ├── MissingObject    an object that a record names is not there
 │   └── DamagedObject    an object is not the one that its record describes
 └── …                    others stand beside what raises them
@@ -69,7 +69,7 @@ class Paused(LongtakeError):
 
 
 class StoreError(LongtakeError):
-    pass
+    exit_code = 75
 
 
 class MissingObject(StoreError):

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from pipeline.choose import Unit, chain_jobs, prepare_jobs, publish_jobs, units_of, upscale_jobs
 from pipeline.title_state import TitleState, TitleWork
@@ -46,6 +47,7 @@ BAD_WORKER = 3  # different units a worker may fail before it is replaced
 STILLBORN = 5  # workers of a role that may die in a row before one is ready
 PATIENCE = 6  # attempts that may fail on infrastructure before the title pauses
 BACKOFF = 1.0  # seconds before the first such retry; doubles
+MOST_AHEAD = 4  # jobs of one title that preparing looks at: more workers than that help other titles
 SCANS = 3  # times that damage may send a title back to a scan
 
 
@@ -346,10 +348,10 @@ class Schedule:
         if worker is not None:
             titles = [title for title in titles if title.work.id not in self.workers[worker].unsuited]
         match role:
-            case "prepare":
+            case "prepare":  # what every title needs to begin, before more of the longest
                 titles.sort(key=lambda t: (-t.work.priority, -t.work.gops, t.work.id))
-                for title in titles:
-                    yield from prepare_jobs(title, self._free)
+                jobs = [job for title in titles for job in islice(prepare_jobs(title, self._free), MOST_AHEAD)]
+                yield from sorted(jobs, key=lambda job: (job.kind == "features", job.first))
             case "chain":  # the longest first: it decides when all is done
                 titles.sort(key=lambda t: (-t.work.priority, t.chained - t.work.gops, t.work.id))
                 for title in titles:
