@@ -102,10 +102,12 @@ def test_a_killed_driver_continues_on_s3(tmp_path: Path, manifest: Path, local, 
     output = s3.url()
     store = open_store(output)
     run = command(manifest, output, "--address", cluster, "--upscalers", "2")
-    driver = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log = tmp_path / "driver.log"
+    with log.open("wb") as said:
+        driver = subprocess.Popen(run, stdout=said, stderr=said)
     deadline = time.monotonic() + WITHIN
     while len(records(store)) < 8:
-        assert driver.poll() is None
+        assert driver.poll() is None, log.read_text()
         assert time.monotonic() < deadline
         time.sleep(0.05)
     os.kill(driver.pid, signal.SIGKILL)
