@@ -25,7 +25,7 @@ from models.fill import fill
 from models.network_config import NetworkConfig
 from models.weight_files import WeightFile
 
-BATCH = 256 << 20  # bytes converted between two mappings of a file
+BATCHES, LARGEST_BATCH = 16, 256 << 20  # of a file's bytes, converted between two mappings of it
 LISTED = 3  # tensors that a message names before it only counts
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -84,9 +84,10 @@ def load(path: Path, file: WeightFile, config: NetworkConfig, device: torch.devi
     _compare(file, recipe, holder, given)
     unused = set(recipe.unused(config, network))
     names = [name for name in given if name not in unused]
+    keep = all(given[name].dtype == torch.float32 for name in names if given[name].is_floating_point())
     for batch in _batches(names, given):
         given = read(path, file)  # a fresh mapping: the pages of the one before are let go
-        values = {name: _as_used(given[name], torch.device(device)) for name in batch}
+        values = {name: _as_used(given[name], torch.device(device), keep) for name in batch}
         holder.load_state_dict(values, strict=False, assign=True)
     recipe.finish(network)
     lacking = [name for name, value in holder.named_buffers() if value.is_meta and name not in unused]
@@ -186,18 +187,19 @@ def _kind(tensor: Tensor) -> str:
 
 
 def _batches(names: list[str], tensors: Tensors) -> Iterator[list[str]]:
+    limit = min(LARGEST_BATCH, sum(tensors[name].nbytes for name in names) // BATCHES)
     batch: list[str] = []
     size = 0
     for name in names:
         batch.append(name)
         size += tensors[name].nbytes
-        if size >= BATCH:
+        if size >= limit:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
 
 
-def _as_used(value: Tensor, device: torch.device) -> Tensor:
-    """In float32 on the device, its own copy only where that changes it."""
-    return value.to(device, torch.float32) if value.is_floating_point() else value.to(device)
+def _as_used(value: Tensor, device: torch.device, keep: bool) -> Tensor:
+    """In float32 on the device; `keep` a tensor that is so already, else a copy, which lets the mapping go."""
+    return value.to(device, torch.float32 if value.is_floating_point() else value.dtype, copy=not keep)
