@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from models.resample import enlarge_lanczos4, resize_lanczos
@@ -17,6 +18,11 @@ from models.upscale_config import EnlargerConfig
 
 RESIDUAL_SCALE = 0.2  # of every residual in the published network
 SLOPE = 0.2  # of every leaky ReLU
+STRIPE = 64  # rows, before the last doubling, that the widest maps are computed for at once: they stay in the cache
+NARROW = 16  # a convolution to fewer channels than this leaves most of a processor's vector unit idle
+
+# For the first and second pixel of a pair: on which of the three original pixels its three taps (inner) fall.
+PAIRS = (((1, 0, 0), (0, 1, 1), (0, 0, 0)), ((0, 0, 0), (1, 1, 0), (0, 0, 1)))
 
 
 class DenseBlock(nn.Module):
@@ -31,10 +37,27 @@ class DenseBlock(nn.Module):
         self.conv5 = nn.Conv2d(width + 4 * growth, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.conv1.out_channels < NARROW:
+            return torch.add(x, self._by_input(x), alpha=RESIDUAL_SCALE)
         seen = x
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            seen = torch.cat([seen, F.leaky_relu(conv(seen), SLOPE)], dim=1)
-        return x + RESIDUAL_SCALE * self.conv5(seen)
+            seen = torch.cat([seen, _leaky(conv(seen))], dim=1)
+        return torch.add(x, self.conv5(seen), alpha=RESIDUAL_SCALE)
+
+    def _by_input(self, x: Tensor) -> Tensor:
+        """What the last convolution gives, from wider ones: each part is taken to all outputs that it reaches."""
+        convs = [self.conv1, self.conv2, self.conv3, self.conv4, self.conv5]
+        bias: Tensor | None = torch.cat([conv.bias for conv in convs])  # type: ignore[misc]
+        part, seen, pending = x, 0, None
+        while True:
+            stop = seen + part.shape[1]
+            weight = torch.cat([conv.weight[:, seen:stop] for conv in convs])
+            reached = F.conv2d(part, weight, bias, padding=1)
+            pending = reached if pending is None else pending + reached
+            if len(convs) == 1:
+                return pending
+            part, pending = pending.split([convs[0].out_channels, pending.shape[1] - convs[0].out_channels], dim=1)
+            part, seen, bias, convs = F.leaky_relu(part, SLOPE), stop, None, convs[1:]
 
 
 class ResidualDenseBlocks(nn.Module):
@@ -67,9 +90,35 @@ class Enlarger(nn.Module):
         x = F.pixel_unshuffle(image.to(self.conv_first.weight.dtype), 2)
         x = self.conv_first(x)
         x = x + self.conv_body(self.body(x))
-        for conv in (self.conv_up1, self.conv_up2):
-            x = F.leaky_relu(conv(F.interpolate(x, scale_factor=2.0, mode="nearest")), SLOPE)
-        return self.conv_last(F.leaky_relu(self.conv_hr(x), SLOPE)).to(image.dtype)
+        x = _leaky(_double_and_convolve(self.conv_up1, x))
+        rows = x.shape[-2]
+        out = x.new_empty(len(x), 3, 2 * rows, 2 * x.shape[-1])
+        for top in range(0, rows, STRIPE):
+            bottom = min(top + STRIPE, rows)
+            above, below = max(top - 2, 0), min(bottom + 2, rows)  # what the last three convolutions see beyond it
+            part = _leaky(_double_and_convolve(self.conv_up2, x[..., above:below, :]))
+            part = self.conv_last(_leaky(self.conv_hr(part)))
+            out[..., 2 * top : 2 * bottom, :] = part[..., 2 * (top - above) : 2 * (bottom - above), :]
+        return out.to(image.dtype)
+
+
+def _leaky(fresh: Tensor) -> Tensor:
+    """In place: a convolution's result that nobody else reads."""
+    return F.leaky_relu(fresh, SLOPE, inplace=True)
+
+
+def _double_and_convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """The 3 x 3 convolution of x enlarged twice by repetition, without making that image.
+
+    An output pixel sees 2 x 2 pixels of x, which of them depends on whether it is the first or second of its pair;
+    the weights that fall on the same pixel add up. [n, c, h, w] -> [n, d, 2h, 2w]
+    """
+    where = torch.tensor(PAIRS, dtype=conv.weight.dtype, device=x.device)
+    weight = torch.einsum("dcyx,pay,qbx->pqdcab", conv.weight, where, where).flatten(0, 2)
+    assert conv.bias is not None
+    weight = weight.contiguous(memory_format=torch.channels_last)
+    four = F.conv2d(x, weight, conv.bias.repeat(4), padding=1)
+    return rearrange(four, "n (p q d) h w -> n (h p) (w q) d", p=2, q=2).movedim(-1, 1)
 
 
 def double(net: nn.Module, image: Tensor, tile: int = 0, pad: int = 40) -> Tensor:

@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
     rows: slice  # the part of the picture that the face can reach
     columns: slice
-    matrix: Tensor  # from the face, one pixel wider on each side, into that part
+    matrix: Tensor  # from the face into that part
     soft: Tensor  # the faded square, as large as that part
 
 
@@ -52,10 +52,8 @@ def find_place(
     if region is None:
         return None
     rows, columns = region
-    local[:, 2] -= local[:, :2].sum(1)
-    ones = F.pad(torch.ones(1, side, side, device=device), (1, 1, 1, 1))
     part = (rows.stop - rows.start, columns.stop - columns.start)
-    square = erode(warp(ones, local, part)[0], int(2 * scale))
+    square = erode(warp(torch.ones(1, side, side, device=device), local, part)[0], int(2 * scale))
     edge = int(math.sqrt(float(square.sum(dtype=torch.float64)))) // EDGE_SHARE
     return Place(rows, columns, local, gaussian_blur(erode(square, 2 * edge), 2 * edge + 1))
 
@@ -63,29 +61,28 @@ def find_place(
 def paste(picture: Tensor, face: Tensor, matrix: Tensor, scale: float, parsed: Tensor | None = None) -> Tensor:
     """picture [3, h, w], face [3, s, s], matrix from the face to the picture -> [3, h, w]; the rest as below."""
     size = (picture.shape[-2], picture.shape[-1])
-    return paste_at(find_place(matrix, face.shape[-1], size, scale, picture.device), picture, face, parsed)
+    place = find_place(matrix, face.shape[-1], size, scale, picture.device)
+    return paste_at(place, picture.clone(), face, parsed)
 
 
 def paste_at(place: Place | None, picture: Tensor, face: Tensor, parsed: Tensor | None = None) -> Tensor:
-    """picture [3, h, w], face [3, s, s] and its place in that picture -> [3, h, w].
+    """picture [3, h, w], face [3, s, s] and its place in that picture -> the same picture, changed.
 
     `parsed` is the mask of `parsed_mask`, of any size. Only the part that the face can reach is touched.
     """
     if place is None:
         return picture
     side, under = face.shape[-1], picture[:, place.rows, place.columns]
-    # One pixel more on each side: the face is continued there, so that at its border it does not fade to black.
-    layers = F.pad(face, (1, 1, 1, 1), mode="replicate")
+    layers, soft = face, place.soft.to(face)
     if parsed is not None:
         whole = F.interpolate(parsed[None, None], size=(side, side), mode="bilinear")[0]
-        layers = torch.cat([layers, F.pad(whole.to(face), (1, 1, 1, 1))])
-    warped = warp(layers, place.matrix, (under.shape[-2], under.shape[-1]))
-    soft = place.soft.to(face)
+        layers = torch.cat([face, whole.to(face)])
+    # Extended, so that the face does not fade to black at its border; the parsed mask is zero there.
+    warped = warp(layers, place.matrix, (under.shape[-2], under.shape[-1]), extended=True)
     if parsed is not None:
         soft = torch.minimum(soft, warped[3])
-    out = picture.clone()
-    out[:, place.rows, place.columns] = torch.lerp(under, warped[:3], soft)
-    return out
+    under.lerp_(warped[:3], soft)
+    return picture
 
 
 def _reach(matrix: Tensor, side: int, size: tuple[int, int], scale: float) -> tuple[tuple[slice, slice] | None, Tensor]:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.taps import Runs, filter_axis, runs_of_taps, sliding_runs
+from models.taps import filter_axis, runs_of_taps, sliding_runs
 
 FINE = 1024  # positions are first rounded to this fraction of a pixel ...
 STEPS = 32  # ... then to this one
@@ -22,35 +22,40 @@ def invert(matrix: Tensor) -> Tensor:
     return torch.cat([linear, -linear @ matrix[:, 2:]], dim=1)
 
 
-def warp(image: Tensor, matrix: Tensor, size: tuple[int, int], fill: Tensor | float = 0.0) -> Tensor:
+def warp(
+    image: Tensor, matrix: Tensor, size: tuple[int, int], fill: Tensor | None = None, extended: bool = False
+) -> Tensor:
     """image [c, h, w], matrix from the image to the result -> [c, *size], bilinear.
 
-    Outside the image is `fill`: one value, or one a channel. A matrix that does not turn the image is applied to
-    one axis after the other, which is much cheaper and differs by rounding only.
+    Outside the image is `fill`, one value a channel, or zero; an `extended` image is first continued by a pixel on
+    each side. A matrix that does not turn the image is applied to one axis after the other, which is much cheaper
+    and differs by rounding only.
     """
-    height, width = image.shape[-2:]
     back = invert(matrix.double())
     y, x = (torch.arange(n, dtype=torch.float64) for n in size)
     across = (back[:, :1] * x * FINE).round().long()
     down = ((back[:, 1:2] * y + back[:, 2:]) * FINE).round().long() + FINE // STEPS // 2
-
-    # One ring of `fill` around the image catches every position outside of it.
-    framed = torch.empty(image.shape[0], height + 2, width + 2, dtype=image.dtype, device=image.device)
-    framed[:] = fill if isinstance(fill, float) else fill.to(image).view(-1, 1, 1)
-    framed[:, 1:-1, 1:-1] = image
     if not float(back[0, 1]) and not float(back[1, 0]):
-        columns, rows = across[0] + down[0, 0], across[1, 0] + down[1]
-        framed = filter_axis(framed, -2, _pairs(rows // (FINE // STEPS), height, image.device))
-        return filter_axis(framed, -1, _pairs(columns // (FINE // STEPS), width, image.device))
+        rows, columns = across[1, 0] + down[1], across[0] + down[0, 0]
+        return _warp_upright(image, rows // (FINE // STEPS), columns // (FINE // STEPS), fill, extended)
 
+    # A ring of `fill` around the image catches every position outside of it.
+    border = 2 if extended else 1
+    if extended:
+        image = F.pad(image, (1, 1, 1, 1), mode="replicate")
+    framed = F.pad(image, (1, 1, 1, 1))
+    height, width = framed.shape[-2:]
+    if fill is not None:
+        framed[:] = fill.to(image).view(-1, 1, 1)
+        framed[:, 1:-1, 1:-1] = image
     pixels = framed.flatten(1)
     place = (down.to(image.device)[:, :, None] + across.to(image.device)[:, None, :]) // (FINE // STEPS)
     (left, top), (right_share, low_share) = place // STEPS, (place % STEPS) / STEPS
 
     def take(dx: int, dy: int) -> Tensor:
-        column = (left + dx + 1).clamp(0, width + 1)
-        row = (top + dy + 1).clamp(0, height + 1)
-        return pixels[:, row * (width + 2) + column]
+        column = (left + dx + border).clamp(0, width - 1)
+        row = (top + dy + border).clamp(0, height - 1)
+        return pixels[:, row * width + column]
 
     right_share, low_share = right_share.to(image.dtype), low_share.to(image.dtype)
     upper = torch.lerp(take(0, 0), take(1, 0), right_share)
@@ -58,11 +63,20 @@ def warp(image: Tensor, matrix: Tensor, size: tuple[int, int], fill: Tensor | fl
     return torch.lerp(upper, lower, low_share)
 
 
-def _pairs(place: Tensor, length: int, device: torch.device) -> Runs:
-    """Places [outputs] along one axis, in 1/STEPS pixel, as taps on the two pixels around; the axis has its ring."""
-    left, share = place // STEPS + 1, (place % STEPS).float() / STEPS
-    index = torch.stack([left, left + 1]).clamp(0, length + 1)
-    return runs_of_taps(index, torch.stack([1 - share, share]), device)
+def _warp_upright(image: Tensor, rows: Tensor, columns: Tensor, fill: Tensor | None, extended: bool) -> Tensor:
+    """Rows [h] and columns [w] of the image, in 1/STEPS pixel, that the result's are taken from."""
+    shares = []
+    for dim, places in ((-2, rows), (-1, columns)):
+        length, beyond = image.shape[dim], int(extended)
+        left, share = places // STEPS, (places % STEPS).float() / STEPS
+        index, weight = torch.stack([left, left + 1]), torch.stack([1 - share, share])
+        weight *= (index >= -beyond) & (index < length + beyond)
+        image = filter_axis(image, dim, runs_of_taps(index.clamp(0, length - 1), weight, image.device))
+        shares.append(weight.sum(0))
+    if fill is not None and min(float(share.min()) for share in shares) < 1:
+        outside = 1 - shares[0][:, None] * shares[1]
+        image = image + fill.to(image).view(-1, 1, 1) * outside.to(image)
+    return image
 
 
 def erode(mask: Tensor, size: int) -> Tensor:
