@@ -1,7 +1,7 @@
 """Pictures into fragments: a fresh encoder for every GOP, in process, so that a fragment depends on its frames alone.
 
-A fragment is one `moof` with its `mdat` (CMAF): it begins with the GOP's only key frame, has signed composition
-offsets and no edit list, a clock of 12,800 a second and decode time 24,576·g. The init segment is the same for every
+A fragment is one `moof` with its `mdat` (CMAF): it begins with the GOP's only key frame, shows pictures in the order of
+decoding, has no edit list, a clock of 12,800 a second and decode time 24,576·g. The init segment is the same for every
 GOP of a title, whatever its length, so fragments join by putting them one after the other.
 """
 
@@ -30,7 +30,8 @@ os.environ.setdefault("SVT_LOG", "1")  # errors only: the AV1 encoder prints its
 SMALLEST, LARGEST = 64, 4096
 THREADS = 4  # fixed: the number of threads changes the bits of x264, and this one is good for 2 to 16 cores
 DELAY = 8  # frames; more than any encoder here reorders
-_ONE_KEY = f"scenecut=0:keyint={GOP}:min-keyint={GOP}"
+# No B-frames: players built on libavformat show fragments with composition offsets two frames late against the sound.
+_ONE_KEY = f"scenecut=0:bframes=0:keyint={GOP}:min-keyint={GOP}"
 
 
 @dataclass(frozen=True)
@@ -193,10 +194,7 @@ def decode_fragments(init: bytes, fragments: Iterable[bytes]) -> Iterator[np.nda
 
 
 def decode_frames(init: bytes, fragments: Iterable[bytes]) -> Iterator[av.VideoFrame]:
-    """The same as frames of the AV library.
-
-    Its reader cannot tell signed composition offsets from late ones: all times come out later by the same few frames.
-    """
+    """The same as frames of the AV library, with their times."""
 
     def chunks() -> Iterator[bytes]:
         yield init

@@ -48,7 +48,7 @@ STILLBORN = 5  # workers of a role that may die in a row before one is ready
 PATIENCE = 6  # attempts that may fail on infrastructure before the title pauses
 BACKOFF = 1.0  # seconds before the first such retry; doubles
 MOST_AHEAD = 4  # jobs of one title that preparing looks at: more workers than that help other titles
-SCANS = 3  # times that damage may send a title back to a scan
+SCANS = 20  # times that damage may send a title back to a scan: a store that damages everything is found out
 
 
 @dataclass(frozen=True)

@@ -83,10 +83,6 @@ class TitlePlan:
                 return f"{self.id}/stream/{self.hashes.stream[:16]}/{stage}"
         raise ValueError(f"stage {stage!r}: expected sound, conditioning, features, chain, stream or done")
 
-    def stage_hash(self, stage: str) -> str:
-        names = {"sound": "sound", "stream": "stream", "done": "stream"}
-        return getattr(self.hashes, names.get(stage, "chain"))
-
     @property
     def plain_options(self) -> dict[str, Any]:
         return asdict(self.options)

@@ -73,8 +73,7 @@ def composition_times(fragment: bytes) -> list[int]:
 def test_a_fragment_is_one_moof_at_its_decode_time(codec: str) -> None:
     for gop, fragment in enumerate(gops(98, codec)):
         times = composition_times(fragment.data)
-        assert times[0] == 24_576 * gop
-        assert sorted(times) == [24_576 * gop + 512 * k for k in range(fragment.frames)]
+        assert times == [24_576 * gop + 512 * k for k in range(fragment.frames)]
         assert [box.kind for box in boxes(fragment.data)] == ["moof", "mdat"]
         assert int.from_bytes(payload(fragment.data, "moof", "traf", "tfdt")[4:], "big") == 24_576 * gop
         assert [box.kind for box in boxes(fragment.init)] == ["ftyp", "moov"]
