@@ -21,7 +21,7 @@ from tests.s3 import S3Server
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 TAKES_JOBS_WITHIN = 60.0  # seconds
-RUNS_WITHIN = 500.0  # seconds; networks on a busy machine take minutes
+RUNS_WITHIN = 900.0  # seconds; networks on a busy machine take minutes
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +59,12 @@ def test_a_submitted_job_renders_to_s3(tmp_path: Path, s3: S3Server, dashboard: 
 
 
 def test_the_demo_as_a_job(tmp_path: Path, s3: S3Server, dashboard: str) -> None:
-    """Its inputs lie in the working folder, beside the manifest; the first GOP of it will do."""
+    """Its inputs lie in the working folder, beside the manifest."""
     output = s3.url()
-    job = submit(dashboard, "examples/demo.yaml", "--output", output, "--preview", "2")
+    job = submit(dashboard, "examples/demo.yaml", "--output", output)
     assert job.returncode == 0, job.stdout + job.stderr
-    open_store(output).get_file("reading/preview.mp4", tmp_path / "preview.mp4")
-    assert count_frames(tmp_path / "preview.mp4") == 48
+    open_store(output).get_file("reading/final.mp4", tmp_path / "final.mp4")
+    assert count_frames(tmp_path / "final.mp4") == 209
 
 
 def test_an_output_that_would_vanish(tmp_path: Path, dashboard: str) -> None:
