@@ -25,7 +25,8 @@ from models.fill import fill
 from models.network_config import NetworkConfig
 from models.weight_files import WeightFile
 
-BATCHES, LARGEST_BATCH = 16, 256 << 20  # of a file's bytes, converted between two mappings of it
+# A file is converted in about 16 batches of its bytes, but none smaller or larger than these.
+BATCHES, SMALLEST_BATCH, LARGEST_BATCH = 16, 1 << 20, 256 << 20
 LISTED = 3  # tensors that a message names before it only counts
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -187,7 +188,8 @@ def _kind(tensor: Tensor) -> str:
 
 
 def _batches(names: list[str], tensors: Tensors) -> Iterator[list[str]]:
-    limit = min(LARGEST_BATCH, sum(tensors[name].nbytes for name in names) // BATCHES)
+    share = sum(tensors[name].nbytes for name in names) // BATCHES
+    limit = min(max(share, SMALLEST_BATCH), LARGEST_BATCH)
     batch: list[str] = []
     size = 0
     for name in names:

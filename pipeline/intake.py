@@ -100,7 +100,7 @@ def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[S
         embedding[0] if embedding else None,
     )
     problems += check_prompts(title, seen.frames, catalog.place)
-    problems += _check_boxes(catalog, seen)
+    problems += _check_boxes(catalog, seen) + _check_vocals(catalog, title)
     return (None if problems else seen), problems
 
 
@@ -125,6 +125,16 @@ def _check_boxes(catalog: Catalog, seen: Seen) -> list[Problem]:
             )
             problems.append(Problem(catalog.place(f"{seen.title.key}.{name}"), text))
     return problems
+
+
+def _check_vocals(catalog: Catalog, title: Title) -> list[Problem]:
+    if title.options.vocals == "as_is":
+        return []
+    text = (
+        f"value {title.options.vocals}: the separator of voice and music (Kim_Vocal_2.onnx) is not part of this "
+        "version; expected as_is; speech without music under it needs no separation"
+    )
+    return [Problem(catalog.place(f"{title.key}.vocals"), text)]
 
 
 def remembered(store: Store, title: Title) -> dict[str, dict[str, Any]]:

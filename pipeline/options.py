@@ -170,7 +170,8 @@ class OptionFields(BaseModel):
     )
     vocals: Literal["separate", "as_is"] = option(
         "separate or as_is",
-        "Whether the voice is separated from music before it drives the face; the sound track is never changed.",
+        "Whether the voice is separated from music before it drives the face; the sound track is never changed. "
+        "This version has no separator and refuses separate.",
         "chain",
         "as_is",
     )

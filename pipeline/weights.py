@@ -87,13 +87,14 @@ def command() -> None:
     """Check and fetch folders of weights."""
 
 
-_family = click.option(
-    "--family",
-    "name",
-    type=click.Choice([name for name, family in FAMILIES.items() if family.tree]),
-    default="hallo2",
-    show_default=True,
-)
+def _known(context: click.Context, option: click.Parameter, name: str) -> str:
+    known = sorted(name for name, family in FAMILIES.items() if family.tree)
+    if name not in known:
+        raise click.BadParameter(f"{name!r}: expected {' or '.join(known)}")
+    return name
+
+
+_family = click.option("--family", "name", default="hallo2", show_default=True, metavar="NAME", callback=_known)
 
 
 @command.command()
