@@ -36,16 +36,20 @@ class Drawing:
 
 def draw(person: Identity, held: Pose, size: int, crop: Tensor | None = None) -> Drawing:
     """Pictures of `size` x `size` pixels. `crop` [b 4]: the square that each shows, x0, y0, x1, y1; all if None."""
-    device = held.yaw.device
+    x, y, pixel = grid(size, len(held), held.yaw.device, crop)
+    return draw_at(x, y, pixel, spread(person), spread(held))
+
+
+def grid(size: int, number: int, device: torch.device, crop: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Places of `number` pictures' pixels: x and y [b h w], and the pixels' width [b 1 1]. `crop` as in `draw`."""
     if crop is None:
-        crop = torch.tensor([-1.0, -1.0, 1.0, 1.0], device=device).expand(len(held), 4)
+        crop = torch.tensor([-1.0, -1.0, 1.0, 1.0], device=device).expand(number, 4)
     steps = (torch.arange(size, device=device, dtype=torch.float32) + 0.5) / size
     low, high = crop[:, :2], crop[:, 2:]
-    grid = low[:, :, None] + (high - low)[:, :, None] * steps
-    x = grid[:, 0, None, :].expand(-1, size, -1).contiguous()
-    y = grid[:, 1, :, None].expand(-1, -1, size).contiguous()
-    pixel = ((high[:, 0] - low[:, 0]) / size)[:, None, None]
-    return draw_at(x, y, pixel, spread(person), spread(held))
+    places = low[:, :, None] + (high - low)[:, :, None] * steps
+    x = places[:, 0, None, :].expand(-1, size, -1).contiguous()
+    y = places[:, 1, :, None].expand(-1, -1, size).contiguous()
+    return x, y, ((high[:, 0] - low[:, 0]) / size)[:, None, None]
 
 
 def spread(thing: Spread) -> Spread:
