@@ -28,6 +28,7 @@ from models.upscale_config import UpscaleConfig
 from models.warp import invert
 
 ALIGNED_PER_FACE = 1.8  # an aligned crop is about this many times as wide as the face in it
+OPAQUE = 1 - 1e-6  # what a sum of float32 shares may come to instead of 1
 BOX_MARGIN = 1.5  # a fixed crop is this many times as wide as the face box
 
 
@@ -104,8 +105,13 @@ class Upscaler:
         matrices = self._matrices(window, face_box, found)
         restored = self._restored_faces(window, matrices, fidelity, keep)
         passes = self._face_passes(window.shape[-1], resolution, face_box)
-        backgrounds = self._enlarged(window[keep], resolution, background)
-        for number, picture in zip(range(len(window))[keep], backgrounds, strict=True):
+        kept = range(len(window))[keep]
+        backgrounds: Iterator[Tensor]
+        if self._hides_all(matrices, window, resolution):
+            backgrounds = (window.new_zeros(3, resolution, resolution) for _ in kept)
+        else:
+            backgrounds = self._enlarged(window[keep], resolution, background)
+        for number, picture in zip(kept, backgrounds, strict=True):
             matrix = matrices[number]
             if matrix is None:
                 yield UpscaledFrame(picture, False)
@@ -195,23 +201,29 @@ class Upscaler:
         passes: int,
         background: Literal["x2", "lanczos"],
     ) -> Tensor:
-        side = face.shape[-1]
         parsed = None if self.parser is None else parsed_mask(face_labels(self.parser, face[None] * 2 - 1)[0])
-        scale = picture.shape[-1] / base
-        wanted = max(1, round(side * scale / float(torch.linalg.det(matrix[:, :2]).abs().sqrt())))
+        wanted, place = self._find_place(matrix, base, picture.shape[-1], picture.device)
         method = background if self.config.enlarge_face and self.enlarger is not None else "lanczos"
         config = self.config
         large = enlarge(face[None], (wanted, wanted), self.enlarger, method, config.tile, config.tile_pad, passes)
-        back = invert(rescale(matrix, scale, wanted / side))
-        place = self._find_place(back, wanted, picture, max(scale, 1.0))
         return paste_at(place, picture, self._coloured(large[0], face), parsed)
 
-    def _find_place(self, matrix: Tensor, side: int, picture: Tensor, scale: float) -> Place | None:
-        size = (picture.shape[-2], picture.shape[-1])
-        key = (tuple(matrix.flatten().tolist()), side, size, scale, picture.device)
+    def _find_place(self, matrix: Tensor, base: int, resolution: int, device: torch.device) -> tuple[int, Place | None]:
+        """How many pixels a side the crop of this matrix is pasted with, and where."""
+        side, scale = self.restorer.config.codebook.side, resolution / base
+        wanted = max(1, round(side * scale / float(torch.linalg.det(matrix[:, :2]).abs().sqrt())))
+        key = (tuple(matrix.flatten().tolist()), base, resolution, device)
         if self._place is None or self._place[0] != key:
-            self._place = key, find_place(matrix, side, size, scale, picture.device)
-        return self._place[1]
+            back = invert(rescale(matrix, scale, wanted / side))
+            self._place = key, find_place(back, wanted, (resolution, resolution), max(scale, 1.0), device)
+        return wanted, self._place[1]
+
+    def _hides_all(self, matrices: list[Tensor | None], window: Tensor, resolution: int) -> bool:
+        """Whether a fixed crop is pasted over whole pictures, so that nothing is seen of what lies under it."""
+        if self.config.crop != "box" or self.parser is not None or matrices[0] is None:
+            return False
+        _, place = self._find_place(matrices[0], window.shape[-1], resolution, window.device)
+        return place is not None and place.soft.shape == (resolution, resolution) and bool((place.soft > OPAQUE).all())
 
     def _coloured(self, picture: Tensor, reference: Tensor) -> Tensor:
         return keep_colour(picture[None], reference[None])[0] if self.config.keep_colour else picture

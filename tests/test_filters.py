@@ -136,3 +136,16 @@ def test_a_fixed_boxs_soft_edge_is_made_once(monkeypatch: pytest.MonkeyPatch) ->
     assert len(made) == 3  # once for each change of the box, whatever the number of frames
     fresh = [Upscaler(stage.config, restorer)(frames, 96, 1.0, "lanczos", box)[0] for box in boxes]
     assert all(torch.equal(kept, new) for kept, new in zip(pictures, fresh, strict=True))
+
+
+@pytest.mark.parametrize(("box", "passes"), [(Box(8, 8, 56, 56), 0), (Box(20, 16, 44, 44), 3)])
+def test_a_background_that_nobody_sees_is_not_made(box: Box, passes: int) -> None:
+    book = CodebookConfig(64, 2, 8, (1, 2), attention_at=(), code_width=8, codes=32, groups=4)
+    restorer = fill(TemporalRestorer(RestorerConfig(book, 16, 2, 1, fuse_at=()))).eval()
+    net = fill(Enlarger(EnlargerConfig(width=8, growth=4, blocks=1))).eval()
+    seen: list[int] = []
+    net.register_forward_hook(lambda *given: seen.append(1))
+    stage = Upscaler(UpscaleConfig(crop="box", tile=0, enlarge_face=False), restorer, net)
+    pictures, _ = stage(noise(3, 3, 64, 64), 128, 1.0, "x2", box)
+    assert len(seen) == passes
+    assert pictures.mean() > 0.1
