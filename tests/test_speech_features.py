@@ -6,9 +6,7 @@ import torch
 from models.config import SpeechConfig
 from models.wav2vec import SpeechFeatures, audio_windows, frame_count, normalise, published_padding
 
-TINY = SpeechConfig(
-    width=16, layers=3, heads=2, feed_forward=16, convolutions=(8,) * 7, positions=4, position_groups=2
-)
+TINY = SpeechConfig(width=16, layers=3, heads=2, feed_forward=16, convolutions=(8,) * 7, positions=4, position_groups=2)
 
 
 def test_a_part_of_a_title_gives_the_windows_of_the_whole() -> None:
