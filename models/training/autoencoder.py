@@ -39,7 +39,9 @@ class Options:
     square: float = 4.0
     spread: float = 0.02
     compile: bool = False
-    """Whether renderer and network are compiled."""
+    """Whether the network is compiled."""
+    compile_renderer: bool = False
+    """Whether the renderer is: its one large kernel takes minutes to compile."""
     vae: dict[str, Any] | None = None
     """What differs from family mini's autoencoder."""
 
@@ -52,10 +54,9 @@ class TrainingStage:
         if self.options.side % self.config.factor:
             raise BadSettings(f"options: side is {self.options.side}, no multiple of {self.config.factor}")
         self.network: nn.Module = Vae(self.config).to(device)
-        compiled = self.options.compile
-        self._people = People.of("train", self.options.identities, device, compiled=compiled)
+        self._people = People.of("train", self.options.identities, device, compiled=self.options.compile_renderer)
         self._unseen = People.of("validation", 12, device)
-        self._through = torch.compile(self._encode_decode) if compiled else self._encode_decode
+        self._through = torch.compile(self._encode_decode) if self.options.compile else self._encode_decode
 
     def batch(self, step: int, generator: Generator) -> Batch:
         options, number, factor = self.options, self.settings.batch, self.config.factor
