@@ -10,6 +10,7 @@ The file may be removed once its network is loaded: a mapping holds on to it.
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -133,19 +134,19 @@ _REMEDY = "use the published file, for example by `longtake weights fetch`"
 
 
 def _told(error: Exception, path: Path) -> str:
-    size = path.stat().st_size if path.exists() else 0
     if isinstance(error, pickle.UnpicklingError):
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"it asks for {asked[1]}" if asked else _first_sentence(error)
         return (
-            "refused: it holds something other than tensors, which could run code when it is read "
-            f"({_first_line(error)}); {_REMEDY}"
+            f"refused: it holds something other than tensors, which could run code when it is read ({what}); {_REMEDY}"
         )
-    found = f"it has {size:,} bytes and is cut short or no file of tensors ({_first_line(error)})"
+    size = path.stat().st_size if path.exists() else 0
+    found = f"it has {size:,} bytes and is cut short or no file of tensors ({_first_sentence(error)})"
     return f"cannot be read: {found}; {_REMEDY}"
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines)[:160] if lines else type(error).__name__
+def _first_sentence(error: Exception) -> str:
+    return " ".join(str(error).split()).partition(". ")[0][:160] or type(error).__name__
 
 
 def _compare(file: WeightFile, recipe: Recipe, holder: nn.Module, given: Tensors) -> None:

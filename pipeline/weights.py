@@ -26,7 +26,7 @@ from pipeline.redact import redact
 from pipeline.weight_fetch import fetch_tree
 from pipeline.weight_tree import LARGEST, FoundFile, FoundTree, differs_from_published, find_tree, inspect, reachable
 
-PLAIN_WIDTH = 200  # columns where the output is no terminal
+PLAIN_WIDTH = 250  # columns where the output is no terminal: no line is broken
 State = Literal["right", "wrong", "missing", "not there"]
 
 
