@@ -88,6 +88,9 @@ class Prepare(Part):
         self._notes: list[str] = []
         self._faces = self._optional("face_finder", self._onnx_faces)
         self._mesh: MeshFinder | None = self._optional("face_mesh", mesh_finder)
+        # Loaded now: the folder of weights is there for as long as parts are being loaded only.
+        plain = self._faces is None and self.folder is not None and self.config.detector is not None
+        self._detector = torch_finder(self.ready("detector").cpu()) if plain else None
 
     @torch.inference_mode()
     def conditioning(self, portrait: np.ndarray, base_size: int, hints: Hints) -> tuple[Arrays, list[str]]:
@@ -146,9 +149,7 @@ class Prepare(Part):
 
     def _finder(self, hints: Hints) -> Finder | None:
         """What looks for faces in the portrait: the published finder, else the restorer's where no box is given."""
-        if self._faces is not None or hints.face_box or self.config.detector is None or self.folder is None:
-            return self._faces
-        return torch_finder(self.ready("detector").cpu())
+        return self._faces or (None if hints.face_box else self._detector)
 
 
 class Chain(Part):
