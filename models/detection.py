@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -58,18 +59,17 @@ def decode_landmarks(offsets: Tensor, anchor: Tensor) -> Tensor:
 def suppress(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
     """Rows to keep, best first: each kept box removes the later ones that overlap it by more than `overlap`."""
     order = scores.argsort(descending=True, stable=True)
-    boxes = boxes[order]
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    x0, y0, x1, y1 = boxes[order].cpu().numpy().T
+    area = (x1 - x0) * (y1 - y0)
     kept = []
-    alive = torch.ones(len(boxes), dtype=torch.bool)
-    for row in range(len(boxes)):
-        if not alive[row]:
-            continue
-        kept.append(row)
-        low = torch.maximum(boxes[row, :2], boxes[:, :2])
-        high = torch.minimum(boxes[row, 2:], boxes[:, 2:])
-        shared = (high - low).clamp(min=0).prod(1)
-        alive &= shared / (area[row] + area - shared) <= overlap
+    rest = np.arange(len(area))
+    while len(rest):
+        row, rest = rest[0], rest[1:]
+        kept.append(int(row))
+        across = np.minimum(x1[row], x1[rest]) - np.maximum(x0[row], x0[rest])
+        down = np.minimum(y1[row], y1[rest]) - np.maximum(y0[row], y0[rest])
+        shared = across.clip(min=0) * down.clip(min=0)
+        rest = rest[shared / (area[row] + area[rest] - shared) <= overlap]
     return order[kept]
 
 
