@@ -21,7 +21,7 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	.ci/browser
-	$(PYTEST) -m 'slow and not ray_alone'
+	$(PYTEST) -m 'slow and not ray_alone and not soak'
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -403,7 +403,7 @@ def test_frames_without_a_face_are_counted(tree: Path, tmp_path: Path, monkeypat
 # At the published widths -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_published_widths_through_the_pipeline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """18 frames from a synthetic folder of all torch files in half precision: checked, loaded, rendered."""
