@@ -21,7 +21,9 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	.ci/browser
-	$(PYTEST) -m 'slow and not ray_alone and not soak'
+	$(PYTEST) -m 'slow and not ray_alone and not soak' -k 'not golden'
+	# In a process of their own: the networks at full width hold 10 GB, which Ray beside them may need.
+	$(PYTEST) -m 'slow and not ray_alone and not soak' -k golden
 
 check: .venv/ready
 	$(BIN)/ruff check .
