@@ -35,7 +35,12 @@ def head(cpus: int, *more: str, environment: Mapping[str, str] | None = None) ->
     folder = tempfile.mkdtemp(prefix="longtake-ray-", dir="/tmp")  # its sockets need a short path
     port = free_port()
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
-    command += [f"--num-cpus={cpus}", f"--ray-client-server-port={free_port()}", "--node-ip-address=127.0.0.1"]
+    command += [
+        f"--num-cpus={cpus}",
+        f"--ray-client-server-port={free_port()}",
+        f"--dashboard-agent-listen-port={free_port()}",
+        "--node-ip-address=127.0.0.1",
+    ]
     command += ["--disable-usage-stats", f"--temp-dir={folder}", *(more or ("--include-dashboard=false",))]
     with open(f"{folder}/start.log", "w+b") as log:
         variables = {**os.environ, **(environment or {})}
