@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from pipeline import plan, render, status, verify, weights
+from pipeline import plan, render, serve, status, verify, weights
 from pipeline.command import run_command
 
 
@@ -21,6 +21,7 @@ for name, verb in (
     ("plan", plan.command),
     ("status", status.command),
     ("verify", verify.command),
+    ("serve", serve.command),
     ("weights", weights.command),
 ):
     group.add_command(verb, name)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import fsspec
 
 from pipeline.errors import LongtakeError, MissingObject, OutputError, StoreError
+from pipeline.media_types import media_type
 from pipeline.redact import redact_about
 from pipeline.store import Names, Store, check_key, key_in
 from pipeline.urls import protocol_of
@@ -71,7 +72,9 @@ class RemoteStore(Store):
         return self._try(key, attempt)
 
     def put(self, key: str, data: bytes) -> None:
-        self._try(key, lambda: self.fs.pipe_file(self.path(key), data), writes=True)
+        # Static hosting sends an object as the type that it was written with.
+        facts = {"ContentType": media_type(key), "CacheControl": "no-cache"} if "s3" in self._protocols else {}
+        self._try(key, lambda: self.fs.pipe_file(self.path(key), data, **facts), writes=True)
 
     def create(self, key: str, data: bytes) -> bool:
         def attempt() -> bool:
@@ -90,7 +93,8 @@ class RemoteStore(Store):
         return self._try(key, attempt, writes=True)
 
     def put_file(self, key: str, path: Path) -> None:
-        self._try(key, lambda: self.fs.put_file(str(path), self.path(key)), writes=True)
+        facts = {"ContentType": media_type(key)} if "s3" in self._protocols else {}
+        self._try(key, lambda: self.fs.put_file(str(path), self.path(key), **facts), writes=True)
 
     def get_file(self, key: str, path: Path) -> None:
         def attempt() -> None:
