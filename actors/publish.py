@@ -22,6 +22,7 @@ from pipeline.finish import poster, provenance_xmp, write_final
 from pipeline.records import Ledger, Record, Stored, fetch_checked, new_attempt, sha256_of_file
 from pipeline.report import SOFTWARE, notes_of, provenance, records_digest, title_report
 from pipeline.sound import joined_chapters
+from pipeline.stills import contact_sheet, thumbnail
 from pipeline.timeline import GOP, gop_range
 from pipeline.titles import TitlePlan
 from pipeline.work import Done, Job
@@ -52,7 +53,10 @@ class PublishWorker(Worker):
         if known is None or known.visit != job.visit:  # what was listed may have been damaged and made again
             self._fragments[plan.hashes.stream] = _Fragments(job.visit)
         if job.kind == "playlist":
-            if job.count >= self._shown(plan):  # fewer may be there in a row after damage; a playlist never shrinks
+            shown = self._shown(plan)
+            if job.count >= shown:  # fewer may be there in a row after damage; a playlist never shrinks
+                if not shown:
+                    self._first_pictures(plan)
                 self._playlists(plan, job.count)
             return
         started = time.monotonic()
@@ -118,13 +122,13 @@ class PublishWorker(Worker):
             stored = Stored(f"{plan.id}/final.mp4", sha256_of_file(final), final.stat().st_size)
             self._playlists(plan, plan.gops)
             self.store.put_file(stored.key, final)
-        first = self._record(plan, 0)
-        image = poster(self.store.get(init_key(plan)), self._load(plan, first), _xmp(plan))
-        self.store.put(f"{plan.id}/poster.jpg", image)
+        self._first_pictures(plan)
+        sheet = self._contact_sheet(plan)
         ledgers = [Ledger(self.store, plan.prefix(stage)) for stage in ("chain", "stream")]
         chain, stream = (ledger.read_prefix(range(0, plan.frames, GOP)) for ledger in ledgers)
         notes = [plan.constants.note] if plan.constants.note else []
         more = {"final": {"sha256": stored.sha256, "size": stored.size}, "notes": notes + notes_of(self.store, plan)}
+        more["contact"] = sheet
         self._put_json(f"{plan.id}/report.json", title_report(plan, self.run_id, chain, stream, more))
         self._put_json(f"{plan.id}/provenance.json", provenance(plan, stored.sha256))
         done = Ledger(self.store, plan.prefix("done"))
@@ -149,6 +153,21 @@ class PublishWorker(Worker):
             )
         )
         self._drop(plan, ledgers)
+
+    def _first_pictures(self, plan: TitlePlan) -> None:
+        """What pages show of a title, from its first GOP on."""
+        init, fragment = self.store.get(init_key(plan)), self._load(plan, self._record(plan, 0))
+        self.store.put(f"{plan.id}/thumb.jpg", thumbnail(init, fragment, _xmp(plan)))
+        self.store.put(f"{plan.id}/poster.jpg", poster(init, fragment, _xmp(plan)))
+
+    def _contact_sheet(self, plan: TitlePlan) -> dict[str, Any]:
+        def load(gop: int) -> bytes:
+            self.alive()
+            return self._load(plan, self._record(plan, gop))
+
+        image, facts = contact_sheet(self.store.get(init_key(plan)), plan.gops, load, _xmp(plan))
+        self.store.put(f"{plan.id}/contact.jpg", image)
+        return facts
 
     def _assemble(self, plan: TitlePlan, gops: int, folder: Path) -> Path:
         """Fragments in order and the track into one file; each fragment is checked against its record on the way."""

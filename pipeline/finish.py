@@ -14,10 +14,10 @@ import ffmpeg as graph
 
 from pipeline import ffmpeg, tags
 from pipeline.boxes import top_boxes, uuid_box
-from pipeline.encode import decode_frames
 from pipeline.errors import DamagedObject, LongtakeError
 from pipeline.inspect_media import count_frames
 from pipeline.portrait import jpeg
+from pipeline.stills import first_picture
 from pipeline.tags import Chapter
 from pipeline.timeline import FPS
 
@@ -139,8 +139,4 @@ def _copy(track: Path, notes: Path, out: Path, seconds: float) -> Any:
 
 def poster(init: bytes, first_fragment: bytes, xmp: bytes = b"") -> bytes:
     """The first picture as JPEG, marked like the video. Raises DamagedObject."""
-    frame = next(decode_frames(init, [first_fragment]), None)
-    if frame is None:
-        raise DamagedObject("the first fragment holds no picture; verify the title")
-    rgb = frame.to_ndarray(format="rgb24", src_colorspace="ITU709", src_color_range="MPEG", dst_color_range="JPEG")
-    return jpeg(rgb, xmp)
+    return jpeg(first_picture(init, first_fragment), xmp)
