@@ -6,17 +6,22 @@ Frames never leave this process: what is stored is the fragment and the sha256 o
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from actors.inputs import fetch_input
 from actors.titles import TitleReader
 from actors.worker import Worker
+from pipeline.canvas import Canvas, fill_planes
 from pipeline.encode import encode_gop
 from pipeline.errors import DamagedObject, LongtakeError
-from pipeline.records import Ledger, Record, new_attempt, sha256
+from pipeline.portrait import read_portrait
+from pipeline.records import Ledger, Record, Stored, new_attempt, sha256
 from pipeline.timeline import gop_range
 from pipeline.titles import TitlePlan
 from pipeline.windows import gop_reads, gop_windows
@@ -35,6 +40,7 @@ class UpscaleWorker(Worker):
         self._base: dict[int, Any] = {}  # base frames of the title in hand, by frame number
         self._reader: TitleReader | None = None
         self._visit = 0  # of the title in hand
+        self._canvas: tuple[str, Canvas] | None = None  # picture hash and canvas of the title in hand
         self._init: tuple[str, bytes] | None = None  # key and bytes that this worker has compared with the store's
 
     def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
@@ -121,7 +127,7 @@ class UpscaleWorker(Worker):
     ) -> Iterator[np.ndarray]:
         """Planes of the GOP's frames in order; `hasher` sees them, `faceless` gets the frames without a face."""
         plan = reader.plan
-        conditioning = reader.conditioning()[1]
+        conditioning, canvas = reader.conditioning()[1], self._canvas_of(plan)
         for window in gop_windows(gop, plan.frames):
             base = [self._base[frame] for frame in window.reads]
             restored = part.restore(base, window.owned_places, conditioning, plan.picture_options)
@@ -130,8 +136,27 @@ class UpscaleWorker(Worker):
                 if not part.face_found(frame):
                     faceless.append(number)
                 planes = part.planes(frame)
+                if canvas is not None:
+                    planes = canvas.on(planes)
                 hasher.update(planes)
                 yield planes
+
+    def _canvas_of(self, plan: TitlePlan) -> Canvas | None:
+        """The canvas of the title, filled once; kept while the title is in hand."""
+        placing, options = plan.options.placing, plan.options
+        if placing is None:
+            return None
+        if self._canvas is None or self._canvas[0] != plan.hashes.picture:
+            image = self._picture(plan, plan.canvas_image, "canvas_fill") if plan.canvas_image else None
+            portrait = self._picture(plan, plan.portrait, "portrait")
+            fill = fill_planes(placing, options.canvas_fill, portrait, image)
+            self._canvas = plan.hashes.picture, Canvas(placing, fill, options.resolution)
+        return self._canvas[1]
+
+    def _picture(self, plan: TitlePlan, stored: Stored, name: str) -> np.ndarray:
+        what = f"title {plan.id}: {name}"
+        with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
+            return read_portrait(fetch_input(self.store, stored, Path(folder), what), what)
 
     def _agree_on_init(self, plan: TitlePlan, init: bytes) -> None:
         """All fragments of a title must follow the same initialisation segment."""

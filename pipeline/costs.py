@@ -173,8 +173,8 @@ class Bytes:
 
 
 def stream_bytes(options: Options, frames: int) -> int:
-    """Estimate of the encoded pictures."""
-    bits = MEGABITS[options.codec] * 1e6 * (options.resolution / 1024) ** (2 * RATE_POWER)
+    """Estimate of the encoded pictures; what fills a canvas stands still and costs next to nothing."""
+    bits = MEGABITS[options.codec] * 1e6 * (min(options.frame_size) / 1024) ** (2 * RATE_POWER)
     bits *= 2 ** ((DEFAULT_CRF[options.codec] - options.crf) / CRF_HALVES[options.codec])
     return int(bits / 8 * frames / FPS)
 

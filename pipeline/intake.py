@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from models.families import Family
+from pipeline.canvas import is_image
 from pipeline.embedding import read_embedding
 from pipeline.errors import InputError, MissingObject, Problem
 from pipeline.inputs import LARGEST, LARGEST_PORTRAIT, SourceFile, fetch, stamp_of
@@ -34,7 +36,8 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Seen:
-    """A title's inputs as found: `facts` belong to `audio`, file by file."""
+    """A title's inputs as found: `facts` belong to `audio`, file by file. `extras`: further files by their key, with
+    what was found in them."""
 
     title: Title
     portrait: SourceFile
@@ -42,6 +45,7 @@ class Seen:
     audio: tuple[SourceFile, ...]
     facts: tuple[AudioFacts, ...]
     face_embedding: SourceFile | None
+    extras: Mapping[str, tuple[SourceFile, Any]]
 
     @property
     def frames(self) -> int:
@@ -49,6 +53,10 @@ class Seen:
 
     @property
     def sources(self) -> tuple[SourceFile, ...]:
+        return (*self.main_sources, *(source for source, _ in self.extras.values()))
+
+    @property
+    def main_sources(self) -> tuple[SourceFile, ...]:
         more = (self.face_embedding,) if self.face_embedding else ()
         return (self.portrait, *self.audio, *more)
 
@@ -84,10 +92,14 @@ def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[S
             problems.append(Problem(catalog.place(f"{title.key}.{key}"), str(error)))
             return None
 
-    portrait = look("portrait", title.portrait, lambda path: _portrait_size(path, title.portrait), LARGEST_PORTRAIT)
+    portrait = look("portrait", title.portrait, lambda path: _size(path, title.portrait), LARGEST_PORTRAIT)
     audio = [look(f"audio[{number}]", url, probe) for number, url in enumerate(title.audio)]
     embedding_url = title.options.face_embedding
     embedding = look("face_embedding", embedding_url, _check_embedding) if embedding_url else None
+    extras = {}
+    for name, url in extra_urls(title).items():
+        if extra := look(name, url, partial(_size, url=url), LARGEST_PORTRAIT):
+            extras[name] = extra
     if problems or portrait is None:
         return None, problems
     found = [item for item in audio if item is not None]
@@ -98,17 +110,24 @@ def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[S
         tuple(source for source, _ in found),
         tuple(facts if isinstance(facts, AudioFacts) else _audio_facts(facts) for _, facts in found),
         embedding[0] if embedding else None,
+        extras,
     )
     problems += check_prompts(title, seen.frames, catalog.place)
     problems += _check_boxes(catalog, seen) + _check_vocals(catalog, title)
     return (None if problems else seen), problems
 
 
+def extra_urls(title: Title) -> dict[str, str]:
+    """Addresses of the files that a title names beside portrait, audio and embedding, by their key."""
+    fill = title.options.canvas_fill
+    return {"canvas_fill": fill} if is_image(fill) else {}
+
+
 def _check_embedding(path: Path) -> None:
     read_embedding(path, path.name)
 
 
-def _portrait_size(path: Path, url: str) -> tuple[int, int]:
+def _size(path: Path, url: str) -> tuple[int, int]:
     height, width, _ = read_portrait(path, redact(url)).shape
     return width, height
 
@@ -173,9 +192,9 @@ def copy_inputs(store: Store, seen: Seen, tell: Tell = lambda text: None) -> Non
                     raise InputError(f"{redact(source.url)} changed while it was being read; run again")
                 store.put_file(stored.key, Path(path))
     facts: list[Any] = [list(seen.portrait_size), *map(asdict, seen.facts), None]
+    found = [*zip(seen.main_sources, facts, strict=False), *seen.extras.values()]
     files = [
-        {"url": redact(s.url), "sha256": s.sha256, "size": s.size, "stamp": s.stamp, "facts": fact}
-        for s, fact in zip(seen.sources, facts, strict=False)
+        {"url": redact(s.url), "sha256": s.sha256, "size": s.size, "stamp": s.stamp, "facts": fact} for s, fact in found
     ]
     data = (json.dumps({"files": files, "frames": seen.frames}, indent=1) + "\n").encode()
     if not store.exists(key := f"{seen.title.id}/inputs.json") or store.get(key) != data:
@@ -207,6 +226,9 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
     embedding = stored_input(seen.face_embedding) if seen.face_embedding else None
     if embedding:
         options = replace(options, face_embedding=embedding.sha256)  # hashes follow content, not addresses
+    extras = {name: stored_input(source) for name, (source, _) in seen.extras.items()}
+    if image := extras.get("canvas_fill"):
+        options = replace(options, canvas_fill=image.sha256)
     portrait, audio = stored_input(seen.portrait), tuple(map(stored_input, seen.audio))
     prompts = tuple((clip_of_second(prompt.at), prompt.text) for prompt in title.prompts)
     weights_hash = weights.hash or family.default_weights_hash()
@@ -224,6 +246,7 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
         audio=audio,
         audio_facts=seen.facts,
         face_embedding=embedding,
+        canvas_image=image,
         hashes=title_hashes(
             family=family,
             weights=weights_hash,

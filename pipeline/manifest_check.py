@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from pipeline import options, urls
+from pipeline.canvas import is_image
 from pipeline.manifest_fields import REQUIRED, TitleFields, describe, model_at, moment, wrong_values
 from pipeline.manifest_yaml import Fault, Loc, Parsed, shown
 from pipeline.options import FamilyFacts, OptionFields
@@ -145,9 +146,7 @@ class _Check:
     def check_titles(self, family: FamilyFacts | None) -> None:
         defaults = self.data.get("defaults", {})
         sources: dict[str, Loc] = {name: ("defaults", name) for name in defaults}
-        if "face_embedding" in defaults:
-            written = defaults["face_embedding"]
-            defaults["face_embedding"] = self.address(sources["face_embedding"], written, self.source)
+        self.check_addresses(("defaults",), defaults)
         first_use: dict[str, int] = {}
         for index, given in enumerate(self.data.get("titles", ())):
             loc: Loc = ("titles", index)
@@ -183,8 +182,8 @@ class _Check:
             first_use[name] = self.lines[self.known(place)]
 
     def check_addresses(self, loc: Loc, given: dict[str, Any]) -> None:
-        for name in ("portrait", "face_embedding"):
-            if name in given:
+        for name in ("portrait", "face_embedding", "canvas_fill"):
+            if name in given and (name != "canvas_fill" or is_image(given[name])):
                 given[name] = self.address((*loc, name), given[name], self.source)
         if "audio" in given:
             files = [given["audio"]] if isinstance(given["audio"], str) else given["audio"]

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+from pipeline.canvas import CANVASES, COLOUR, Layout, layout
 from pipeline.timeline import GOP
 
 Stage = Literal["chain", "picture", "stream", "none"]
 
-RESOLUTIONS = (512, 1024, 2048, 2160, 4096)
+RESOLUTIONS = (512, 1024, 1080, 2048, 2160, 4096)
+DEFAULT_RESOLUTION = 1024
 SMALL_BASE = 512  # below this base size, resolution may be any multiple of 16
 
 # Quality of about the same look; the scales of the three encoders differ.
@@ -65,6 +67,20 @@ class Options:
     compat: str
     background: str
     allow_mixed: bool
+    canvas: str
+    canvas_place: str
+    canvas_fill: str
+
+    @property
+    def placing(self) -> Layout | None:
+        """Where the portrait stands on the canvas, None where the picture is the portrait alone."""
+        return layout(self.canvas, self.canvas_place) if self.canvas != "none" else None
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of the finished picture."""
+        placing = self.placing
+        return (placing.width, placing.height) if placing else (self.resolution, self.resolution)
 
 
 def option(expected: str, description: str, enters: Stage, default: Any, **rules: Any) -> Any:
@@ -76,19 +92,52 @@ def option(expected: str, description: str, enters: Stage, default: Any, **rules
 Box = Annotated[list[Annotated[int, Field(ge=0, le=1_000_000)]], Field(min_length=4, max_length=4)]
 
 
+def _edge(value: int) -> int:
+    if not 64 <= value <= 4096 or (value % 16 and value not in RESOLUTIONS):
+        raise ValueError
+    return value
+
+
+_EDGE = {"type": "integer", "minimum": 64, "maximum": 4096, "multipleOf": 16}
+Resolution = Annotated[int, AfterValidator(_edge), WithJsonSchema({"anyOf": [_EDGE, {"const": 1080}]})]
+
+
+def _fill(value: str) -> str:
+    if value.startswith("#") and not COLOUR.fullmatch(value):
+        raise ValueError
+    return value
+
+
 class OptionFields(BaseModel):
     """Options as written, all of them optional."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    resolution: int = option(
-        "512, 1024, 2048, 2160 or 4096 (any multiple of 16 from 64 for family fake or a base_size below 512)",
-        "Edge of the square video, in pixels; not smaller than base_size.",
+    resolution: Resolution = option(
+        "512, 1024, 1080, 2048, 2160 or 4096 (any multiple of 16 from 64 for family fake or a base_size below 512)",
+        "Edge of the square picture of the portrait, in pixels; not smaller than base_size.",
         "picture",
-        1024,
-        ge=64,
-        le=4096,
-        multiple_of=16,
+        "1024; the shorter edge of the canvas where there is one",
+    )
+    canvas: Literal["none", "1920x1080", "3840x2160", "1080x1920"] = option(
+        "none, 1920x1080, 3840x2160 or 1080x1920",
+        "Size of the video where it is not to be square: the portrait is placed on it, as large as fits.",
+        "picture",
+        "none",
+    )
+    canvas_place: Literal["left", "centre", "right"] = option(
+        "left, centre or right",
+        "Where the portrait stands on the canvas; on an upright canvas left is the top and right the bottom.",
+        "picture",
+        "centre",
+    )
+    canvas_fill: Annotated[str, AfterValidator(_fill)] = option(
+        'blur, a colour in quotes such as "#102030", or the path or URL of a picture',
+        "What fills the canvas beside the portrait: the portrait itself out of focus, a colour, or a picture.",
+        "picture",
+        "blur",
+        min_length=1,
+        max_length=4096,
     )
     codec: Literal["h264", "hevc", "av1"] = option(
         "h264, hevc or av1", "Video encoder.", "stream", "h264; av1 at resolution 4096"
@@ -213,8 +262,8 @@ class OptionFields(BaseModel):
 def options_entering(stage: str) -> tuple[str, ...]:
     """Names of the options that enter the hash of a stage, its parents' not included.
 
-    Of `face_embedding` the content counts: the planner puts the name of its copy, which is made of the content, in the
-    place of the path before it hashes.
+    Of `face_embedding` and of a picture that `canvas_fill` names the content counts: the planner puts the name of its
+    copy, which is made of the content, in the place of the path before it hashes.
     """
     return tuple(name for name in OptionFields.model_fields if extra(name)["enters"] == stage)
 
@@ -240,7 +289,7 @@ def faults_of(given: Mapping[str, Any], family: FamilyFacts | None) -> Iterator[
         sizes = _sizes(family.base_sizes)
         yield "base_size", f"value {base_size}: expected {sizes} for family {family.name}; choose one or leave it out"
         return
-    resolution = given.get("resolution", extra("resolution")["shown_default"])
+    resolution = given.get("resolution", default_resolution(given))
     if resolution not in RESOLUTIONS and base_size >= SMALL_BASE and family.name != "fake":
         choices = ", ".join(map(str, RESOLUTIONS))
         yield (
@@ -258,10 +307,13 @@ def faults_of(given: Mapping[str, Any], family: FamilyFacts | None) -> Iterator[
 def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
     """Fill in what was not given. `given` has passed `faults_of`."""
     values = {name: extra(name)["shown_default"] for name in OptionFields.model_fields} | dict(given)
-    resolution = values["resolution"]
+    resolution = given.get("resolution", default_resolution(given))
     codec = given.get("codec") or _default_codec(resolution)
+    if values["canvas"] == "none":  # what then has no effect must not change a hash
+        values |= {name: extra(name)["shown_default"] for name in ("canvas_place", "canvas_fill")}
     boxes = {name: tuple(given[name]) if name in given else None for name in ("face_box", "lip_box")}
     computed = {
+        "resolution": resolution,
         "codec": codec,
         "crf": given.get("crf", DEFAULT_CRF[codec]),
         "steps": given.get("steps", ceil(family.default_steps * PRESET_STEPS[values["preset"]])),
@@ -269,8 +321,15 @@ def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
         "fidelity": float(values["fidelity"]),
         "base_size": given.get("base_size", family.base_sizes[0]),
         "face_embedding": given.get("face_embedding"),
+        "canvas_fill": fill.lower() if COLOUR.fullmatch(fill := values["canvas_fill"]) else fill,
     }
     return Options(**(values | boxes | computed))
+
+
+def default_resolution(given: Mapping[str, Any]) -> int:
+    """Of a title whose options are these: what its canvas shows best, else 1024."""
+    size = CANVASES.get(given.get("canvas", "none"))
+    return min(size) if size else DEFAULT_RESOLUTION
 
 
 def _default_codec(resolution: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from models.families import FAMILIES
 from pipeline.errors import InputError
 from pipeline.inputs import SourceFile, stamp_of
-from pipeline.intake import Seen, plan_title, remembered
+from pipeline.intake import Seen, extra_urls, plan_title, remembered
 from pipeline.manifest import Catalog, Title
 from pipeline.redact import redact
 from pipeline.sound import AudioFacts
@@ -30,11 +30,13 @@ def recall(catalog: Catalog, store: Store, title: Title) -> Recalled:
     known = remembered(store, title)
     embedding = title.options.face_embedding
     urls = [title.portrait, *title.audio, *([embedding] if embedding else [])]
-    if missing := [url for url in urls if redact(url) not in known]:
+    extras = extra_urls(title)
+    if missing := [url for url in (*urls, *extras.values()) if redact(url) not in known]:
         begun = f"{redact(missing[0])} has not been seen yet; other inputs were" if known else None
         return Recalled(None, (begun,) if begun else ())
     try:
-        seen = _seen(title, urls, [known[redact(url)] for url in urls])
+        entries = {name: known[redact(url)] for name, url in extras.items()}
+        seen = _seen(title, urls, [known[redact(url)] for url in urls], entries)
     except (KeyError, TypeError, ValueError) as error:
         return Recalled(None, (f"{title.id}/inputs.json is damaged ({type(error).__name__}); remove it",))
     family = FAMILIES[catalog.family]
@@ -45,11 +47,9 @@ def recall(catalog: Catalog, store: Store, title: Title) -> Recalled:
     return Recalled(plan_title(family, seen, weights), tuple(notes))
 
 
-def _seen(title: Title, urls: list[str], entries: list[dict[str, Any]]) -> Seen:
-    sources = [
-        SourceFile(url, entry["sha256"], entry["size"], entry["stamp"])
-        for url, entry in zip(urls, entries, strict=True)
-    ]
+def _seen(title: Title, urls: list[str], entries: list[dict[str, Any]], extras: dict[str, dict[str, Any]]) -> Seen:
+    sources = [_source(url, entry) for url, entry in zip(urls, entries, strict=True)]
+    others = extra_urls(title)
     audio = slice(1, 1 + len(title.audio))
     width, height = entries[0]["facts"]
     return Seen(
@@ -59,7 +59,12 @@ def _seen(title: Title, urls: list[str], entries: list[dict[str, Any]]) -> Seen:
         tuple(sources[audio]),
         tuple(AudioFacts.from_dict(entry["facts"]) for entry in entries[audio]),
         sources[-1] if title.options.face_embedding else None,
+        {name: (_source(others[name], entry), entry["facts"]) for name, entry in extras.items()},
     )
+
+
+def _source(url: str, entry: dict[str, Any]) -> SourceFile:
+    return SourceFile(url, entry["sha256"], entry["size"], entry["stamp"])
 
 
 def _changed(source: SourceFile) -> str | None:

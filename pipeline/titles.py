@@ -20,6 +20,7 @@ from pipeline.records import Stored
 from pipeline.sound import AudioFacts
 
 SOUND_REVISION = 1  # raised when a change alters the sound track or the speech that the features come from
+CANVAS_REVISION = 1  # raised when a change alters how the portrait is placed or what fills the canvas
 STREAM_REVISION = 1  # raised when a change alters the encoded fragments in another way than by encoder build
 
 
@@ -49,6 +50,7 @@ class TitlePlan:
     audio_facts: tuple[AudioFacts, ...]
     face_embedding: Stored | None
     hashes: Hashes
+    canvas_image: Stored | None = None  # what canvas_fill names, if it names a picture
 
     @property
     def gops(self) -> int:
@@ -99,8 +101,12 @@ class TitlePlan:
 
     @property
     def encoding(self) -> Encoding:
-        o = self.options
-        return Encoding(codec=o.codec, crf=o.crf, width=o.resolution, height=o.resolution)
+        return encoding_of(self.options)
+
+
+def encoding_of(options: Options) -> Encoding:
+    width, height = options.frame_size
+    return Encoding(codec=options.codec, crf=options.crf, width=width, height=height)
 
 
 def digest(facts: Any) -> str:
@@ -143,13 +149,13 @@ def title_hashes(
             "options": chosen("chain"),
         }
     )
-    picture = digest({"chain": chain, "revision": family.picture_revision, "options": chosen("picture")})
-    encoding = Encoding(codec=options.codec, crf=options.crf, width=options.resolution, height=options.resolution)
+    shown = {"revision": family.picture_revision, "canvas_revision": CANVAS_REVISION, "options": chosen("picture")}
+    picture = digest({"chain": chain, **shown})
     stream = digest(
         {
             "picture": picture,
             "revision": STREAM_REVISION,
-            "encoding": encoding.identity(),
+            "encoding": encoding_of(options).identity(),
         }
     )
     return Hashes(sound, chain, picture, stream)

@@ -43,4 +43,7 @@ GIVEN: dict[str, Any] = {
     "compat": "published",
     "background": "lanczos",
     "allow_mixed": True,
+    "canvas": "3840x2160",
+    "canvas_place": "left",
+    "canvas_fill": "/e/desk.png",
 }

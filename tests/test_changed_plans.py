@@ -65,7 +65,10 @@ def test_a_prompt_changes_frames_from_its_clip_on(fake_manifest: Make) -> None:
     assert [a == b for a, b in zip(fragments, remade, strict=True)] == [True, True, False, False]
 
 
-@pytest.mark.parametrize("change_to", [{"crf": 30}, {"codec": "hevc"}, {"resolution": 128}, {"fidelity": 0.2}])
+@pytest.mark.parametrize(
+    "change_to",
+    [{"crf": 30}, {"codec": "hevc"}, {"resolution": 128}, {"fidelity": 0.2}, {"canvas": "1920x1080"}],
+)
 def test_another_picture_or_codec_never_chains_again(fake_manifest: Make, change_to: dict[str, Any]) -> None:
     manifest = fake_manifest([100])
     folder = manifest.parent / "out" / "title-0"

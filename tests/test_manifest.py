@@ -71,6 +71,9 @@ def test_a_short_manifest_gets_every_default(load: Callable[..., Catalog], tmp_p
         compat="none",
         background="x2",
         allow_mixed=False,
+        canvas="none",
+        canvas_place="centre",
+        canvas_fill="blur",
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         title.seed = 3  # type: ignore[misc]
@@ -105,6 +108,10 @@ def test_a_title_wins_over_defaults(load: Callable[..., Catalog]) -> None:
         ("resolution: 4096\ncodec: h264", {"codec": "h264", "crf": 20}),
         ("base_size: 128\nresolution: 144", {"resolution": 144}),
         ("guidance_scale: 2", {"guidance_scale": 2.0}),
+        ("canvas: 1920x1080", {"resolution": 1080, "codec": "h264"}),
+        ("canvas: 3840x2160\nresolution: 1024", {"resolution": 1024}),
+        ('canvas: 1080x1920\ncanvas_fill: "#AbCdEf"', {"canvas_fill": "#abcdef"}),
+        ("canvas_place: left\ncanvas_fill: red.png", {"canvas_place": "centre", "canvas_fill": "blur"}),
     ],
 )
 def test_defaults_depend_on_family_and_other_options(
@@ -269,7 +276,7 @@ titles:
 @pytest.mark.parametrize(
     ("line", "needle"),
     [
-        ("resolution: 64", "resolution: value 64: expected one of 512, 1024, 2048, 2160, 4096 at base_size 512"),
+        ("resolution: 64", "resolution: value 64: expected one of 512, 1024, 1080, 2048, 2160, 4096 at base_size 512"),
         ("base_size: 500", "base_size: value 500: expected one of 128, 256, 512 for family mini"),
         ("base_size: 256\n    resolution: 128", "resolution 128 is smaller than base_size 256"),
         ("crf: 60", "crf: value 60: expected 1 to 51 for h264"),
@@ -283,6 +290,11 @@ titles:
         ("face_box: [1, 2, 0, 4]", "face_box: value [1, 2, 0, 4]: expected [x, y, width, height]"),
         ("face_box: [1, 2, 3]", "face_box: value [1, 2, 3]: expected [x, y, width, height]"),
         ("seed: -1", "seed: value -1: expected a whole number from 0"),
+        ("canvas: 1280x720", 'canvas: value "1280x720": expected none, 1920x1080, 3840x2160 or 1080x1920'),
+        ("canvas: 1080x1920\n    resolution: 1000", "resolution: value 1000: expected 512, 1024, 1080"),
+        ('canvas_fill: "#12345"', 'canvas_fill: value "#12345": expected blur, a colour in quotes'),
+        ("canvas_fill: #102030", "canvas_fill: value null: expected blur"),
+        ("canvas_fill: s4://b/c.png", "did you mean s3://?"),
         ("face_embedding: zip://a::b.npy", "chained addresses"),
         ("face_embedding: s4://b/c", "did you mean s3://?"),
         ('face_embedding: "a\\nb"', "control characters"),
