@@ -24,6 +24,9 @@ def test_generated_docs_are_current() -> None:
         assert path.read_text() == text, f"{path.name}: run `python -m pipeline.manifest --write-docs`"
 
 
+PICTURE = {"resolution", "fidelity", "background", "canvas", "canvas_place", "canvas_fill"}
+
+
 def test_every_option_is_in_the_table_and_enters_one_hash() -> None:
     table = manifest_docs.option_table()
     for name in OptionFields.model_fields:
@@ -31,7 +34,7 @@ def test_every_option_is_in_the_table_and_enters_one_hash() -> None:
     by_stage = {stage: options_entering(stage) for stage in ("chain", "picture", "stream", "none")}
     assert sorted(name for names in by_stage.values() for name in names) == sorted(OptionFields.model_fields)
     assert by_stage["stream"] == ("codec", "crf")
-    assert set(by_stage["picture"]) == {"resolution", "fidelity", "background"}
+    assert set(by_stage["picture"]) == PICTURE
     assert set(by_stage["none"]) == {"preset", "segment_frames", "keep", "allow_mixed"}
 
 
