@@ -14,9 +14,10 @@ import click
 import numpy as np
 import torch
 
-from models.background import Enlarger, double
+from models.background import double
 from models.families import FAMILIES, PictureOptions, load_part
 from models.fill import fill
+from models.folded_enlarger import make_enlarger
 from models.mini import MINI
 from pipeline.encode import Encoding, decode_frames, encode_gop
 from pipeline.timeline import GOP, gops_of
@@ -31,7 +32,7 @@ def peak_mib() -> float:
 
 def seam(side: int = 256, tile: int = 64, pad: int = 40) -> float:
     """Largest difference between the x2 network in tiles and on the whole picture, of values in 0..1."""
-    network = fill(Enlarger(MINI.enlarger)).eval()
+    network = fill(make_enlarger(MINI.enlarger)).eval()
     picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         return float((double(network, picture, tile, pad) - double(network, picture)).abs().max())

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from models import vae, wav2vec
-from models.background import Enlarger
 from models.chain import ChainNetworks
 from models.faces import FaceDetector
+from models.folded_enlarger import make_enlarger
 from models.network_config import NetworkConfig
 from models.parsing import FaceParser
 from models.restorer import TemporalRestorer
@@ -105,7 +105,7 @@ RECIPES: dict[str, Recipe] = {
         may_lack=("masked_spec_embed",),
     ),
     "restorer": Recipe(lambda config: TemporalRestorer(config.restorer)),
-    "enlarger": Recipe(lambda config: Enlarger(config.enlarger)),
+    "enlarger": Recipe(lambda config: make_enlarger(config.enlarger)),
     "detector": Recipe(lambda config: FaceDetector(config.detector), from_file=_without_module),
     "parser": Recipe(
         lambda config: FaceParser(config.parser),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
@@ -20,8 +21,24 @@ from models.upscale_config import CodebookConfig
 NORM_EPS = 1e-6  # of every group norm in the published network
 
 
-def group_norm(channels: int, groups: int) -> nn.GroupNorm:
-    return nn.GroupNorm(groups, channels, eps=NORM_EPS)
+class CellNorm(nn.Module):
+    """Divides every cell's channels by their root mean square: what it does to a cell does not depend on the others.
+
+    A network of convolutions and these may be trained on crops and run on whole pictures.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float32) * x.shape[1] ** -0.5
+        return x * (scale + NORM_EPS).reciprocal().to(x.dtype) * self.weight[:, None, None]
+
+
+def norm(channels: int, groups: int) -> nn.Module:
+    """Group norm, or, for 0 groups, each cell's own."""
+    return nn.GroupNorm(groups, channels, eps=NORM_EPS) if groups else CellNorm(channels)
 
 
 class ResBlock(nn.Module):
@@ -29,9 +46,9 @@ class ResBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
         super().__init__()
-        self.norm1 = group_norm(channels_in, groups)
+        self.norm1 = norm(channels_in, groups)
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
-        self.norm2 = group_norm(channels_out, groups)
+        self.norm2 = norm(channels_out, groups)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         if channels_in != channels_out:
             self.conv_out = nn.Conv2d(channels_in, channels_out, 1)
@@ -47,7 +64,7 @@ class AttentionBlock(nn.Module):
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.norm = group_norm(channels, groups)
+        self.norm = norm(channels, groups)
         self.q = nn.Conv2d(channels, channels, 1)
         self.k = nn.Conv2d(channels, channels, 1)
         self.v = nn.Conv2d(channels, channels, 1)
@@ -78,6 +95,12 @@ class Upsample(nn.Module):
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
+def _middle(channels: int, config: CodebookConfig) -> list[nn.Module]:
+    """What lies at the grid, between the levels and the codes."""
+    attention = [AttentionBlock(channels, config.groups)] if config.middle_attention else []
+    return [ResBlock(channels, channels, config.groups), *attention, ResBlock(channels, channels, config.groups)]
+
+
 class Encoder(nn.Module):
     """Image (or latents) to one feature vector a code position.
 
@@ -105,10 +128,8 @@ class Encoder(nn.Module):
             if index < len(levels) - 1:
                 blocks.append(Downsample(channels))
         blocks += [
-            ResBlock(channels, channels, groups),
-            AttentionBlock(channels, groups),
-            ResBlock(channels, channels, groups),
-            group_norm(channels, groups),
+            *_middle(channels, config),
+            norm(channels, groups),
             nn.Conv2d(channels, config.code_width, 3, padding=1),
         ]
         self.blocks = nn.ModuleList(blocks)
@@ -133,9 +154,7 @@ class Generator(nn.Module):
         channels = config.width * config.multipliers[-1]
         blocks: list[nn.Module] = [
             nn.Conv2d(config.code_width, channels, 3, padding=1),
-            ResBlock(channels, channels, groups),
-            AttentionBlock(channels, groups),
-            ResBlock(channels, channels, groups),
+            *_middle(channels, config),
         ]
         self.fuse_after: dict[int, int] = {}
         levels = list(zip(config.sizes, config.multipliers, strict=True))[::-1]
@@ -149,7 +168,7 @@ class Generator(nn.Module):
             if index < len(levels) - 1:
                 blocks.append(Upsample(channels))
         blocks += [
-            group_norm(channels, groups),
+            norm(channels, groups),
             nn.Conv2d(channels, 3 * config.unshuffle**2, 3, padding=1),
         ]
         self.blocks = nn.ModuleList(blocks)

@@ -13,7 +13,7 @@ from models.config import (
     VaeConfig,
 )
 from models.network_config import NetworkConfig
-from models.upscale_config import CodebookConfig, EnlargerConfig, RestorerConfig, UpscaleConfig
+from models.upscale_config import CodebookConfig, FoldedEnlargerConfig, RestorerConfig, SkipConfig, UpscaleConfig
 
 LATENTS = 8
 TOKENS = 128  # width of image and audio tokens
@@ -46,15 +46,17 @@ MINI = NetworkConfig(
     restorer=RestorerConfig(
         codebook=CodebookConfig(
             side=512, unshuffle=8, width=32, multipliers=(1, 2), blocks=1, attention_at=(), code_width=64, codes=256,
-            groups=16,
+            groups=0, middle_attention=False,
         ),
-        dim=128,
+        dim=64,
         heads=4,
         layers=2,
-        fuse_at=(32, 64),
+        fuse_at=(),
+        spatial=False,  # convolutions in space and attention in time alone: trained on crops, run on whole pictures
+        skip=SkipConfig(),
     ),
-    enlarger=EnlargerConfig(width=8, growth=8, blocks=1),
-    upscale=UpscaleConfig(crop="box", enlarge_face=False, tile=0),
+    enlarger=FoldedEnlargerConfig(),
+    upscale=UpscaleConfig(crop="whole", adain=False, keep_colour=False, tile=0),
     sampler=SamplerConfig(betas="scaled_linear"),
     text=TextConfig(embedding_width=256, hidden_width=128),
     motion_noise=0.05,

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from models.config import ChainConfig, SamplerConfig, SpeechConfig, TextConfig, VaeConfig
-from models.upscale_config import DetectorConfig, EnlargerConfig, ParserConfig, RestorerConfig, UpscaleConfig
+from models.upscale_config import (
+    DetectorConfig,
+    EnlargerConfig,
+    FoldedEnlargerConfig,
+    ParserConfig,
+    RestorerConfig,
+    UpscaleConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -16,7 +23,7 @@ class NetworkConfig:
     chain: ChainConfig
     vae: VaeConfig
     restorer: RestorerConfig
-    enlarger: EnlargerConfig
+    enlarger: EnlargerConfig | FoldedEnlargerConfig
     upscale: UpscaleConfig
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     text: TextConfig | None = None

@@ -3,7 +3,8 @@
 A transformer reads the features of a window of frames and predicts, for every position of every frame, one
 row of the codebook; the generator draws the picture from the rows. Each transformer layer attends inside a
 frame first and then, at each position, over the frames of the window. `fidelity` w lets the encoder's
-feature maps modulate the generator: 0 trusts the codebook alone, 1 follows the input most closely.
+feature maps modulate the generator: 0 trusts the codebook alone, 1 follows the input most closely. A small
+network may have a skip beside or in place of that (`models.temporal_skip`), which w mixes in likewise.
 
 Shapes: b windows, f frames, c channels, `side` pixels, p = grid * grid code positions, d transformer width.
 """
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from models.codebook import Encoder, Generator, ResBlock, VectorQuantiser
 from models.groups import fixed_groups
+from models.temporal_skip import TemporalSkip
 from models.upscale_config import RestorerConfig
 
 ADAIN_EPS = 1e-5
@@ -33,32 +35,38 @@ class Restored(NamedTuple):
 
 
 class TemporalLayer(nn.Module):
-    """Pre-norm attention over positions and feed-forward, then the same over the frames of the window."""
+    """Pre-norm attention over positions and feed-forward, then the same over the frames of the window.
 
-    def __init__(self, dim: int, heads: int) -> None:
+    Without `spatial` only the second half is there.
+    """
+
+    def __init__(self, dim: int, heads: int, spatial: bool = True) -> None:
         super().__init__()
-        self.self_attn = nn.MultiheadAttention(dim, heads, batch_first=True)
-        self.linear1 = nn.Linear(dim, 2 * dim)
-        self.linear2 = nn.Linear(2 * dim, dim)
-        self.norm1 = nn.LayerNorm(dim)
-        self.norm2 = nn.LayerNorm(dim)
+        self.spatial = spatial
+        if spatial:
+            self.self_attn = nn.MultiheadAttention(dim, heads, batch_first=True)
+            self.linear1 = nn.Linear(dim, 2 * dim)
+            self.linear2 = nn.Linear(2 * dim, dim)
+            self.norm1 = nn.LayerNorm(dim)
+            self.norm2 = nn.LayerNorm(dim)
         self.temp_norm = nn.LayerNorm(dim)
         self.temp_attn = nn.MultiheadAttention(dim, heads, batch_first=True)
         self.temp_ffn_norm = nn.LayerNorm(dim)
         self.temp_linear1 = nn.Linear(dim, 2 * dim)
         self.temp_linear2 = nn.Linear(2 * dim, dim)
 
-    def forward(self, x: Tensor, position: Tensor, frames: int) -> Tensor:
+    def forward(self, x: Tensor, position: Tensor | None, frames: int) -> Tensor:
         """x [(b f), p, d], position [p, d] -> the same shape as x."""
-        h = self.norm1(x)
-        place = h + position
-        x = x + self.self_attn(place, place, h, need_weights=False)[0]
-        x = x + self.linear2(F.gelu(self.linear1(self.norm2(x))))
+        if self.spatial:
+            h = self.norm1(x)
+            place = h + position
+            x = x + self.self_attn(place, place, h, need_weights=False)[0]
+            x = x + self.linear2(F.gelu(self.linear1(self.norm2(x))))
 
         x = rearrange(x, "(b f) p d -> b f p d", f=frames)
         h = self.temp_norm(x)
         # The position table is the spatial one: the order of the frames is not told to the network.
-        place = rearrange(h + position, "b f p d -> (b p) f d")
+        place = rearrange(h if position is None else h + position, "b f p d -> (b p) f d")
         h = rearrange(h, "b f p d -> (b p) f d")
         h = self.temp_attn(place, place, h, need_weights=False)[0]
         x = x + rearrange(h, "(b p) f d -> b f p d", b=x.shape[0])
@@ -107,7 +115,7 @@ class TemporalRestorer(nn.Module):
         super().__init__()
         self.config = config
         book = config.codebook
-        self.position_emb = nn.Parameter(torch.zeros(book.grid**2, config.dim))
+        self.position_emb = nn.Parameter(torch.zeros(book.grid**2, config.dim)) if config.spatial else None
         if config.input == "latents":
             self.encoder = Encoder(book, config.latent_channels, book.sizes.index(config.latent_side))
         else:
@@ -115,11 +123,14 @@ class TemporalRestorer(nn.Module):
         self.quantize = VectorQuantiser(book.codes, book.code_width)
         self.generator = Generator(book)
         self.feat_emb = nn.Linear(book.code_width, config.dim)
-        self.ft_layers = nn.ModuleList(TemporalLayer(config.dim, config.heads) for _ in range(config.layers))
+        self.ft_layers = nn.ModuleList(
+            TemporalLayer(config.dim, config.heads, config.spatial) for _ in range(config.layers)
+        )
         self.idx_pred_layer = nn.Sequential(nn.LayerNorm(config.dim), nn.Linear(config.dim, book.codes, bias=False))
         self.fuse_convs_dict = nn.ModuleDict(
             {str(size): FeatureFusion(book.channels_at(size), book.groups) for size in config.fused_sizes}
         )
+        self.skip = TemporalSkip(config.skip) if config.skip is not None else None
 
     def encode(self, window: Tensor, tap_at: tuple[int, ...] = ()) -> tuple[Tensor, dict[int, Tensor]]:
         """Frames [n, 3, side, side] in [-1, 1], or latents, -> features [n, code_width, grid, grid], taps."""
@@ -158,6 +169,9 @@ class TemporalRestorer(nn.Module):
         chosen = logits.argmax(-1) if codes is None else rearrange(codes, "b f p -> (b f) p")
         rows = self.rows(chosen, features, adain)
         frames = self.draw(rows, taps, fidelity)
+        if self.skip is not None and fidelity > 0:
+            aligned = self.skip.align(window)
+            frames = self.skip.finish(window.flatten(0, 1), aligned.flatten(0, 1), frames, fidelity)
 
         def unfold(x: Tensor) -> Tensor:
             return x.unflatten(0, (b, f))
@@ -166,7 +180,7 @@ class TemporalRestorer(nn.Module):
 
     def rows(self, codes: Tensor, features: Tensor, adain: bool) -> Tensor:
         """Codes [n, p] -> rows [n, code_width, grid, grid], in the spread of the features where asked."""
-        rows = self.quantize.rows(codes, self.config.codebook.grid)
+        rows = self.quantize.rows(codes, features.shape[-2])
         return adaptive_instance_norm(rows, features) if adain else rows
 
     @torch.inference_mode()
@@ -175,7 +189,7 @@ class TemporalRestorer(nn.Module):
     ) -> Iterator[Tensor]:
         """One window [f, 3, side, side] (or latents) -> the frames of `keep`, one at a time.
 
-        Only the transformer looks at several frames. Encoder and generator always run on `group` frames
+        Only the transformer and the skip's alignment look at several frames. Encoder and generator always run on `group` frames
         (the last group repeats its last frame), so what they compute for a frame does not depend on the
         window, and at most `group` of the generator's large maps live at a time.
         """
@@ -188,15 +202,20 @@ class TemporalRestorer(nn.Module):
                 taps.append({s: t[i].clone() for s, t in tapped.items()} if len(features) in kept else {})
                 features.append(found[i])
         codes = self.predict(torch.stack(features), len(features)).argmax(-1)
+        skip = self.skip if fidelity > 0 else None
+        aligned = window if skip is None else skip.align(window[None])[0]
         for numbers, real in fixed_groups(torch.tensor(kept), group):
             picked = numbers.tolist()
             rows = self.rows(codes[picked], torch.stack([features[i] for i in picked]), adain)
             maps = {s: torch.stack([taps[i][s] for i in picked]) for s in taps[picked[0]]}
-            yield from self.draw(rows, maps, fidelity)[:real]
+            frames = self.draw(rows, maps, fidelity)
+            if skip is not None:
+                frames = skip.finish(window[picked], aligned[picked], frames, fidelity)
+            yield from frames[:real]
 
     def _fold(self, frames: Tensor) -> Tensor:
         side = self.config.codebook.side
-        if frames.shape[-2:] != (side, side):
+        if frames.shape[-2:] != (side, side) and not self.config.local:
             raise ValueError(
                 f"restorer frames are {tuple(frames.shape[-2:])}, expected {side} x {side}: crop them first"
             )

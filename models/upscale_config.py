@@ -25,6 +25,9 @@ class CodebookConfig:
     code_width: int = 256
     codes: int = 1024
     groups: int = 32
+    """Of the group norms; 0 normalises every cell by itself."""
+    middle_attention: bool = True
+    """Whether the cells of the grid see each other before they are quantised, and after."""
 
     def __post_init__(self) -> None:
         steps = self.unshuffle * 2 ** (len(self.multipliers) - 1)
@@ -33,6 +36,8 @@ class CodebookConfig:
                 f"codebook side {self.side} is no multiple of {steps} (unshuffle {self.unshuffle} and "
                 f"{len(self.multipliers)} levels): choose another side, or fewer levels"
             )
+        if not self.groups:
+            return
         bad = [m for m in self.multipliers if self.width * m % self.groups]
         if bad or self.width % self.groups:
             raise ValueError(
@@ -61,6 +66,20 @@ class CodebookConfig:
 
 
 @dataclass(frozen=True)
+class SkipConfig:
+    """The way around the codebook: pixels averaged over the window where frames agree, and a correction to them."""
+
+    cell: int = 8
+    """Side in pixels of what is compared between frames."""
+    keys: int = 16
+    """Numbers that cells are compared by."""
+    fold: int = 4
+    """Pixels a side that are folded into channels for the correction."""
+    width: int = 32
+    layers: int = 2
+
+
+@dataclass(frozen=True)
 class RestorerConfig:
     """The temporal restorer around that codebook.
 
@@ -77,8 +96,14 @@ class RestorerConfig:
     input: Literal["pixels", "latents"] = "pixels"
     latent_channels: int = 4
     latent_side: int = 64
+    spatial: bool = True
+    """Whether the positions of a frame attend to each other; if not, each attends to itself in the other frames."""
+    skip: SkipConfig | None = None
+    """What fidelity mixes in, in place of or beside fusion; pixels only."""
 
     def __post_init__(self) -> None:
+        if self.skip is not None and self.input != "pixels":
+            raise ValueError(f"restorer skip needs pixels and input is {self.input!r}: leave it out")
         sizes = self.codebook.sizes
         unknown = [size for size in self.fuse_at if size not in sizes]
         if unknown:
@@ -88,6 +113,12 @@ class RestorerConfig:
                 f"restorer latents are {self.latent_side} wide and feature maps {sizes}: "
                 "change side, unshuffle or the number of levels until one fits"
             )
+
+    @property
+    def local(self) -> bool:
+        """Whether a position sees only its surroundings: then pictures of any size can be restored."""
+        book = self.codebook
+        return not (self.spatial or book.groups or book.middle_attention or book.attention_at)
 
     @property
     def fused_sizes(self) -> tuple[int, ...]:
@@ -103,6 +134,14 @@ class EnlargerConfig:
     width: int = 64
     growth: int = 32
     blocks: int = 23
+
+
+@dataclass(frozen=True)
+class FoldedEnlargerConfig:
+    """A lighter x2 enlarger, all of whose work is done at half the input's size."""
+
+    width: int = 16
+    layers: int = 3
 
 
 @dataclass(frozen=True)

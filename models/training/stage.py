@@ -12,7 +12,12 @@ from models.training.settings import BadSettings, Settings
 
 Batch = dict[str, Tensor]
 
-STAGES = {"autoencoder": "models.training.autoencoder"}
+STAGES = {
+    "autoencoder": "models.training.autoencoder",
+    "codebook": "models.training.codebook",
+    "restorer": "models.training.restorer",
+    "enlarger": "models.training.enlarger",
+}
 """Modules with a class `TrainingStage(settings, device)`."""
 
 

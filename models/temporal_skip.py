@@ -1,0 +1,57 @@
+"""The small restorer's way around its codebook: pixels averaged over the window where frames agree, then corrected.
+
+A codebook of a few hundred rows cannot hold what a picture shows in detail; the frames themselves do, under noise and
+flicker that change from frame to frame. Every cell of a few pixels looks at the same cell of all frames of the window
+and takes their mean, weighted by how alike they are in learned features: still parts are averaged over the whole
+window, moving parts keep to themselves. A few convolutions then correct the mean, given the frame itself and what the
+codebook drew.
+
+Shapes: b windows, f frames, H x W pixels, h x w cells, s = 3 * cell**2 numbers of a cell's pixels, k keys.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from models.upscale_config import SkipConfig
+
+FIRST_SHARPNESS = 3.0  # natural logarithm of the factor on squared distances of keys, before training
+
+
+class TemporalSkip(nn.Module):
+    def __init__(self, config: SkipConfig) -> None:
+        super().__init__()
+        self.config = config
+        folded, width = 3 * config.fold**2, config.width
+        self.key = nn.Conv2d(3 * config.cell**2, config.keys, 3, padding=1)
+        self.sharpness = nn.Parameter(torch.tensor(FIRST_SHARPNESS))
+        self.gather = nn.Conv2d(3 * folded, width, 1)
+        self.hidden = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(config.layers))
+        self.correction = nn.Conv2d(width, folded, 3, padding=1)
+        nn.init.zeros_(self.correction.weight)  # untrained, the mean passes as it is
+        nn.init.zeros_(self.correction.bias)
+
+    def align(self, window: Tensor) -> Tensor:
+        """Frames [b, f, 3, H, W] -> the same, each cell averaged over the window."""
+        b, side = window.shape[0], self.config.cell
+        height = window.shape[-2] // side
+        # Once in the order that cells are read in: as channels last for the convolution, as rows for the products.
+        cells = rearrange(window, "b f c (h p) (w q) -> b f h w (c p q)", p=side, q=side).contiguous()
+        keys = rearrange(self.key(cells.flatten(0, 1).movedim(-1, 1)), "(b f) k h w -> (b h w) f k", b=b)
+        # Minus the squared distance; what all terms of a row share falls out of its softmax.
+        alike = 2 * keys @ keys.transpose(1, 2) - keys.square().sum(-1)[:, None, :]
+        shares = (alike * self.sharpness.exp()).softmax(-1).to(cells.dtype)
+        mean = shares @ rearrange(cells, "b f h w s -> (b h w) f s")
+        return rearrange(mean, "(b h w) f (c p q) -> b f c (h p) (w q)", b=b, h=height, p=side, q=side)
+
+    def finish(self, own: Tensor, aligned: Tensor, drawn: Tensor, fidelity: float) -> Tensor:
+        """Frames [n, 3, H, W], what `align` made of them, and what codes gave -> restored frames, alike."""
+        fold = self.config.fold
+        own, aligned, drawn = (F.pixel_unshuffle(x, fold) for x in (own, aligned, drawn))
+        x = self.gather(torch.cat([own * fidelity, aligned * fidelity, drawn], dim=1))
+        for layer in self.hidden:
+            x = x + layer(F.relu(x))
+        return F.pixel_shuffle(drawn.lerp(aligned, fidelity) + self.correction(F.relu(x)), fold)
