@@ -189,9 +189,9 @@ class TemporalRestorer(nn.Module):
     ) -> Iterator[Tensor]:
         """One window [f, 3, side, side] (or latents) -> the frames of `keep`, one at a time.
 
-        Only the transformer and the skip's alignment look at several frames. Encoder and generator always run on `group` frames
-        (the last group repeats its last frame), so what they compute for a frame does not depend on the
-        window, and at most `group` of the generator's large maps live at a time.
+        Only the transformer and the skip's alignment look at several frames. Encoder and generator always run
+        on `group` frames (the last group repeats its last frame), so what they compute for a frame does not
+        depend on the window, and at most `group` of the generator's large maps live at a time.
         """
         kept = range(window.shape[0])[keep]
         features: list[Tensor] = []
