@@ -13,19 +13,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from actors.inputs import fetch_input
 from actors.upscale import init_key
 from actors.worker import Worker
 from pipeline import playlists
 from pipeline.boxes import codec_string
 from pipeline.errors import DamagedObject, MissingObject
 from pipeline.finish import poster, provenance_xmp, write_final
+from pipeline.portrait import fitted, jpeg, read_portrait
 from pipeline.records import Ledger, Record, Stored, fetch_checked, new_attempt, sha256_of_file
 from pipeline.report import SOFTWARE, notes_of, provenance, records_digest, title_report
-from pipeline.sound import joined_chapters
 from pipeline.stills import contact_sheet, thumbnail
 from pipeline.timeline import GOP, gop_range
 from pipeline.titles import TitlePlan
 from pipeline.work import Done, Job
+
+LARGEST_COVER = 1400  # pixels of an edge; what players and shops show
 
 # Stages whose objects stay after a title is done.
 KEPT = {"all": ("chain", "stream"), "final+hls": ("stream",), "final": ()}
@@ -81,7 +84,8 @@ class PublishWorker(Worker):
         ranges = [(offset, size) for offset, size in index["ranges"]]
         folder, finished = plan.hashes.stream[:16], gops == plan.gops
         fragments = [(_from_playlist(plan, key), count) for key, count in zip(keys, frames, strict=True)]
-        video = playlists.video_playlist(_from_playlist(plan, init_key(plan)), fragments, finished)
+        init, chapters = _from_playlist(plan, init_key(plan)), plan.publishing.chapters
+        video = playlists.video_playlist(init, fragments, finished, chapters)
         heard = _from_playlist(plan, sound.objects["hls"].key)
         audio = playlists.sound_playlist(heard, index["init_bytes"], ranges, frames, finished)
         both = playlists.index_playlist(
@@ -93,6 +97,7 @@ class PublishWorker(Worker):
             channels=sound.facts["channels"],
             video_bits=playlists.bit_rates(sizes, frames),
             sound_bits=playlists.bit_rates([size for _, size in ranges[:gops]], frames),
+            language=plan.publishing.language,
         )
         for name, text in ((f"{folder}/video", video), (f"{folder}/audio", audio), ("index", both)):
             self.store.put(f"{plan.id}/hls/{name}.m3u8", text.encode())
@@ -175,7 +180,6 @@ class PublishWorker(Worker):
         with Ledger(self.store, plan.prefix("sound")).voiding(sound):
             fetch_checked(self.store, sound.objects["track"], track, f"title {plan.id}, sound track")
         frames = gop_range(gops - 1, plan.frames)[1]
-        names = [f"part {number + 1}" for number in range(len(plan.audio))]
 
         def fragments() -> Iterator[bytes]:
             for gop in range(gops):
@@ -188,11 +192,22 @@ class PublishWorker(Worker):
             track,
             target,
             frames=frames,
-            chapters=joined_chapters(names, plan.audio_facts),
-            tags_found=plan.audio_facts[0].tags,
+            chapters=plan.publishing.chapters,
+            tags_found=plan.publishing.tags,
+            cover=self._cover(plan),
+            language=plan.publishing.language,
             xmp=_xmp(plan),
         )
         return target
+
+    def _cover(self, plan: TitlePlan) -> bytes:
+        """The cover as JPEG of moderate size, without what else its file held."""
+        if plan.publishing.cover is None:
+            return b""
+        what = f"title {plan.id}: cover"
+        with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
+            picture = read_portrait(fetch_input(self.store, plan.publishing.cover, Path(folder), what), what)
+        return jpeg(fitted(picture, LARGEST_COVER))
 
     def _record(self, plan: TitlePlan, gop: int) -> Record:
         record = Ledger(self.store, plan.prefix("stream")).read(gop * GOP)

@@ -36,6 +36,9 @@ def check_final(findings: Findings, store: Store, *, every_picture: bool = False
     if isinstance(made, str) and not made.startswith(found.stream_hash):
         findings.other_plan("final", f"{stored.key} is of stream {made[:16]}, not of {found.stream_hash}")
         return
+    if found.plan and isinstance(hashes, dict) and hashes.get("file") != found.plan.hashes.file:
+        findings.other_plan("final", f"{stored.key} has other words or tags than this plan")
+        return
     if wrong := check_object(findings, store, stored):
         findings.fault("final", None, f"{stored.key} {wrong}", findings.remedy_of_views())
     else:

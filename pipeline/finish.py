@@ -16,6 +16,7 @@ from pipeline import ffmpeg, tags
 from pipeline.boxes import top_boxes, uuid_box
 from pipeline.errors import DamagedObject, LongtakeError
 from pipeline.inspect_media import count_frames
+from pipeline.languages import three_letters
 from pipeline.portrait import jpeg
 from pipeline.stills import first_picture
 from pipeline.tags import Chapter
@@ -73,14 +74,16 @@ def write_final(
     frames: int,
     chapters: Sequence[Chapter] = (),
     tags_found: Iterable[tuple[str, str]] = (),
+    cover: bytes = b"",
+    language: str = "und",
     xmp: bytes = b"",
 ) -> None:
     """Joins the first `frames` frames of a title with its sound into `out`, nothing being encoded again.
 
     `fragments` are those of the frames in order, from GOP 0 on; they are read one at a time. The sound is cut by
     packets: a prefix of whole GOPs ends on a packet. The file starts fast (index first), keeps the sound's edit list,
-    chapters and tags, and ends with `xmp`. Raises DamagedObject if the parts do not make up these frames; `out` is
-    then removed.
+    chapters, tags and `cover` (a JPEG), and ends with `xmp`. Raises DamagedObject if the parts do not make up these
+    frames; `out` is then removed.
     """
     track, out = Path(track), Path(out)
     seconds = frames / FPS
@@ -88,7 +91,10 @@ def write_final(
         notes = Path(folder, "notes")
         kept = tags.cut(chapters, frames * 1000 // FPS)
         notes.write_text(tags.write(kept, _with_notice(tags_found)), "utf-8")
-        command = _copy(track, notes, out, seconds)
+        image = Path(folder, "cover.jpg") if cover else None
+        if image:
+            image.write_bytes(cover)
+        command = _copy(track, notes, out, seconds, image, three_letters(language))
         try:
             with ffmpeg.running(command, stdin=subprocess.PIPE) as run:
                 run.stdin.write(init)
@@ -119,14 +125,17 @@ def _frames_in(path: Path) -> int:
         return 0  # not even a video: the caller says what was expected
 
 
-def _copy(track: Path, notes: Path, out: Path, seconds: float) -> Any:
+def _copy(track: Path, notes: Path, out: Path, seconds: float, cover: Path | None, language: str) -> Any:
     pictures = graph.input("pipe:0", format="mp4")
     sound = graph.input(ffmpeg.to_file(track), format="mp4", t=f"{seconds:.2f}")
     words = graph.input(ffmpeg.to_file(notes), format="ffmetadata")
+    streams = [pictures["v:0"], sound["a:0"], words["d?"]]  # words: no streams, but an input must be mapped to be read
+    options: dict[str, Any] = {"metadata:s:a:0": f"language={language}"}
+    if cover:
+        streams.append(graph.input(ffmpeg.to_file(cover), format="image2", pattern_type="none")["v:0"])
+        options["disposition:v:1"] = "attached_pic"
     return graph.output(
-        pictures["v:0"],
-        sound["a:0"],
-        words["d?"],  # it has no streams, but an input must be mapped to be read
+        *streams,
         ffmpeg.to_file(out),
         format="mp4",
         c="copy",
@@ -134,6 +143,7 @@ def _copy(track: Path, notes: Path, out: Path, seconds: float) -> Any:
         map_metadata=2,
         map_chapters=2,
         fflags="+bitexact",
+        **options,
     )
 
 

@@ -21,12 +21,13 @@ from pipeline.errors import InputError, MissingObject, Problem
 from pipeline.inputs import LARGEST, LARGEST_PORTRAIT, SourceFile, fetch, stamp_of
 from pipeline.manifest import Catalog, Title, check_prompts
 from pipeline.portrait import read_portrait
+from pipeline.publishing import Publishing, given_chapters, named
 from pipeline.records import Stored
 from pipeline.redact import redact
-from pipeline.sound import AudioFacts, probe
+from pipeline.sound import AudioFacts, joined_chapters, probe
 from pipeline.store import Store
-from pipeline.tags import Chapter
-from pipeline.timeline import clip_of_second, frames_of
+from pipeline.tags import Chapter, continuous
+from pipeline.timeline import FPS, clip_of_second, frames_of
 from pipeline.titles import TitlePlan, title_hashes
 from pipeline.weight_intake import NO_WEIGHTS, Weights
 from pipeline.weight_tree import FoundTree
@@ -119,8 +120,8 @@ def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[S
 
 def extra_urls(title: Title) -> dict[str, str]:
     """Addresses of the files that a title names beside portrait, audio and embedding, by their key."""
-    fill = title.options.canvas_fill
-    return {"canvas_fill": fill} if is_image(fill) else {}
+    fill, cover = title.options.canvas_fill, title.options.cover
+    return ({"canvas_fill": fill} if is_image(fill) else {}) | ({"cover": cover} if cover else {})
 
 
 def _check_embedding(path: Path) -> None:
@@ -230,6 +231,9 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
     if image := extras.get("canvas_fill"):
         options = replace(options, canvas_fill=image.sha256)
     portrait, audio = stored_input(seen.portrait), tuple(map(stored_input, seen.audio))
+    publishing = _publishing(seen, extras)
+    if publishing.cover:
+        options = replace(options, cover=publishing.cover.sha256)
     prompts = tuple((clip_of_second(prompt.at), prompt.text) for prompt in title.prompts)
     weights_hash = weights.hash or family.default_weights_hash()
     return TitlePlan(
@@ -246,7 +250,6 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
         audio=audio,
         audio_facts=seen.facts,
         face_embedding=embedding,
-        canvas_image=image,
         hashes=title_hashes(
             family=family,
             weights=weights_hash,
@@ -256,5 +259,20 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
             options=options,
             portrait=portrait,
             audio=audio,
+            publishing=publishing,
         ),
+        canvas_image=image,
+        publishing=publishing,
+    )
+
+
+def _publishing(seen: Seen, extras: Mapping[str, Stored]) -> Publishing:
+    title, options = seen.title, seen.title.options
+    parts = [f"part {number + 1}" for number in range(len(seen.facts))]
+    chapters = given_chapters([(one.at, one.text) for one in title.chapters], seen.frames)
+    return Publishing(
+        tags=named(seen.facts[0].tags, title.title, options.author),
+        cover=extras.get("cover"),
+        chapters=chapters or continuous(joined_chapters(parts, seen.facts), seen.frames * 1000 // FPS),
+        language=options.language,
     )

@@ -38,7 +38,8 @@ Place = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Prompt:
-    """`text` holds from the clip that contains `at` (exact seconds) until the next prompt."""
+    """`text` holds from `at` (exact seconds) until the next one: a prompt from the clip that contains it, or the title
+    of a chapter."""
 
     at: Fraction
     text: str
@@ -55,6 +56,8 @@ class Title:
     seed: int
     priority: int
     options: Options
+    title: str | None = None
+    chapters: tuple[Prompt, ...] = ()
     key: str = field(default="titles[0]", compare=False)
 
 
@@ -124,16 +127,17 @@ def load_valid_titles(
 
 
 def check_prompts(title: Title, frames: int, where: Place) -> list[Problem]:
-    """Prompts that begin at or after the end of a title of `frames` frames. `where` is `Catalog.place`."""
+    """Prompts and chapters that begin at or after the end of a title of `frames` frames. `where`: `Catalog.place`."""
     end = Fraction(frames, FPS)
     return [
         Problem(
-            where(f"{title.key}.prompts[{index}].at"),
-            f"value {_clock(prompt.at)}: the title ends at {_clock(end)}; expected an earlier moment; "
-            "move or remove the prompt",
+            where(f"{title.key}.{what}s[{index}].at"),
+            f"value {_clock(one.at)}: the title ends at {_clock(end)}; expected an earlier moment; "
+            f"move or remove the {what}",
         )
-        for index, prompt in enumerate(title.prompts)
-        if prompt.at >= end
+        for what, entries in (("prompt", title.prompts), ("chapter", title.chapters))
+        for index, one in enumerate(entries)
+        if one.at >= end
     ]
 
 
@@ -176,6 +180,8 @@ def _title(given: Mapping[str, Any], index: int, family: FamilyFacts) -> Title:
         seed=given.get("seed", seed_of(given["id"])),
         priority=given.get("priority", 0),
         options=complete(given["options"], family),
+        title=given.get("title"),
+        chapters=tuple(Prompt(moment(one["at"]), one["title"]) for one in given.get("chapters", ())),
         key=key_path(("titles", index)),
     )
 

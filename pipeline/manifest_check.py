@@ -156,6 +156,8 @@ class _Check:
             self.check_id(loc, given, first_use)
             self.check_addresses(loc, given)
             self.check_prompts(loc, given.get("prompts", ()), family)
+            self.check_moments((*loc, "chapters"), given.get("chapters", ()), "chapter")
+            self.check_first_chapter((*loc, "chapters", 0, "at"), given.get("chapters", ()))
             own = {name: value for name, value in given.items() if name in OptionFields.model_fields}
             places = sources | {name: (*loc, name) for name in own}
             given["options"] = defaults | own
@@ -182,7 +184,7 @@ class _Check:
             first_use[name] = self.lines[self.known(place)]
 
     def check_addresses(self, loc: Loc, given: dict[str, Any]) -> None:
-        for name in ("portrait", "face_embedding", "canvas_fill"):
+        for name in ("portrait", "face_embedding", "canvas_fill", "cover"):
             if name in given and (name != "canvas_fill" or is_image(given[name])):
                 given[name] = self.address((*loc, name), given[name], self.source)
         if "audio" in given:
@@ -196,24 +198,36 @@ class _Check:
             able = [name for name, other in sorted(self.families.items()) if other.text]
             remedy = "remove `prompts`" + (f" or use family {' or '.join(able)}" if able else "")
             self.fault((*loc, "prompts"), f"family {family.name} takes no prompts, {len(prompts)} given; {remedy}")
+        self.check_moments((*loc, "prompts"), prompts, "prompt")
+
+    def check_first_chapter(self, loc: Loc, chapters: list[dict[str, Any]]) -> None:
+        if chapters and "at" in chapters[0] and moment(chapters[0]["at"]) > 0:
+            text = f"value {shown(chapters[0]['at'])}: expected 0, chapters leave no gap; begin with one at 0"
+            self.fault(loc, text)
+
+    def check_moments(self, loc: Loc, entries: list[dict[str, Any]], what: str) -> None:
+        """Entries of a list in order of time."""
         last: tuple[Fraction, Any] | None = None
-        for index, prompt in enumerate(prompts):
-            place: Loc = (*loc, "prompts", index)
+        for index, entry in enumerate(entries):
+            place: Loc = (*loc, index)
             if place in self.wrong:
                 continue
-            self.check_required(place, prompt)
-            if "at" not in prompt:
+            self.check_required(place, entry)
+            if "at" not in entry:
                 continue
-            at = moment(prompt["at"])
+            at = moment(entry["at"])
             if last is not None and at <= last[0]:
-                text = f"value {shown(prompt['at'])}: expected later than the prompt before it ({shown(last[1])})"
-                self.fault((*place, "at"), f"{text}; put prompts in order of time, one for each moment")
-            last = (at, prompt["at"])
+                text = f"value {shown(entry['at'])}: expected later than the {what} before it ({shown(last[1])})"
+                self.fault((*place, "at"), f"{text}; put {what}s in order of time, one for each moment")
+            last = (at, entry["at"])
 
 
 def _removable(loc: Loc) -> Loc:
-    """The place that goes with a wrong value: its key, or the title or prompt; lists of plain values go as a whole."""
-    while loc and isinstance(loc[-1], int) and loc[-2:-1] not in (("titles",), ("prompts",)):
+    """The place that goes with a wrong value: its key, or the title, prompt or chapter.
+
+    Lists of plain values go as a whole.
+    """
+    while loc and isinstance(loc[-1], int) and loc[-2:-1] not in (("titles",), ("prompts",), ("chapters",)):
         loc = loc[:-1]
     return loc
 

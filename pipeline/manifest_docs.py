@@ -10,7 +10,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
-from pipeline.manifest_fields import REQUIRED, ManifestFields, PromptFields, TitleFields
+from pipeline.manifest_fields import REQUIRED, ChapterFields, ManifestFields, PromptFields, TitleFields
 from pipeline.options import PRESET_STEPS, OptionFields
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -26,7 +26,8 @@ enters. Changing one that enters
 - **chain** renders the title anew,
 - **picture** upscales and encodes anew from the stored latents,
 - **stream** does the same: pixels are not kept, so another encoding upscales again but never samples again,
-- **none** renders nothing anew.
+- **file** renders nothing anew: the finished file and the playlists are written again from what was rendered,
+- **none** changes nothing that is there.
 
 | option | values | default | meaning | hash |
 |---|---|---|---|---|
@@ -48,7 +49,7 @@ def json_schema() -> dict[str, Any]:
     """docs/manifest.schema.json. What depends on the family, on other keys or on files only the commands check."""
     schema = ManifestFields.model_json_schema()
     definitions = schema.pop("$defs")
-    for model in (ManifestFields, TitleFields, PromptFields, OptionFields):
+    for model in (ManifestFields, TitleFields, PromptFields, ChapterFields, OptionFields):
         described = schema if model is ManifestFields else definitions[model.__name__]
         described["additionalProperties"] = False
         if model in REQUIRED:

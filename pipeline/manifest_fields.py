@@ -12,8 +12,8 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
 
 from pipeline.manifest_yaml import Loc, shown
-from pipeline.options import OptionFields
-from pipeline.urls import has_control
+from pipeline.options import Line, OptionFields
+from pipeline.tags import MOST_CHAPTERS
 
 MAX_SECONDS = 3_600_000  # a thousand hours
 MAX_TEXT = 500
@@ -32,12 +32,6 @@ def moment(value: Any) -> Fraction:
     if not 0 <= value <= MAX_SECONDS:
         raise ValueError
     return Fraction(repr(value))
-
-
-def _text(value: str) -> str:
-    if not value.strip() or has_control(value):
-        raise ValueError
-    return value
 
 
 def _listed(value: Any) -> Any:
@@ -79,10 +73,6 @@ Audio = Annotated[
         }
     ),
 ]
-PromptText = Annotated[
-    Annotated[str, Field(min_length=1, max_length=MAX_TEXT)],
-    BeforeValidator(lambda value: _text(value) if isinstance(value, str) else value),
-]
 
 
 class PromptFields(BaseModel):
@@ -91,9 +81,18 @@ class PromptFields(BaseModel):
     at: Moment = key(
         'seconds from the start (12.5) or "H:MM:SS.mmm"', "When the prompt begins to hold: seconds, or H:MM:SS.mmm."
     )
-    text: PromptText = key(
+    text: Line = key(
         f"1 to {MAX_TEXT} characters on one line, without control characters", "What the portrait is to express."
     )
+
+
+class ChapterFields(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    at: Moment = key(
+        'seconds from the start (12.5) or "H:MM:SS.mmm"', "When the chapter begins: seconds, or H:MM:SS.mmm."
+    )
+    title: Line = key(f"1 to {MAX_TEXT} characters on one line, without control characters", "What it is called.")
 
 
 class TitleFields(OptionFields):
@@ -111,6 +110,15 @@ class TitleFields(OptionFields):
     )
     audio: Audio = key(
         "the path or URL of an audio file, or a list of them", "Speech: one file, or a list joined without gaps."
+    )
+    title: Line = key(
+        f"1 to {MAX_TEXT} characters on one line, without control characters",
+        "What the video is called; the sound file's own where not given.",
+    )
+    chapters: list[ChapterFields] = key(
+        "a list of {at, title}",
+        "Chapters in order of time; those of the sound files where not given.",
+        max_length=MOST_CHAPTERS,
     )
     prompts: list[PromptFields] = key("a list of {at, text}", "Texts that steer expression, in order of time.")
     seed: int = key(
@@ -147,8 +155,11 @@ class ManifestFields(BaseModel):
     )
 
 
-REQUIRED = {ManifestFields: ("version", "output", "family", "titles"), TitleFields: ("id", "portrait", "audio")} | {
-    PromptFields: ("at", "text")
+REQUIRED: dict[type[BaseModel], tuple[str, ...]] = {
+    ManifestFields: ("version", "output", "family", "titles"),
+    TitleFields: ("id", "portrait", "audio"),
+    PromptFields: ("at", "text"),
+    ChapterFields: ("at", "title"),
 }
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from pipeline.canvas import CANVASES, COLOUR, Layout, layout
 from pipeline.timeline import GOP
+from pipeline.urls import has_control
 
-Stage = Literal["chain", "picture", "stream", "none"]
+Stage = Literal["chain", "picture", "stream", "file", "none"]
 
 RESOLUTIONS = (512, 1024, 1080, 2048, 2160, 4096)
 DEFAULT_RESOLUTION = 1024
@@ -70,6 +71,9 @@ class Options:
     canvas: str
     canvas_place: str
     canvas_fill: str
+    author: str | None
+    cover: str | None
+    language: str
 
     @property
     def placing(self) -> Layout | None:
@@ -89,6 +93,14 @@ def option(expected: str, description: str, enters: Stage, default: Any, **rules
     return Field(default=None, description=description, json_schema_extra=extra, **rules)
 
 
+def _line(value: Any) -> Any:
+    if isinstance(value, str) and (not value.strip() or has_control(value)):
+        raise ValueError
+    return value
+
+
+LANGUAGE = r"^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8}){0,4}$"
+Line = Annotated[Annotated[str, Field(min_length=1, max_length=500)], BeforeValidator(_line)]
 Box = Annotated[list[Annotated[int, Field(ge=0, le=1_000_000)]], Field(min_length=4, max_length=4)]
 
 
@@ -258,6 +270,28 @@ class OptionFields(BaseModel):
         False,
     )
 
+    author: Line = option(
+        "1 to 500 characters on one line, without control characters",
+        "Who made it; kept as the author's tag of the finished file.",
+        "file",
+        "the sound file's",
+    )
+    cover: str = option(
+        "the path or URL of one picture",
+        "Cover of the finished file: PNG, JPEG or WebP.",
+        "file",
+        "none",
+        min_length=1,
+        max_length=4096,
+    )
+    language: str = option(
+        "a language tag such as en, de or pt-BR",
+        "Language of speech and captions, for players.",
+        "file",
+        "und",
+        pattern=LANGUAGE,
+    )
+
 
 def options_entering(stage: str) -> tuple[str, ...]:
     """Names of the options that enter the hash of a stage, its parents' not included.
@@ -320,7 +354,7 @@ def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
         "guidance_scale": float(given.get("guidance_scale", family.default_guidance)),
         "fidelity": float(values["fidelity"]),
         "base_size": given.get("base_size", family.base_sizes[0]),
-        "face_embedding": given.get("face_embedding"),
+        **{name: given.get(name) for name in ("face_embedding", "author", "cover")},
         "canvas_fill": fill.lower() if COLOUR.fullmatch(fill := values["canvas_fill"]) else fill,
     }
     return Options(**(values | boxes | computed))

@@ -7,10 +7,13 @@ them at any time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
+from pipeline.tags import Chapter
 from pipeline.timeline import FPS, GOP
 
+_START = datetime(2000, 1, 1, tzinfo=UTC)  # date ranges need dates; this one stands for the beginning of every title
 _TARGET = -(-GOP // FPS)  # seconds, whole and never less than a segment; the same however short the last GOP is
 
 
@@ -30,20 +33,44 @@ def _playlist(header: Sequence[str], segments: Sequence[Sequence[str]], finished
         "#EXT-X-PLAYLIST-TYPE:EVENT",
         "#EXT-X-INDEPENDENT-SEGMENTS",
         *header,
+        f"#EXT-X-PROGRAM-DATE-TIME:{_date(0)}",
         *(line for segment in segments for line in segment),
         *(["#EXT-X-ENDLIST"] if finished else []),
     ]
     return "\n".join(lines) + "\n"
 
 
+def _date(milliseconds: int) -> str:
+    return (_START + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _quoted(text: str) -> str:
+    """A text inside the quotes of an attribute, which has no way to write quotes and line breaks."""
+    return "".join(c if c.isprintable() else " " for c in text.replace('"', "'"))
+
+
+def _chapter(number: int, chapter: Chapter) -> str:
+    length = (chapter.end - chapter.start) / 1000
+    return (
+        f'#EXT-X-DATERANGE:ID="chapter-{number}",CLASS="chapter",START-DATE="{_date(chapter.start)}",'
+        f'DURATION={length:.3f},X-TITLE="{_quoted(chapter.title)}"'
+    )
+
+
 def _duration(frames: int) -> str:
     return f"#EXTINF:{frames / FPS:.5f},"  # exact: a frame is 0.04 s
 
 
-def video_playlist(init: str, fragments: Sequence[tuple[str, int]], finished: bool) -> str:
-    """`fragments` are (relative path, frames) of the contiguous committed GOPs from 0 on; `init` is a relative path."""
+def video_playlist(
+    init: str, fragments: Sequence[tuple[str, int]], finished: bool, chapters: Sequence[Chapter] = ()
+) -> str:
+    """`fragments` are (relative path, frames) of the contiguous committed GOPs from 0 on; `init` is a relative path.
+
+    Chapters stand there as date ranges from the first playlist on, so that it only grows at its end.
+    """
     segments = [(_duration(frames), _uri(path)) for path, frames in fragments]
-    return _playlist([f'#EXT-X-MAP:URI="{_uri(init)}"'], segments, finished)
+    marks = (_chapter(number, chapter) for number, chapter in enumerate(chapters, 1))
+    return _playlist([f'#EXT-X-MAP:URI="{_uri(init)}"', *marks], segments, finished)
 
 
 def sound_playlist(
@@ -71,15 +98,17 @@ def index_playlist(
     video_bits: tuple[int, int],
     sound_bits: tuple[int, int],
     name: str = "Speech",
+    language: str = "und",
 ) -> str:
     """The multivariant playlist; `codec` is `boxes.codec_string(init)`, `…_bits` are (peak, average) of `bit_rates`."""
     peak, average = video_bits[0] + sound_bits[0], video_bits[1] + sound_bits[1]
-    label = name.replace('"', "'").replace("\n", " ")
+    label = _quoted(name)
+    spoken = f'LANGUAGE="{_quoted(language)}",' if language != "und" else ""
     lines = [
         "#EXTM3U",
         "#EXT-X-VERSION:7",
         "#EXT-X-INDEPENDENT-SEGMENTS",
-        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="{label}",DEFAULT=YES,AUTOSELECT=YES,'
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="{label}",{spoken}DEFAULT=YES,AUTOSELECT=YES,'
         f'CHANNELS="{channels}",URI="{_uri(sound)}"',
         f'#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS="{codec},mp4a.40.2",'
         f'RESOLUTION={width}x{height},FRAME-RATE={FPS:.3f},AUDIO="sound"',

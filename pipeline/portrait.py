@@ -117,3 +117,10 @@ def jpeg(image: np.ndarray, xmp: bytes = b"") -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=92, subsampling=0, **({"xmp": xmp} if xmp else {}))
     return buffer.getvalue()
+
+
+def fitted(image: np.ndarray, edge: int) -> np.ndarray:
+    """A picture, uint8 [height, width, 3], made smaller where an edge of it is longer than `edge` pixels."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((edge, edge), Image.Resampling.LANCZOS)
+    return np.asarray(picture)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pipeline import __version__
@@ -29,9 +30,10 @@ def title_report(plan: TitlePlan, run: str, chain: Iterable[Record], stream: Ite
         "frames": plan.frames,
         "seconds": plan.frames / 25,
         "gops": plan.gops,
-        "hashes": {name: getattr(plan.hashes, name) for name in ("sound", "chain", "picture", "stream")},
+        "hashes": asdict(plan.hashes),
         "seed": plan.seed,
         "options": plan.plain_options,
+        "publishing": plan.publishing.described(),
         "run": run,
         "stages": stages,
         **more,
@@ -74,6 +76,7 @@ def provenance(plan: TitlePlan, final_sha256: str) -> dict[str, Any]:
         "inputs": {
             "portrait": plan.portrait.sha256,
             "audio": [one.sha256 for one in plan.audio],
+            **({"canvas_fill": plan.canvas_image.sha256} if plan.canvas_image else {}),
         },
         "family": plan.family,
         "weights": plan.weights_hash,

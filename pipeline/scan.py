@@ -27,7 +27,8 @@ def is_done(store: Store, plan: TitlePlan, *, mend: bool = True) -> bool:
     if Ledger(store, plan.prefix("done")).read(0, mend=mend) is None:
         return False
     try:
-        return json.loads(store.get(f"{plan.id}/report.json"))["hashes"]["stream"] == plan.hashes.stream
+        shown = json.loads(store.get(f"{plan.id}/report.json"))["hashes"]
+        return (shown["stream"], shown["file"]) == (plan.hashes.stream, plan.hashes.file)
     except (MissingObject, ValueError, KeyError, TypeError):
         return False
 
@@ -39,9 +40,15 @@ def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool =
     """
     if (goal is None or goal == plan.gops) and is_done(store, plan, mend=mend):
         return Scanned(plan.id, True, True, tuple(range(plan.blocks)), plan.gops, tuple(range(plan.gops)), True)
-    for stage in ("chain", "stream") if mend else ():
-        void_dropped(Ledger(store, plan.prefix(stage)))
     sound = Ledger(store, plan.prefix("sound")).read(0, mend=mend)
+    if mend:
+        void_dropped(Ledger(store, plan.prefix("stream")))
+    if _rendered(store, plan, mend):
+        return Scanned(
+            plan.id, sound is not None, True, tuple(range(plan.blocks)), plan.gops, tuple(range(plan.gops)), False
+        )
+    if mend:
+        void_dropped(Ledger(store, plan.prefix("chain")))
     conditioning = Ledger(store, plan.prefix("conditioning")).read(0, mend=mend)
     features = dict(_features(store, plan, mend))
     latents: dict[int, str] = {}
@@ -55,6 +62,14 @@ def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool =
     streamed = tuple(made_of(Ledger(store, plan.prefix("stream")), latents, mend=mend))
     blocks = tuple(first // plan.constants.feature_block for first in sorted(features))
     return Scanned(plan.id, sound is not None, conditioning is not None, blocks, len(latents), streamed, False)
+
+
+def _rendered(store: Store, plan: TitlePlan, mend: bool) -> bool:
+    """Whether the title was finished once and has all its fragments still: what it was made of need not be there."""
+    if Ledger(store, plan.prefix("done")).read(0, mend=mend) is None:
+        return False
+    ledger = Ledger(store, plan.prefix("stream"))
+    return sum(1 for _ in ledger.read_prefix(range(0, plan.frames, GOP), mend=mend)) == plan.gops
 
 
 def void_dropped(ledger: Ledger) -> None:

@@ -125,8 +125,10 @@ def _file(store: Store, found: Found) -> tuple[str, tuple[str, ...]]:
         return "none", ()
     hashes = (read_json(store, f"{found.title}/report.json") or {}).get("hashes")
     made = hashes.get("stream") if isinstance(hashes, dict) else None
-    if not isinstance(made, str):
+    if not isinstance(hashes, dict) or not isinstance(made, str):
         return "unknown", (f"{found.title}/report.json does not say of which plan final.mp4 is",)
+    if found.plan and made == found.plan.hashes.stream and hashes.get("file") != found.plan.hashes.file:
+        return "another plan", ("final.mp4 has other words or tags than this plan; rendering again writes them",)
     if found.stream and made.startswith(found.stream_hash):
         return "current", ()
     return "another plan", (f"final.mp4 is of stream {made[:16]}, not of this plan",)

@@ -91,3 +91,10 @@ def write(chapters: Sequence[Chapter], tags: Iterable[tuple[str, str]]) -> str:
 def cut(chapters: Iterable[Chapter], milliseconds: int) -> tuple[Chapter, ...]:
     """The chapters of the first `milliseconds`."""
     return tuple(replace(c, end=min(c.end, milliseconds)) for c in chapters if c.start < milliseconds)
+
+
+def continuous(chapters: Sequence[Chapter], milliseconds: int) -> tuple[Chapter, ...]:
+    """The same without gaps from 0 to `milliseconds`: an MP4 file keeps lengths of chapters, so a gap would move all
+    that follow it."""
+    starts = [0, *(chapter.start for chapter in chapters[1:]), milliseconds]
+    return tuple(replace(c, start=a, end=b) for c, a, b in zip(chapters, starts, starts[1:], strict=False) if a < b)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from models.families import FAMILIES, ClipOptions, Family, PictureOptions
 from pipeline import ffmpeg, timeline
 from pipeline.encode import Encoding
 from pipeline.manifest import Options, options_entering
+from pipeline.publishing import Publishing
 from pipeline.records import Stored
 from pipeline.sound import AudioFacts
 
@@ -30,6 +31,7 @@ class Hashes:
     chain: str
     picture: str
     stream: str
+    file: str = ""  # of what is written around pictures and sound
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class TitlePlan:
     face_embedding: Stored | None
     hashes: Hashes
     canvas_image: Stored | None = None  # what canvas_fill names, if it names a picture
+    publishing: Publishing = field(default_factory=Publishing)
 
     @property
     def gops(self) -> int:
@@ -129,6 +132,7 @@ def title_hashes(
     options: Options,
     portrait: Stored,
     audio: tuple[Stored, ...],
+    publishing: Publishing,
 ) -> Hashes:
     """Hashes of a title; `options` are complete (defaults filled in)."""
     values = asdict(options)
@@ -158,4 +162,4 @@ def title_hashes(
             "encoding": encoding_of(options).identity(),
         }
     )
-    return Hashes(sound, chain, picture, stream)
+    return Hashes(sound, chain, picture, stream, digest({"stream": stream, "publishing": publishing.identity()}))

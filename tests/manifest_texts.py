@@ -46,4 +46,7 @@ GIVEN: dict[str, Any] = {
     "canvas": "3840x2160",
     "canvas_place": "left",
     "canvas_fill": "/e/desk.png",
+    "author": "Ada",
+    "cover": "/e/cover.jpg",
+    "language": "pt-BR",
 }

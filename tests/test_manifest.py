@@ -74,6 +74,9 @@ def test_a_short_manifest_gets_every_default(load: Callable[..., Catalog], tmp_p
         canvas="none",
         canvas_place="centre",
         canvas_fill="blur",
+        author=None,
+        cover=None,
+        language="und",
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         title.seed = 3  # type: ignore[misc]
@@ -290,6 +293,14 @@ titles:
         ("face_box: [1, 2, 0, 4]", "face_box: value [1, 2, 0, 4]: expected [x, y, width, height]"),
         ("face_box: [1, 2, 3]", "face_box: value [1, 2, 3]: expected [x, y, width, height]"),
         ("seed: -1", "seed: value -1: expected a whole number from 0"),
+        ("title: '  '", 'title: value "  ": expected 1 to 500 characters on one line'),
+        ("language: english please", 'language: value "english please": expected a language tag such as en'),
+        (
+            "chapters: [{at: 0, title: A}, {at: 0, title: B}]",
+            "chapters[1].at: value 0: expected later than the chapter",
+        ),
+        ("chapters: [{at: 0}]", "chapters[0].title: missing"),
+        ("chapters: [{at: 1, title: A}]", "chapters[0].at: value 1: expected 0, chapters leave no gap"),
         ("canvas: 1280x720", 'canvas: value "1280x720": expected none, 1920x1080, 3840x2160 or 1080x1920'),
         ("canvas: 1080x1920\n    resolution: 1000", "resolution: value 1000: expected 512, 1024, 1080"),
         ('canvas_fill: "#12345"', 'canvas_fill: value "#12345": expected blur, a colour in quotes'),

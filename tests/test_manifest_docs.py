@@ -31,10 +31,11 @@ def test_every_option_is_in_the_table_and_enters_one_hash() -> None:
     table = manifest_docs.option_table()
     for name in OptionFields.model_fields:
         assert table.count(f"| `{name}` |") == 1
-    by_stage = {stage: options_entering(stage) for stage in ("chain", "picture", "stream", "none")}
+    by_stage = {stage: options_entering(stage) for stage in ("chain", "picture", "stream", "file", "none")}
     assert sorted(name for names in by_stage.values() for name in names) == sorted(OptionFields.model_fields)
     assert by_stage["stream"] == ("codec", "crf")
     assert set(by_stage["picture"]) == PICTURE
+    assert set(by_stage["file"]) == {"author", "cover", "language"}
     assert set(by_stage["none"]) == {"preset", "segment_frames", "keep", "allow_mixed"}
 
 

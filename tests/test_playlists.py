@@ -23,6 +23,7 @@ def test_video_playlist() -> None:
     assert text == (
         "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n"
         '#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI="../s/init.mp4"\n'
+        "#EXT-X-PROGRAM-DATE-TIME:2000-01-01T00:00:00.000Z\n"
         "#EXTINF:1.92000,\n../s/0%20a.m4s\n#EXTINF:0.04000,\n../s/b%3A48.m4s\n#EXT-X-ENDLIST\n"
     )
 
@@ -31,6 +32,7 @@ def test_sound_playlist() -> None:
     text = sound_playlist("a.mp4", 700, [(700, 90), (790, 80), (870, 5)], [48, 48], False)
     assert text.splitlines()[6:] == [
         '#EXT-X-MAP:URI="a.mp4",BYTERANGE="700@0"',
+        "#EXT-X-PROGRAM-DATE-TIME:2000-01-01T00:00:00.000Z",
         "#EXTINF:1.92000,", "#EXT-X-BYTERANGE:90@700", "a.mp4",
         "#EXTINF:1.92000,", "#EXT-X-BYTERANGE:80@790", "a.mp4",
     ]  # fmt: skip

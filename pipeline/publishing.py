@@ -1,0 +1,52 @@
+"""What a finished title says about itself: name, author, cover, chapters. Changing it renders nothing anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any
+
+from pipeline.records import Stored
+from pipeline.tags import Chapter, Tags
+from pipeline.timeline import FPS, round_half_up
+
+PUBLISHING_REVISION = 1  # raised when a change alters what is written around pictures and sound
+
+
+@dataclass(frozen=True)
+class Publishing:
+    """`tags` by ffmpeg's names; `cover` lies in the store; `language` is a tag as in BCP 47, `und` where unknown."""
+
+    tags: Tags = ()
+    cover: Stored | None = None
+    chapters: tuple[Chapter, ...] = ()
+    language: str = "und"
+
+    def identity(self) -> dict[str, Any]:
+        """All of it as plain data, files by content."""
+        facts = asdict(self)
+        return facts | {"revision": PUBLISHING_REVISION, "cover": self.cover.sha256 if self.cover else None}
+
+    def described(self) -> dict[str, Any]:
+        """For reports: what people read."""
+        return {
+            "title": dict(self.tags).get("title"),
+            "author": dict(self.tags).get("artist"),
+            "language": self.language,
+            "cover": self.cover.sha256 if self.cover else None,
+            "chapters": [asdict(chapter) for chapter in self.chapters],  # milliseconds
+        }
+
+
+def given_chapters(marks: Sequence[tuple[Fraction, str]], frames: int) -> tuple[Chapter, ...]:
+    """Chapters from (moment in seconds, title): each goes on to the next, the last to the end."""
+    starts = [round_half_up(1000 * at) for at, _ in marks]
+    ends = [*starts[1:], frames * 1000 // FPS]
+    return tuple(Chapter(start, end, text) for start, end, (_, text) in zip(starts, ends, marks, strict=True))
+
+
+def named(found: Tags, title: str | None, author: str | None) -> Tags:
+    """The tags of the first sound file, with the title and the author that were given."""
+    own = {"title": title, "artist": author}
+    return tuple((dict(found) | {name: text for name, text in own.items() if text is not None}).items())
