@@ -43,7 +43,7 @@ def given_chapters(marks: Sequence[tuple[Fraction, str]], frames: int) -> tuple[
     """Chapters from (moment in seconds, title): each goes on to the next, the last to the end."""
     starts = [round_half_up(1000 * at) for at, _ in marks]
     ends = [*starts[1:], frames * 1000 // FPS]
-    return tuple(Chapter(start, end, text) for start, end, (_, text) in zip(starts, ends, marks, strict=True))
+    return tuple(Chapter(start, end, text) for (_, text), start, end in zip(marks, starts, ends, strict=False))
 
 
 def named(found: Tags, title: str | None, author: str | None) -> Tags:
