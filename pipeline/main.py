@@ -8,6 +8,7 @@ import click
 
 from pipeline import plan, render, serve, status, verify, weights
 from pipeline.command import run_command
+from pipeline.pages import command as pages
 
 
 @click.group()
@@ -21,6 +22,7 @@ for name, verb in (
     ("plan", plan.command),
     ("status", status.command),
     ("verify", verify.command),
+    ("pages", pages.command),
     ("serve", serve.command),
     ("weights", weights.command),
 ):

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from pipeline.pace import Pace
 from pipeline.schedule import Schedule
 from pipeline.timeline import GOP
 from pipeline.work import Done, Event, Finished, Progress, WorkerLost
 
 LINE_EVERY = 5.0  # seconds between two plain lines of a title
-RATE_OVER = 60.0  # seconds over which frames per second are measured
 
 
 class Reporter:
@@ -29,7 +29,7 @@ class Reporter:
         self._started = time.monotonic()
         self._live: Live | None = None
         self._said: dict[str, tuple[float, str]] = {}
-        self._marks: dict[str, list[tuple[float, int]]] = {name: [] for name in schedule.titles}
+        self._pace = {name: Pace() for name in schedule.titles}
         self._console = Console(file=stream)
 
     def __enter__(self) -> Reporter:
@@ -46,11 +46,7 @@ class Reporter:
     def observe(self, schedule: Schedule, events: list[Event]) -> None:
         now = time.monotonic()
         for name, title in schedule.titles.items():
-            marks = self._marks[name]
-            if not marks or marks[-1][1] != title.streamed:
-                marks.append((now, title.streamed))
-            while len(marks) > 2 and now - marks[0][0] > RATE_OVER:
-                marks.pop(0)
+            self._pace[name].mark(now, title.streamed)
         for event in events:
             self._tell_event(event)
         if self._live:
@@ -93,7 +89,7 @@ class Reporter:
             if not state:
                 prepared = title.sound and title.conditioning and len(title.blocks) >= title.work.blocks
                 state = "publish" if title.streamed == gops else "render" if prepared else "prepare"
-            rate = self._rate(name)
+            rate = self._pace[name].rate
             left = (gops - title.streamed) * GOP / rate if rate else None
             rows.append(
                 (
@@ -108,13 +104,6 @@ class Reporter:
                 )
             )
         return rows
-
-    def _rate(self, name: str) -> float:
-        """Frames per second over the last minute."""
-        marks = self._marks[name]
-        if len(marks) < 2 or marks[-1][0] == marks[0][0]:
-            return 0.0
-        return (marks[-1][1] - marks[0][1]) * GOP / (marks[-1][0] - marks[0][0])
 
     def _table(self) -> Table:
         table = Table("title", "state", "chain", "upscale", "frames/s", "left", box=None)

@@ -27,6 +27,7 @@ from pipeline.errors import ManifestError, OutputError, Problem
 from pipeline.intake import copy_inputs, plan_title, survey, without_unusable_prompts
 from pipeline.lease import Lease
 from pipeline.manifest import Catalog, load_manifest, load_valid_titles
+from pipeline.pages.writer import Pages
 from pipeline.plan import show_plan
 from pipeline.progress import Reporter
 from pipeline.redact import redact
@@ -35,7 +36,7 @@ from pipeline.stop import AGAIN, INTERRUPTED, Stop, stop_now_after
 from pipeline.store import Store, open_store
 from pipeline.titles import TitlePlan
 from pipeline.weight_intake import find_weights, take_weights
-from pipeline.work import Role
+from pipeline.work import Event, Role
 
 IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a submitted job
 
@@ -175,7 +176,12 @@ def _run(
     schedule = Schedule(works.values(), limits)
     stop.hold(lambda: _finish_what_is_in_hand(request, executor))
     try:
-        with Reporter(schedule, json_log=request.json_log) as reporter:
+        with Reporter(schedule, json_log=request.json_log) as reporter, Pages(store, plans, schedule, run) as pages:
+
+            def observe(schedule: Schedule, events: list[Event]) -> None:
+                reporter.observe(schedule, events)
+                pages.observe(schedule, events)
+
             if family.note:
                 reporter.say(family.note)
             drive(
@@ -184,10 +190,12 @@ def _run(
                 lambda name: scan.scan(store, plans[name], works[name].gops),
                 stop=lambda: stop.reason() or (lease.lost if lease else None),
                 grace=request.grace,
-                observe=reporter.observe,
+                observe=observe,
             )
     finally:
         executor.close()
+    if pages.trouble:
+        click.echo(f"pages not up to date ({redact(pages.trouble)}); `longtake pages {store}` writes them", err=True)
     return _conclude(schedule, store, plans, works, run)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import choose, schedule
 from pipeline.errors import StoreError
+from pipeline.pages import writer
 from pipeline.store_local import LocalStore
 from tests.conftest import render_inline, write_manifest
 
@@ -88,6 +89,7 @@ def _one_playlist() -> Iterator[None]:
     """How many playlists a render writes would depend on how long it takes; here each title gets its first only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choose, "PLAYLIST_EVERY", 1e9)
+        patch.setattr(writer, "EVERY", 1e9)  # so the pages are written at the beginning and at the end
         yield
 
 
@@ -147,7 +149,7 @@ def test_killed_again_and_again(manifest: Path, undisturbed: tuple[dict[str, Any
     """Every run gets a little further than the one before."""
     expected, writes = undisturbed
     for _ in range(writes):
-        with writing(Fault(15, "half-way")):
+        with writing(Fault(30, "half-way")):
             try:
                 code = render_inline(manifest, "--output", str(tmp_path))
             except Killed:

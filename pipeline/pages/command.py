@@ -1,0 +1,115 @@
+"""`longtake pages MANIFEST|OUTPUT`: write the pages of titles that no run is working on, from records and reports."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from pipeline.command import run_command
+from pipeline.found import Found, read_json
+from pipeline.pages.assets import put_assets
+from pipeline.pages.catalog import KEY, Entry, catalog, catalog_name, entry_of_status, name_of
+from pipeline.pages.cells import Cells, Stage
+from pipeline.pages.facts import facts_of, input_names
+from pipeline.pages.html import encode, page, plain
+from pipeline.pages.title_page import facts_before, page_data, put_page, read_on
+from pipeline.status import last_ends, status_of
+from pipeline.store import Store
+from pipeline.target import open_target
+
+
+@click.command()
+@click.argument("target", metavar="MANIFEST|OUTPUT")
+@click.option("--output", help="Folder or URL of the results; wins over the manifest's.")
+@click.option("--only", multiple=True, metavar="ID", help="This title only (may be given several times).")
+def command(target: str, output: str | None, only: tuple[str, ...]) -> None:
+    """Write index.html and every title's report.html anew. `render` does so by itself."""
+    opened = open_target(target, output, only)
+    count = write_pages(opened.store, opened.titles())
+    click.echo(f"{count} titles, {opened.store}/index.html")
+
+
+def write_pages(store: Store, titles: Iterable[tuple[Found, tuple[str, ...]]]) -> int:
+    """Write the pages of these titles and the catalog with them in it; returns how many titles those are."""
+    put_assets(store)
+    ends = last_ends(store)
+    entries: dict[str, Entry] = {}
+    for found in _current(store, (found for found, _ in titles)):
+        entries[found.title] = write_title(store, found, ends.get(found.title))
+    before = read_json(store, KEY) or {}
+    run = before.get("run")
+    name = catalog_name(store)
+    data = plain(catalog(name, entries.values(), before, run if isinstance(run, dict) else {}, time.time()))
+    store.put(KEY, encode(data))
+    store.put("index.html", page("index.html", name, data, ""))
+    return len(entries)
+
+
+def write_title(store: Store, found: Found, end: dict[str, Any] | None = None) -> Entry:
+    """Write the page of one title; `end` is how the newest run left it. For whatever adds to a title afterwards."""
+    title = found.title
+    facts = facts_of(found.plan, input_names(store, title)) if found.plan else facts_before(store, title)
+    name = name_of(found.plan) if found.plan else _name(facts, title)
+    status = status_of(store, found, end)
+    entry = entry_of_status(status, name, time.time())
+    entry = replace(entry, thumb=store.exists(f"{title}/thumb.jpg"), page=True)
+    cells = Cells(found.gops)
+    prefixes: dict[Stage, str] = {"chain": found.prefix("chain"), "stream": found.prefix("stream")}
+    upto: dict[Stage, int] = {"chain": entry.chained, "stream": entry.upscaled}
+    known = -1
+    while not read_on(store, cells, prefixes, upto) and sum(cells.read.values()) > known:
+        known = sum(cells.read.values())
+    put_page(store, entry, page_data(store, entry, facts or _reported(store, title), cells, (), time.time()))
+    return entry
+
+
+def _current(store: Store, titles: Iterable[Found]) -> Iterable[Found]:
+    """One for each title: of several streams the one that its report names, else the last."""
+    best: dict[str, Found] = {}
+    for found in titles:
+        hashes = (read_json(store, f"{found.title}/report.json") or {}).get("hashes")
+        made = str(hashes.get("stream")) if isinstance(hashes, dict) else ""
+        held = best.get(found.title)
+        if held is None or not (held.stream_hash and made.startswith(held.stream_hash)):
+            best[found.title] = found
+    return best.values()
+
+
+def _name(facts: dict[str, Any], title: str) -> str:
+    tags = facts.get("tags")
+    found = [tag[1] for tag in tags if isinstance(tag, list) and tag[:1] == ["title"]] if isinstance(tags, list) else []
+    return str(found[0]) if found else title
+
+
+def _reported(store: Store, title: str) -> dict[str, Any]:
+    """What a report tells of a title whose plan nobody knows any more."""
+    report, given = (read_json(store, f"{title}/{name}.json") or {} for name in ("report", "provenance"))
+    options, inputs = report.get("options"), given.get("inputs")
+    names = input_names(store, title)
+    files = (
+        [("portrait", inputs.get("portrait")), *(("audio", one) for one in inputs.get("audio", ()))] if inputs else []
+    )
+    return {
+        "family": report.get("family", ""),
+        "note": report.get("note", ""),
+        "frames": report.get("frames", 0),
+        "seed": str(report.get("seed", "")),
+        "inputs": [{"role": role, "name": names.get(str(one), ""), "sha256": str(one)} for role, one in files],
+        "options": [{"name": name, "value": str(value), "enters": ""} for name, value in (options or {}).items()],
+        "hashes": report.get("hashes", {}),
+        "weights": {"hash": str(given.get("weights", "")), "files": []},
+    }
+
+
+def run(argv: list[str]) -> int:
+    """The command in this process: prints what it would print, returns its exit code."""
+    return run_command(command, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

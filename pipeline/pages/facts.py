@@ -1,0 +1,83 @@
+"""What a title is made of, as its page shows it: inputs, prompts, options, hashes, weights and their licences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import PurePosixPath
+from typing import Any
+
+from models.weight_files import WeightFile
+from pipeline.found import read_json
+from pipeline.options import OptionFields, extra
+from pipeline.records import Stored
+from pipeline.sound import joined_chapters
+from pipeline.store import Store
+from pipeline.timeline import CLIP, FPS
+from pipeline.titles import TitlePlan
+
+HASHES = ("sound", "chain", "picture", "stream")
+
+
+def facts_of(plan: TitlePlan, names: Mapping[str, str]) -> dict[str, Any]:
+    """`names`: what the inputs' files are called, by sha256."""
+    options = plan.plain_options
+    return {
+        "family": plan.family,
+        "note": plan.constants.note,
+        "frames": plan.frames,
+        "seed": str(plan.seed),  # 63 bits: more than a number in a page holds
+        "width": plan.encoding.width,
+        "height": plan.encoding.height,
+        "tags": [list(tag) for tag in plan.audio_facts[0].tags],
+        "chapters": _chapters(plan, names),
+        "inputs": [_input(role, stored, names) for role, stored in _inputs(plan)],
+        "prompts": [{"at": clip * CLIP / FPS, "text": text} for clip, text in plan.prompts],
+        "options": [
+            {"name": name, "value": _shown(value), "enters": extra(name)["enters"]}
+            for name, value in options.items()
+            if name in OptionFields.model_fields
+        ],
+        "hashes": {name: getattr(plan.hashes, name) for name in HASHES},
+        "weights": {"hash": plan.weights_hash, "files": [_weight(plan, name, one) for name, one in plan.weights]},
+    }
+
+
+def input_names(store: Store, title: str) -> dict[str, str]:
+    """What the inputs' files are called, by sha256; their folders are nobody's business."""
+    files = (read_json(store, f"{title}/inputs.json") or {}).get("files")
+    found = [one for one in files if isinstance(one, dict)] if isinstance(files, list) else []
+    return {str(one.get("sha256")): PurePosixPath(str(one.get("url", "")).split("?")[0]).name for one in found}
+
+
+def _inputs(plan: TitlePlan) -> list[tuple[str, Stored]]:
+    embedding = [("face embedding", plan.face_embedding)] if plan.face_embedding else []
+    return [("portrait", plan.portrait), *(("audio", one) for one in plan.audio), *embedding]
+
+
+def _input(role: str, stored: Stored, names: Mapping[str, str]) -> dict[str, Any]:
+    return {"role": role, "name": names.get(stored.sha256, ""), "sha256": stored.sha256, "size": stored.size}
+
+
+def _chapters(plan: TitlePlan, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    parts = [names.get(one.sha256) or f"part {number + 1}" for number, one in enumerate(plan.audio)]
+    found = joined_chapters(parts, plan.audio_facts)
+    return [{"at": one.start / 1000, "end": one.end / 1000, "title": one.title} for one in found]
+
+
+def _weight(plan: TitlePlan, name: str, stored: Stored) -> dict[str, Any]:
+    known: dict[str, WeightFile] = {path: file for file in plan.constants.tree for path in file.paths}
+    file = known.get(name)
+    told = {key: asdict(file)[key] for key in ("purpose", "licence", "commercial")} if file else {}
+    return {"name": name, "sha256": stored.sha256, "size": stored.size, **told}
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return "—"
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple():
+            return ", ".join(map(str, value))
+    return str(value)

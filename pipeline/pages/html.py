@@ -1,0 +1,54 @@
+"""Pages as text: a fixed frame, and data in it that no browser takes for anything but data."""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any
+
+from pipeline.pages import assets
+from pipeline.redact import redact
+
+# Only files of the output itself; nothing written into a page runs. `blob:` is how hls.js hands pictures to the player.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'"
+)
+
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def plain(value: Any) -> Any:
+    """A copy of plain data with credentials taken out of whatever addresses its texts hold."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return value
+
+
+def encode(data: Any) -> bytes:
+    """Plain data as the JSON that pages ask for."""
+    return (json.dumps(data, separators=(",", ":"), allow_nan=False) + "\n").encode()
+
+
+def page(frame: str, title: str, data: Any, root: str) -> bytes:
+    """The page `frame` (an asset) with its data; `root` leads from the page to the output's top, "" or "../"."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    for character, escape in _ESCAPES.items():
+        text = text.replace(character, escape)
+    parts = {
+        "policy": html.escape(POLICY),
+        "title": html.escape(title),
+        "assets": html.escape(root + assets.folder()),
+        "root": html.escape(root),
+        "data": text,
+    }
+    pieces = assets.read(frame).decode().split("{{")
+    made = pieces[0]
+    for piece in pieces[1:]:  # in one pass: what is put in is not looked at again
+        name, _, rest = piece.partition("}}")
+        made += parts[name] + rest
+    return made.encode()

@@ -1,0 +1,113 @@
+"""The page of one title: what its records, its reports and the run say of it, brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pipeline import __version__
+from pipeline.errors import StoreError
+from pipeline.found import read_json
+from pipeline.pages import assets
+from pipeline.pages.catalog import VERSION, Entry
+from pipeline.pages.cells import STAGES, Cells, Stage
+from pipeline.pages.html import encode, page, plain
+from pipeline.pages.incidents import Incident
+from pipeline.pages.plots import curves_of
+from pipeline.records import Ledger
+from pipeline.store import Store
+from pipeline.timeline import GOP
+
+AT_ONCE = 512  # records of a stage that are read before others get their turn
+
+
+def data_key(title: str) -> str:
+    return f"{title}/page.json"
+
+
+def page_key(title: str) -> str:
+    return f"{title}/report.html"
+
+
+def read_on(store: Store, cells: Cells, prefixes: dict[Stage, str], upto: dict[Stage, int]) -> bool:
+    """Add records that `cells` does not have yet, to `upto` GOPs of each stage; whether all of them are in now."""
+    for stage in STAGES:
+        start = cells.read[stage]
+        stop = min(upto[stage], start + AT_ONCE)
+        if start < stop and prefixes[stage]:
+            for record in Ledger(store, prefixes[stage]).read_prefix(range(start * GOP, stop * GOP, GOP)):
+                cells.add(stage, record)
+    return all(cells.read[stage] >= upto[stage] for stage in STAGES)
+
+
+def page_data(
+    store: Store, entry: Entry, facts: dict[str, Any], cells: Cells, incidents: Sequence[Incident], written: float
+) -> dict[str, Any]:
+    """Everything that a title's page shows, as plain data. Reads the title's reports once it is over."""
+    files, reports = _files(store, entry), _reports(store, entry)
+    return plain(
+        {
+            "version": VERSION,
+            "assets": assets.folder(),
+            "software": f"Longtake {__version__}",
+            "written": round(written, 1),
+            "entry": asdict(entry),
+            "facts": facts,
+            "files": files,
+            "timeline": cells.plain(),
+            "incidents": [asdict(one) for one in incidents],
+            **reports,
+        }
+    )
+
+
+def put_page(store: Store, entry: Entry, data: dict[str, Any]) -> None:
+    """The data first: an open page asks for it, and one that is opened now brings its own."""
+    store.put(data_key(entry.id), encode(data))
+    store.put(page_key(entry.id), page("report.html", entry.name, data, "../"))
+
+
+def is_current(store: Store, entry: Entry) -> bool:
+    """Whether the page of a title that is over says so already, in this version's form."""
+    try:
+        found = read_json(store, data_key(entry.id)) or {}
+        there = found.get("assets") == assets.folder() and store.exists(page_key(entry.id))
+    except StoreError:
+        return False
+    before = found.get("entry")
+    same = ("state", "stream", "upscaled", "reason")
+    return there and isinstance(before, dict) and all(before.get(name) == asdict(entry)[name] for name in same)
+
+
+def facts_before(store: Store, title: str) -> dict[str, Any]:
+    """What an earlier page said that the title is made of, for commands that know no plan."""
+    facts = (read_json(store, data_key(title)) or {}).get("facts")
+    return facts if isinstance(facts, dict) else {}
+
+
+def _files(store: Store, entry: Entry) -> dict[str, Any]:
+    """Paths, seen from the title's folder, of what there is to watch, look at and download."""
+
+    def there(names: Iterable[str]) -> list[str]:
+        return [name for name in names if store.exists(f"{entry.id}/{name}")]
+
+    video = {"done": "final.mp4", "preview": "preview.mp4"}.get(entry.state, "")
+    stream = "hls/index.m3u8" if entry.listed or entry.over else ""
+    found = there(filter(None, (video, stream, "poster.jpg")))
+    return {
+        "video": video if video in found else "",
+        "stream": stream if stream in found else "",
+        "poster": "poster.jpg" if "poster.jpg" in found else "",
+        "sheet": "contact.jpg" if entry.state == "done" and there(["contact.jpg"]) else "",
+        "downloads": there(("report.json", "provenance.json", "evaluation.json")) if entry.over else [],
+    }
+
+
+def _reports(store: Store, entry: Entry) -> dict[str, Any]:
+    if entry.state != "done":
+        return {}
+    report, provenance, evaluation = (
+        read_json(store, f"{entry.id}/{name}.json") for name in ("report", "provenance", "evaluation")
+    )
+    return {"report": report, "provenance": provenance, "curves": curves_of(evaluation)}
