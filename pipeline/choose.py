@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 from pipeline.title_state import TitleState
 from pipeline.work import Job, Kind
@@ -27,8 +26,8 @@ def prepare_jobs(title: TitleState, free: Asked) -> Iterator[Job]:
         yield Job(name, "sound", visit=visit)
     if not title.conditioning and free((name, "conditioning", 0)):
         yield Job(name, "conditioning", visit=visit)
-    if title.sound:
-        for block in range(title.work.blocks_needed):
+    if title.sound and not title.prepared:
+        for block in range(title.block_prefix, title.work.blocks_needed):
             if block not in title.blocks and free((name, "features", block)):
                 yield Job(name, "features", block, visit=visit)
 
@@ -40,24 +39,18 @@ def chain_jobs(title: TitleState, free: Asked) -> Iterator[Job]:
         yield Job(title.work.id, "chain", title.chained, visit=title.visit)
 
 
-def upscale_jobs(title: TitleState, free: Asked, alone: Asked, workers: int) -> Iterator[Job]:
-    """Runs of GOPs that are chained and not upscaled, cut at segment borders, shared between `workers`."""
-    name, segment, workers = title.work.id, title.work.segment, max(1, workers)
-
-    def missing() -> Iterator[int]:
-        for gop in range(title.streamed, title.chained):
-            if gop not in title.beyond and free((name, "upscale", gop)):
-                yield gop
-
-    # More than a segment for everybody is not looked at, so that this is quick however far the chain is ahead.
-    share = max(1, -(-sum(1 for _ in islice(missing(), workers * segment)) // workers))
+def upscale_jobs(title: TitleState, free: Asked, alone: Asked, most: int) -> Iterator[Job]:
+    """Runs of at most `most` GOPs that are chained and not upscaled, cut at segment borders."""
+    name, segment = title.work.id, title.work.segment
     run: list[int] = []
-    for gop in missing():
+    for gop in range(title.streamed, title.chained):
+        if gop in title.beyond or not free((name, "upscale", gop)):
+            continue
         together = (
             run
             and gop == run[-1] + 1
             and gop % segment
-            and len(run) < share
+            and len(run) < most
             and not alone((name, "upscale", run[0]))
             and not alone((name, "upscale", gop))
         )

@@ -7,17 +7,26 @@ Invariants:
 * what is committed is never asked for again, unless a scan of the store says that it is gone;
 * a unit that kills its worker three times while alone on it fails its title, and only that title;
 * a title that nobody can work on pauses and says why: nothing waits for ever.
+
+A decision costs about the same however many titles wait: they stand in lines (`order.py`), which are brought up to date
+for the titles that something happened to.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 
-from pipeline.choose import Unit, chain_jobs, prepare_jobs, publish_jobs, units_of, upscale_jobs
+from pipeline.choose import PLAYLIST_EVERY, Unit, chain_jobs, prepare_jobs, publish_jobs, units_of, upscale_jobs
+from pipeline.lanes import Crew, Worker
+from pipeline.order import NOBODY, Fair, Key, Line, Rank
+from pipeline.pool_size import HOLD, Limits, chains_wanted, upscalers_wanted
+from pipeline.speeds import Speeds
 from pipeline.title_state import TitleState, TitleWork
+from pipeline.trouble import BACKOFF, PATIENCE, POISON, Trouble
+from pipeline.urgency import urgent_from
 from pipeline.work import (
     ROLES,
     Assign,
@@ -40,40 +49,11 @@ from pipeline.work import (
     WorkerReady,
 )
 
-__all__ = ["Limits", "Schedule", "TitleWork"]
+__all__ = ["BACKOFF", "PATIENCE", "POISON", "Limits", "Schedule", "TitleWork"]
 
-POISON = 3  # deaths while alone after which a unit is given up
 BAD_WORKER = 3  # different units a worker may fail before it is replaced
 STILLBORN = 5  # workers of a role that may die in a row before one is ready
-PATIENCE = 6  # attempts that may fail on infrastructure before the title pauses
-BACKOFF = 1.0  # seconds before the first such retry; doubles
-MOST_AHEAD = 4  # jobs of one title that preparing looks at: more workers than that help other titles
 SCANS = 20  # times that damage may send a title back to a scan: a store that damages everything is found out
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Most workers of each role, and titles in one chain worker's batch."""
-
-    prepare: int = 1
-    chain: int = 1
-    upscale: int = 1
-    publish: int = 1
-    lanes: int = 1
-    upscale_after: int = 0  # most upscalers once the chains are over and have left their devices
-
-    def of(self, role: Role, chains_over: bool = False) -> int:
-        return max(self.upscale, self.upscale_after) if role == "upscale" and chains_over else getattr(self, role)
-
-
-@dataclass
-class _Worker:
-    role: Role
-    ready: bool = False
-    work: Work | None = None
-    leaving: bool = False  # it was told to stop by somebody else: it takes no more work
-    failed_units: set[Unit] = field(default_factory=set)
-    unsuited: dict[str, str] = field(default_factory=dict)  # titles begun on another numerics class, and what it said
 
 
 class Schedule:
@@ -82,38 +62,63 @@ class Schedule:
     def __init__(self, titles: Iterable[TitleWork], limits: Limits):
         self.titles = {title.id: TitleState(title) for title in titles}
         self.limits = limits
-        self.workers: dict[str, _Worker] = {}
+        self.workers: dict[str, Worker] = {}
         self.stopping: str | None = None
         self.now = 0.0
+        self.speeds = Speeds()
+        self.trouble = Trouble()
+        shares: dict[str, float] = {}
+        for title in self.titles.values():
+            shares[title.work.owner] = max(shares.get(title.work.owner, 0.0), title.work.share)
+        self.fair: dict[Role, Fair] = {role: Fair(shares) for role in ROLES}
+        self._lines: dict[Role, Line] = {role: Line() for role in ROLES}
+        self.crew = Crew(self.titles, self.fair["chain"], self._lines["chain"], self._chains_alone)
         self._busy: set[Unit] = set()
-        self._alone: set[Unit] = set()  # units that were on board when a worker died
-        self._deaths: Counter[Unit] = Counter()
-        self._tries: Counter[Unit] = Counter()
-        self._not_before: dict[Unit, float] = {}
+        self._in_hand: Counter[str] = Counter()  # GOPs being upscaled, by title
+        self._to_upscale: dict[str, int] = {}  # GOPs that wait for upscalers, by title
+        self._backlog = 0  # their sum
         self._stillborn: Counter[Role] = Counter()
         self._birth_failure: dict[Role, str] = {}
         self._launched = 0
         self._assigned = 0
-        self._to_scan = list(self.titles)
         self._scanning: set[str] = set()
+        self._to_scan = list(self.titles)
+        self._dirty = dict.fromkeys(self.titles)  # titles that something happened to since the lines were right
+        self._expects: dict[str, frozenset[Role]] = {}
+        self._expecting: Counter[Role] = Counter()  # titles that will have work for a role
+        self._open = 0  # titles that are not over
+        self._later: list[tuple[float, str]] = []  # when to look at a title again though nothing happens to it
+        self._looked_at: dict[str, float] = {}  # the first such moment of a title
+        self._enough_since: float | None = None  # since when fewer upscalers would do
+        self._bring_up_to_date()
 
     # -- what others may ask --------------------------------------------------------------------------------------
 
     @property
     def finished(self) -> bool:
         """Nothing is running, and nothing more will be started."""
-        idle = not self._busy and not self._scanning
-        return idle and (self.stopping is not None or all(title.over for title in self.titles.values()))
+        self._bring_up_to_date()
+        return not self._busy and not self._scanning and (self.stopping is not None or not self._open)
+
+    @property
+    def wake_at(self) -> float | None:
+        """When `decide` may have commands though no event came before; None if not at all."""
+        times = [self._later[0][0]] if self._later else []
+        if self._enough_since is not None:
+            times.append(self._enough_since + HOLD)
+        return min(times, default=None)
 
     def fail(self, title: str, reason: str) -> None:
         if not self.titles[title].over:
             self.titles[title].failed = reason
             self._scanning.discard(title)
+            self._touch(title)
 
     def pause(self, title: str, reason: str) -> None:
         if not self.titles[title].over:
             self.titles[title].paused = reason
             self._scanning.discard(title)
+            self._touch(title)
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -123,10 +128,12 @@ class Schedule:
             case Scanned(name):
                 self._scanning.discard(name)
                 self.titles[name].load(event)
-            case WorkerReady(name):
+                self._touch(name)
+            case WorkerReady(name, ready):
                 if name in self.workers:
-                    self.workers[name].ready = True
-                    self._stillborn[self.workers[name].role] = 0
+                    worker = self.workers[name]
+                    worker.ready, worker.device, worker.lanes = True, ready.device, ready.lanes or self.limits.lanes
+                    self._stillborn[worker.role] = 0
             case WorkerLost(name, failure):
                 self._lost(name, failure)
             case Progress(done):
@@ -140,6 +147,7 @@ class Schedule:
         worker = self.workers.pop(name, None)
         if worker is None:
             return
+        self.crew.leave(name)
         if worker.work is None:
             if not worker.ready and failure.cause != "preempted":
                 self._stillborn[worker.role] += 1
@@ -160,16 +168,30 @@ class Schedule:
             self._commit(outcome.done)
             if outcome.failure is not None:
                 # A failure that leaves the worker alive is the first uncommitted unit's, if no other lane was there.
-                self._failed(worker, outcome, outcome.failure, was_alone=len(work.jobs) == 1)
+                self._failed(name, outcome, outcome.failure, was_alone=len(work.jobs) == 1)
             elif outcome.job.kind == "playlist":
                 title = self.titles[outcome.job.title]
                 title.listed = max(title.listed, outcome.job.count)
                 title.listed_at = self.now
-                self._forget((outcome.job.title, "playlist", 0))
+                self.trouble.forget((outcome.job.title, "playlist", 0))
+            elif outcome.job.kind == "chain":
+                self.crew.note(outcome.job.title, outcome.ahead)
+                if not outcome.done:  # a spare that was not needed, or not to its end
+                    self.fair["chain"].charge(self.titles[outcome.job.title].work.owner, -1)
+        self._measure(worker, work, outcomes)
 
-    def _failed(self, worker: _Worker, outcome: Outcome, failure: Failure, was_alone: bool) -> None:
-        job = outcome.job
+    def _measure(self, worker: Worker, work: Work, outcomes: Iterable[Outcome]) -> None:
+        """A chain worker makes a GOP of each lane in one call; others work unit after unit."""
+        units = sum(len(outcome.done) for outcome in outcomes)
+        if work.kind == "chain":
+            units = min(units, 1)
+        if work.kind in ("chain", "upscale") and not any(outcome.failure for outcome in outcomes):
+            self.speeds.note(worker.role, worker.device, self.now - worker.began, units)
+
+    def _failed(self, name: str, outcome: Outcome, failure: Failure, was_alone: bool) -> None:
+        job, worker = outcome.job, self.workers[name]
         left = [unit for unit in units_of(job) if not self._is_committed(unit)][:1]
+        self.crew.forget(job.title)
         match failure.cause:
             case "stopped" | "preempted":
                 worker.leaving = True
@@ -181,10 +203,11 @@ class Schedule:
                 self._look_again(job.title, failure.message)
             case "infrastructure":
                 for unit in left:
-                    self._tries[unit] += 1
-                    self._not_before[unit] = self.now + BACKOFF * 2 ** (self._tries[unit] - 1)
-                    if self._tries[unit] >= PATIENCE:
+                    again = self.trouble.retry(unit, self.now)
+                    if again is None:
                         self.pause(job.title, failure.message)
+                    else:
+                        heapq.heappush(self._later, (again, job.title))
             case "memory" | "crash":
                 worker.failed_units.update(left)
                 self._blame(left, failure, was_alone)
@@ -196,6 +219,7 @@ class Schedule:
             return
         title.visit += 1
         title.scanned = False
+        self._touch(name)
         if title.visit > SCANS:
             self.fail(name, reason)
         else:
@@ -203,33 +227,110 @@ class Schedule:
 
     def _blame(self, units: list[Unit], failure: Failure, was_alone: bool) -> None:
         """Count a death against a unit that was alone; have all that were on board tried again one by one."""
-        self._alone.update(units)
-        for unit in units if was_alone else []:
-            self._deaths[unit] += 1
-            if self._deaths[unit] >= POISON:
-                title, kind, number = unit
-                self.fail(title, f"{kind} {number} failed {POISON} times while alone on a worker: {failure.message}")
+        for title, kind, number in self.trouble.died(units, was_alone):
+            self.fail(title, f"{kind} {number} failed {POISON} times while alone on a worker: {failure.message}")
 
     def _commit(self, done: Iterable[Done]) -> None:
         for item in done:
             if item.title in self.titles:
                 self.titles[item.title].commit(item)
-                self._forget((item.title, item.kind, item.unit))
-
-    def _forget(self, unit: Unit) -> None:
-        """What went wrong with a unit that is now done."""
-        self._alone.discard(unit)
-        for counts in (self._deaths, self._tries, self._not_before):
-            counts.pop(unit, None)
+                self.trouble.forget((item.title, item.kind, item.unit))
+                self._touch(item.title)
 
     def _release(self, work: Work) -> list[Unit]:
         units = [unit for job in work.jobs for unit in units_of(job)]
         self._busy.difference_update(units)
+        for job in work.jobs:
+            if job.kind == "upscale":
+                self._in_hand[job.title] -= job.count
+            self._touch(job.title)
         return units
 
     def _is_committed(self, unit: Unit) -> bool:
         name, kind, number = unit
         return self.titles[name].is_committed(kind, number)
+
+    # -- lines ----------------------------------------------------------------------------------------------------
+
+    def _touch(self, name: str) -> None:
+        self._dirty[name] = None
+
+    def _bring_up_to_date(self) -> None:
+        """Give every title that something happened to its place in the lines."""
+        while self._later and self._later[0][0] <= self.now:
+            name = heapq.heappop(self._later)[1]
+            self._looked_at.pop(name, None)
+            self._touch(name)
+        for name in self._dirty:
+            title = self.titles[name]
+            expects = frozenset(role for role in ROLES if title.expects(role))
+            before = self._expects.get(name, frozenset())
+            if expects != before or name not in self._expects:
+                self._open += (not title.over) - (name in self._expects and bool(before))
+                self._expects[name] = expects
+                for role in expects - before:
+                    self._expecting[role] += 1
+                    self.fair[role].come(title.work.owner)
+                for role in before - expects:
+                    self._expecting[role] -= 1
+                    self.fair[role].go(title.work.owner)
+            self._place(name, title)
+        self._dirty.clear()
+
+    def _place(self, name: str, title: TitleState) -> None:
+        waiting = 0
+        if title.active:
+            waiting = title.chained - title.streamed - len(title.beyond) - self._in_hand[name]
+        self._backlog += waiting - self._to_upscale.get(name, 0)
+        self._to_upscale[name] = waiting
+        work = title.work
+        prepare = next(prepare_jobs(title, self._free), None) if title.active else None
+        if prepare:  # what every title needs to begin, before more of the longest
+            stage = 1 + prepare.first if prepare.kind == "features" else 0
+            self._stand("prepare", name, (stage, -work.priority), NOBODY, (-work.gops, name))
+        else:
+            self._lines["prepare"].remove(name)
+        rank, key, owner = self._class(name, title)
+        if title.active and any(True for _ in chain_jobs(title, self._free)):  # the longest decides when all is done
+            self._stand("chain", name, rank, owner, key or (title.chained - work.gops, name))
+        else:
+            self._lines["chain"].remove(name)
+        if waiting > 0:  # the one that is nearest to its end is published first
+            self._stand("upscale", name, rank, owner, key or (work.gops - title.streamed, name))
+        else:
+            self._lines["upscale"].remove(name)
+        publish = next(publish_jobs(title, self._free, self.now), None) if title.active else None
+        if publish:  # files before playlists, and the oldest playlist first
+            self._stand("publish", name, (title.streamed < work.gops,), NOBODY, (title.listed_at, name))
+        else:
+            self._lines["publish"].remove(name)
+            if title.active and title.streamed > title.listed:
+                self._look_at(title.listed_at + PLAYLIST_EVERY, name)
+
+    def _look_at(self, moment: float, name: str) -> None:
+        """Place a title anew at that moment, where it is found out what comes next."""
+        if self.now < moment < self._looked_at.get(name, float("inf")):
+            self._looked_at[name] = moment
+            heapq.heappush(self._later, (moment, name))
+
+    def _stand(self, role: Role, name: str, rank: Rank, owner: str, key: Key) -> None:
+        self._lines[role].put(name, rank, owner, key)
+
+    def _class(self, name: str, title: TitleState) -> tuple[Rank, Key, str]:
+        """Rank, key where it is urgent, and whose turn it must be."""
+        work = title.work
+        if work.due is not None and not title.over:
+            since = urgent_from(title, self.speeds.seconds("chain"), self.speeds.seconds("upscale"))
+            if since <= self.now:
+                return (-work.priority, 0), (since, name), NOBODY
+            self._look_at(since, name)
+        return (-work.priority, 1), (), work.owner
+
+    def _free(self, unit: Unit) -> bool:
+        return unit not in self._busy and not self.trouble.waits(unit, self.now)
+
+    def _chains_alone(self, name: str) -> bool:
+        return self.trouble.alone((name, "chain", self.titles[name].chained))
 
     # -- commands -------------------------------------------------------------------------------------------------
 
@@ -237,43 +338,42 @@ class Schedule:
         """What to do next. The commands count as carried out; their results come back as events."""
         self.now = max(self.now, now)
         commands: list[Command] = []
+        self._bring_up_to_date()
         if self.stopping is None:
             self._give_up()
+            self._bring_up_to_date()
             self._start_scans(commands)
             self._send_home(commands)
             for role in ROLES:
-                for name in self._idle(role):
-                    work = self._next_work(name, role)
-                    if work is not None:
-                        self.workers[name].work = work
-                        self._busy.update(unit for job in work.jobs for unit in units_of(job))
-                        commands.append(Assign(name, work))
+                self._hand_out(role, commands)
             for role in ROLES:
                 self._scale(role, commands)
+            self._shrink(commands)
         return commands
 
     def _of(self, role: Role) -> list[str]:
         return [name for name, worker in self.workers.items() if worker.role == role]
 
-    def _idle(self, role: Role) -> list[str]:
-        return [name for name in self._of(role) if self.workers[name].ready and self.workers[name].work is None]
-
     def _give_up(self) -> None:
         """Pause titles that wait for a role of which no worker starts, or none computes as theirs do."""
         for role in ROLES:
-            mine = self._of(role)
+            mine = [worker for worker in self.workers.values() if worker.role == role]
             if self._stillborn[role] < STILLBORN and len(mine) < self._most(role):
                 continue
-            for name, title in self.titles.items():
-                if not (title.active and title.expects(role)):
-                    continue
-                if not mine:
-                    why = self._birth_failure[role]
-                    self.pause(name, f"{STILLBORN} {role} workers in a row died while starting: {why}")
-                elif all(name in self.workers[one].unsuited for one in mine):
-                    self.pause(name, self.workers[mine[-1]].unsuited[name])
+            if not mine:
+                why = f"{STILLBORN} {role} workers in a row died while starting: {self._birth_failure.get(role)}"
+                stuck = dict.fromkeys(self.titles, why)
+            else:
+                stuck = dict(mine[-1].unsuited)
+                for worker in mine:
+                    stuck = {name: why for name, why in stuck.items() if name in worker.unsuited} if stuck else {}
+            for name, why in stuck.items():
+                if self.titles[name].active and self.titles[name].expects(role):
+                    self.pause(name, why)
 
     def _start_scans(self, commands: list[Command]) -> None:
+        if not self._to_scan:
+            return
         # A scan trusts the store, so it waits until nothing of the title is in anybody's hands.
         held = {unit[0] for unit in self._busy}
         for name in [name for name in self._to_scan if name not in held]:
@@ -286,83 +386,141 @@ class Schedule:
         """Replace workers that were stopped or that fail whatever they get; end those with nothing left to do."""
         for name, worker in list(self.workers.items()):
             bad = len(worker.failed_units) >= BAD_WORKER
-            if worker.work is None and worker.ready and (bad or worker.leaving or not self._expects(worker.role)):
-                del self.workers[name]
-                commands.append(Retire(name, kill=bad))
+            if worker.idle and (bad or worker.leaving or not self._expecting[worker.role]):
+                self._retire(name, commands, kill=bad)
+
+    def _retire(self, name: str, commands: list[Command], kill: bool = False) -> None:
+        del self.workers[name]
+        self.crew.leave(name)
+        commands.append(Retire(name, kill))
+
+    def _hand_out(self, role: Role, commands: list[Command]) -> None:
+        idle = [name for name, worker in self.workers.items() if worker.role == role and worker.idle]
+        if len(idle) > 1:  # the fastest takes what comes first
+            idle.sort(key=lambda name: self.speeds.seconds(role, self.workers[name].device) or 0.0)
+        for name in idle:
+            if not self._lines[role]:
+                return
+            jobs, lanes = self._chain_jobs(name) if role == "chain" else (self._one_job(role, name), 0)
+            if jobs:
+                self._assigned += 1
+                work = Work(self._assigned, jobs[0].kind, tuple(jobs), lanes)
+                self._assign(name, work)
+                commands.append(Assign(name, work))
+
+    def _assign(self, name: str, work: Work) -> None:
+        worker = self.workers[name]
+        worker.work, worker.began = work, self.now
+        self._busy.update(unit for job in work.jobs for unit in units_of(job))
+        for job in work.jobs:
+            if job.kind == "upscale":
+                self._in_hand[job.title] += job.count
+                self.fair["upscale"].charge(self.titles[job.title].work.owner, job.count)
+            self._touch(job.title)
+        self._bring_up_to_date()
+
+    def _chain_jobs(self, name: str) -> tuple[list[Job], int]:
+        """Jobs for the lanes of a chain worker, and the shape of its batch."""
+        chosen, lanes = self.crew.choose(name, self.workers[name])
+        return [job for title in chosen for job in chain_jobs(self.titles[title], self._free)], lanes
+
+    def _one_job(self, role: Role, name: str) -> list[Job]:
+        unsuited = self.workers[name].unsuited
+        for title in self._lines[role].best(self.fair[role]):
+            if title not in unsuited:
+                if job := next(self._startable(role, title), None):
+                    return [job]
+                self._lines[role].remove(title)  # its units wait for another try
+        return []
+
+    def _startable(self, role: Role, name: str, whole: bool = False) -> Iterator[Job]:
+        """Jobs of a title that could start now, best first; `whole`: GOPs to upscale by the segment."""
+        title = self.titles[name]
+        match role:
+            case "prepare":
+                return prepare_jobs(title, self._free)
+            case "chain":
+                return chain_jobs(title, self._free)
+            case "upscale":  # whoever takes work leaves some for the others; a new one is only worth a segment
+                workers = max(len(self._of(role)), self.limits.upscale_floor, 1)
+                share = title.work.segment if whole else max(1, -(-self._backlog // workers))
+                return upscale_jobs(title, self._free, self.trouble.alone, share)
+            case "publish":
+                return publish_jobs(title, self._free, self.now)
+
+    # -- how many workers -----------------------------------------------------------------------------------------
 
     def _most(self, role: Role) -> int:
         # Not earlier: a chain that has to be started anew must find its device free, or nothing moves any more.
-        over = not self._of("chain") and not any(t.active and t.expects("chain") for t in self.titles.values())
-        return self.limits.of(role, over)
+        return self.limits.of(role, max(len(self._of("chain")), self._chains_wanted()) if role == "upscale" else None)
+
+    def _chains_wanted(self) -> int:
+        return max(self.limits.chain_floor, chains_wanted(self._expecting["chain"], self.limits.lanes))
 
     def _scale(self, role: Role, commands: list[Command]) -> None:
-        """Launch a worker for every piece of work that nobody takes, and the first one ahead of its work."""
-        mine = self._of(role)
+        """Launch workers for work that nobody takes, and the first one ahead of its work."""
+        mine = [worker for worker in self.workers.values() if worker.role == role]
         room = self._most(role) - len(mine)
-        if room <= 0 or self._stillborn[role] >= STILLBORN:
+        if room <= 0 or self._stillborn[role] >= STILLBORN or not self._expecting[role]:
             return
-        starting = sum(not self.workers[name].ready for name in mine)
+        starting = sum(not worker.ready for worker in mine)
         if self._stillborn[role]:  # starts fail: one at a time
             room = 1 - starting
-        missing = self._untaken(role, starting + room) - starting
-        if not mine and any(title.active and title.expects(role) for title in self.titles.values()):
-            missing = max(missing, 1)
+        missing = self._missing(role, mine, starting, room)
+        floor = max(1, self.limits.floor(role)) - len(mine)
+        if floor > 0 and any(title.active and title.expects(role) for title in self.titles.values()):
+            missing = max(missing, floor)
         for _ in range(min(missing, room)):
             self._launched += 1
             name = f"{role}-{self._launched}"
-            self.workers[name] = _Worker(role)
+            self.workers[name] = Worker(role, lanes=self.limits.lanes)
             commands.append(Launch(name, role))
 
-    def _untaken(self, role: Role, most: int) -> int:
-        """Calls that could start now if there were workers, counted up to `most`."""
-        lanes = self.limits.lanes if role == "chain" else 1
-        jobs = sum(1 for _, _ in zip(range(most * lanes), self._startable(role), strict=False))
-        return -(-jobs // lanes)
+    def _missing(self, role: Role, mine: list[Worker], starting: int, room: int) -> int:
+        """Workers that could begin at once."""
+        line = self._lines[role]
+        # Whoever is idle although there is work cannot do it.
+        other = 1 if line and not starting and any(worker.idle for worker in mine) else 0
+        if role == "chain":
+            free = sum(max(0, worker.lanes - len(worker.work.jobs)) for worker in mine if worker.work)
+            waiting = max(0, len(line) - self.crew.at_home() - free)
+            enough = self._chains_wanted() - len(mine)
+            return max(min(chains_wanted(waiting, self.limits.lanes) - starting, enough), other)
+        if role == "upscale":
+            return max(self._upscalers_wanted(mine) - len(mine), other)
+        most = max(0, starting + room)
+        jobs = (job for title in line for job in self._startable(role, title, whole=True))
+        return sum(1 for _ in islice(jobs, most)) - starting
 
-    def _expects(self, role: Role) -> bool:
-        """Whether this role will have work before the run is over (so workers are held through lulls)."""
-        return any(title.expects(role) for title in self.titles.values())
+    def _upscalers_wanted(self, mine: list[Worker]) -> int:
+        lane = self.speeds.seconds("chain")
+        chains = [worker for worker in self.workers.values() if worker.role == "chain" and worker.work]
+        lanes = sum(min(worker.lanes, len(worker.work.jobs)) for worker in chains if worker.work)
+        return upscalers_wanted(
+            have=len(mine),
+            idle=sum(worker.idle for worker in mine),
+            starting=sum(not worker.ready for worker in mine),
+            backlog=self._backlog + sum(self._in_hand.values()),
+            arriving=lanes / lane if lane else 0.0,
+            seconds=self.speeds.seconds("upscale"),
+        )
 
-    # -- choosing work --------------------------------------------------------------------------------------------
-
-    def _next_work(self, worker: str, role: Role) -> Work | None:
-        jobs: list[Job] = []
-        for job in self._startable(role, worker):
-            alone = any(unit in self._alone for unit in units_of(job))
-            if jobs and alone:
-                continue
-            jobs.append(job)
-            if alone or role != "chain" or len(jobs) == self.limits.lanes:
-                break
-        if not jobs:
-            return None
-        self._assigned += 1
-        return Work(self._assigned, jobs[0].kind, tuple(jobs))
-
-    def _free(self, unit: Unit) -> bool:
-        return unit not in self._busy and self._not_before.get(unit, 0.0) <= self.now
-
-    def _startable(self, role: Role, worker: str | None = None) -> Iterator[Job]:
-        """Jobs that could start now, best first; with `worker`, those that it may take."""
-        titles = [title for title in self.titles.values() if title.active]
-        if worker is not None:
-            titles = [title for title in titles if title.work.id not in self.workers[worker].unsuited]
-        match role:
-            case "prepare":  # what every title needs to begin, before more of the longest
-                titles.sort(key=lambda t: (-t.work.priority, -t.work.gops, t.work.id))
-                jobs = [job for title in titles for job in islice(prepare_jobs(title, self._free), MOST_AHEAD)]
-                yield from sorted(jobs, key=lambda job: (job.kind == "features", job.first))
-            case "chain":  # the longest first: it decides when all is done
-                titles.sort(key=lambda t: (-t.work.priority, t.chained - t.work.gops, t.work.id))
-                for title in titles:
-                    yield from chain_jobs(title, self._free)
-            case "upscale":  # the one that is nearest to its end
-                titles.sort(key=lambda t: (-t.work.priority, t.work.gops - t.streamed, t.work.id))
-                # Whoever takes work leaves some for workers still to come; a new one is only worth a whole segment.
-                workers = self.limits.of(role, chains_over=True) if worker else 1
-                for title in titles:
-                    yield from upscale_jobs(title, self._free, self._alone.__contains__, workers)
-            case "publish":  # files before playlists, and the oldest playlist first
-                titles.sort(key=lambda t: (t.streamed < t.work.gops, t.listed_at, t.work.id))
-                for title in titles:
-                    yield from publish_jobs(title, self._free, self.now)
+    def _shrink(self, commands: list[Command]) -> None:
+        """Send home chain workers for which no titles are left, and upscalers that were too many for a while."""
+        surplus = len(self._of("chain")) - self._chains_wanted()
+        for name in self._of("chain") if surplus > 0 and not self._lines["chain"] else []:
+            if surplus > 0 and self.workers[name].idle:
+                self._retire(name, commands)
+                surplus -= 1
+        mine = [worker for worker in self.workers.values() if worker.role == "upscale"]
+        wanted = max(self._upscalers_wanted(mine), self.limits.upscale_floor, 1)
+        if len(mine) <= wanted or self._lines["upscale"]:
+            self._enough_since = None
+            return
+        if self._enough_since is None:
+            self._enough_since = self.now
+        if self.now < self._enough_since + HOLD:
+            return
+        for name in [name for name in self._of("upscale") if self.workers[name].idle][: len(mine) - wanted]:
+            self._retire(name, commands)
+        self._enough_since = None

@@ -18,6 +18,10 @@ class TitleWork:
     segment: int  # GOPs of one call of upscaling, at most
     block_of_gop: tuple[int, int] = (1500, 48)  # frames of a block of features, and of a GOP
     reach: int = 0  # frames beyond the GOP that its last clip hears
+    last_clips: int = 3  # of the last GOP of this run
+    owner: str = ""  # owners share the workers,
+    share: float = 1.0  # each in proportion to this
+    due: float | None = None  # when it is to be done, on the scheduler's clock
 
     def blocks_for(self, gop: int) -> int:
         """Number of blocks, from the first on, that GOP `gop` needs."""
@@ -38,6 +42,8 @@ class TitleState:
     sound: bool = False
     conditioning: bool = False
     blocks: set[int] = field(default_factory=set)
+    block_prefix: int = 0  # blocks that are there without a gap
+    lanes: int | None = None  # of the batch that its chain was begun in
     chained: int = 0
     streamed: int = 0  # contiguous prefix
     beyond: set[int] = field(default_factory=set)  # streamed GOPs after the prefix
@@ -59,7 +65,8 @@ class TitleState:
         """Replace what is known by what the store holds."""
         self.scanned = True
         self.sound, self.conditioning, self.done = found.sound, found.conditioning, found.done
-        self.blocks = set(found.blocks)
+        self.blocks, self.block_prefix = set(found.blocks), 0
+        self.lanes = found.lanes or self.lanes
         self.chained = min(found.chained, self.work.gops)
         self.streamed, self.beyond = 0, {gop for gop in found.streamed if gop < self.work.gops}
         self._advance()
@@ -72,6 +79,7 @@ class TitleState:
                 self.conditioning = True
             case "features":
                 self.blocks.add(item.unit)
+                self._advance()
             case "chain":
                 self.chained = max(self.chained, item.unit + 1)
             case "upscale":
@@ -100,7 +108,11 @@ class TitleState:
 
     def heard(self) -> bool:
         """Whether the blocks of features that the next GOP of the chain reads are there."""
-        return all(block in self.blocks for block in range(self.work.blocks_for(self.chained)))
+        return self.block_prefix >= self.work.blocks_for(self.chained)
+
+    @property
+    def prepared(self) -> bool:
+        return self.sound and self.conditioning and self.block_prefix >= self.work.blocks_needed
 
     def expects(self, role: Role) -> bool:
         """Whether the role will have work before this title is over."""
@@ -110,8 +122,7 @@ class TitleState:
             return True
         match role:
             case "prepare":
-                blocks = all(block in self.blocks for block in range(self.work.blocks_needed))
-                return not (self.sound and self.conditioning and blocks)
+                return not self.prepared
             case "chain":
                 return self.chained < self.work.gops
             case "upscale":
@@ -123,3 +134,5 @@ class TitleState:
         while self.streamed in self.beyond:
             self.beyond.discard(self.streamed)
             self.streamed += 1
+        while self.block_prefix in self.blocks:
+            self.block_prefix += 1

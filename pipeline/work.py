@@ -29,11 +29,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Work:
-    """One call to one worker; a chain worker gets a job for each of its lanes."""
+    """One call to one worker.
+
+    A chain worker gets a job for each of its lanes, then spare ones: for lanes whose title ends during the call. A
+    spare that was not needed, or not finished, comes back without failure and without anything done.
+    """
 
     number: int
     kind: Kind
     jobs: tuple[Job, ...]
+    lanes: int = 0  # shape of the chain's batch, always the same for a title; 0: the family's
 
 
 Cause = Literal[
@@ -72,6 +77,7 @@ class Outcome:
     job: Job
     done: tuple[Done, ...] = ()
     failure: Failure | None = None
+    ahead: int = 0  # clips of the title's next GOP that a chain worker has made and keeps
     facts: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
@@ -89,11 +95,21 @@ class Scanned:
     chained: int
     streamed: tuple[int, ...]
     done: bool
+    lanes: int | None = None  # of the chain's batch, where the title's numerics record says so
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a worker says when it can take work."""
+
+    device: str = ""  # its class: speeds are learned for each
+    lanes: int | None = None  # of a chain worker's batch, for titles that have not begun
 
 
 @dataclass(frozen=True)
 class WorkerReady:
     worker: str
+    ready: Ready = Ready()
 
 
 @dataclass(frozen=True)

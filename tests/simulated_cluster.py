@@ -143,7 +143,7 @@ class Cluster:
                 assert name not in self.workers
                 self.workers[name] = _Worker(role)
                 self.launched[role] += 1
-                assert sum(worker.role == role for worker in self.workers.values()) <= self.limits.of(role)
+                assert sum(worker.role == role for worker in self.workers.values()) <= self.limits.of(role, 0)
             case Retire(name):
                 assert self.workers.pop(name).work is None, "a worker with work in hand was ended"
             case Scan(title):
@@ -162,7 +162,7 @@ class Cluster:
         assert self.schedule.stopping is None, "work was handed out after a stop"
         assert worker.ready
         assert worker.work is None
-        assert len(work.jobs) <= (self.limits.lanes if worker.role == "chain" else 1)
+        assert len(work.jobs) <= (2 * self.limits.lanes if worker.role == "chain" else 1)
         assert len({job.title for job in work.jobs}) == len(work.jobs)
         for job in work.jobs:
             title = self.titles[job.title]
@@ -250,7 +250,7 @@ class Cluster:
         if unit in self.poison:
             # What the scheduler has not heard of counts as on board.
             on_board = [one for other in worker.work.jobs for one in units_of(other) if one not in self.told]
-            self.lone_deaths[unit] += len(on_board) == 1
+            self.lone_deaths[unit] += len(on_board) == len(worker.work.jobs) == 1
             return [self._lose(name, Failure("crash", "segmentation fault"))]
         if (unit[0], name) in self.unsuited and job.kind in ("chain", "upscale"):
             worker.failures[place] = Failure("numerics", "begun on another class of machine")
