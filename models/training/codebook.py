@@ -1,7 +1,9 @@
 """Stage `codebook`: the vector-quantised autoencoder that the restorer's codes come from, on clean crops of portraits.
 
-Loss: L1 and gradients of the picture, and what draws codes and features together (VQ-VAE, equation 3). For the first
-part of the run, codes that a batch does not use are put where some of its features are.
+Loss: L1 and gradients of the picture, and what draws codes and features together (VQ-VAE, equation 3). The run begins
+as a plain autoencoder whose features the codes follow: quantised from the start, features are drawn to the few codes
+that lie near them before the generator has any use for them, and stay there. Until three quarters of the run, codes
+that a batch does not use are put where some of its features are.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import torch
 from einops import rearrange
 from torch import Generator, Tensor, nn
 
-from models.codebook import CodebookAutoencoder
+from models.codebook import CodebookAutoencoder, Quantised
 from models.mini import MINI
 from models.training.clip_pool import ClipPool
 from models.training.clips import Moves, draw_clips
@@ -41,7 +43,9 @@ class Options:
     gradient: float = 1.0
     codes: float = 1.0
     """Weight of the loss of codes and features."""
-    revive: float = 0.5
+    plain: float = 0.25
+    """Share of the steps, the first ones, in which features go to the generator as they are."""
+    revive: float = 0.75
     """Share of the steps during which idle codes are moved."""
     compile: bool = False
     compile_renderer: bool = False
@@ -89,7 +93,7 @@ class TrainingStage:
         self.network: nn.Module = CodebookAutoencoder(book).to(device)
         spread = torch.randn(book.codes, book.code_width) / book.code_width**0.5
         self.network.quantize.embedding.weight.data.copy_(spread)  # type: ignore[union-attr, operator]
-        self._through = torch.compile(self.network) if options.compile else self.network
+        self._through = torch.compile(self._both) if options.compile else self._both
         self._clips = Clips(
             options.identities, options.frames, options.side, options.pool, options.pool_folder,
             options.compile_renderer, device,
@@ -100,14 +104,16 @@ class TrainingStage:
         clips = self._clips.some(-(-number // 2), generator)  # two frames of each
         frames = torch.randint(options.frames, (number,), generator=generator)
         pictures = clips[torch.arange(number) // 2, frames] if number > 1 else clips[:, int(frames)]
-        early = step < options.revive * self.settings.steps
+        share = step / self.settings.steps
         order = torch.rand(codes, generator=generator).to(self.device)
-        return {"pictures": pictures, "places": order, "revive": torch.tensor(float(early), device=self.device)}
+        early = {name: torch.tensor(share < getattr(options, name)) for name in ("plain", "revive")}
+        return {"pictures": pictures, "places": order, **early}
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         pictures = batch["pictures"] * 2 - 1
-        drawn, quantised = self._through(pictures)
-        self._revive(pictures, quantised.codes, batch)
+        drawn, features, quantised = self._through(pictures, bool(batch["plain"]))
+        if bool(batch["revive"]):
+            self._revive(features, quantised.codes, batch["places"])
         error = (drawn.float() - pictures) / 2
         parts = {
             "l1": error.abs().mean(),
@@ -140,16 +146,20 @@ class TrainingStage:
     def _check(self) -> Tensor:
         return self._clips.check(8, 1, self.options.side)[:, 0]
 
+    def _both(self, pictures: Tensor, plain: bool) -> tuple[Tensor, Tensor, Quantised]:
+        book: Any = self.network
+        features = book.encode(pictures)
+        if plain:  # the codes follow the features, and not the other way
+            return book.decode(features), features, book.quantize(features.detach())
+        quantised = book.quantize(features)
+        return book.decode(quantised.rows), features, quantised
+
     @torch.no_grad()
-    def _revive(self, pictures: Tensor, codes: Tensor, batch: Batch) -> None:
+    def _revive(self, features: Tensor, codes: Tensor, places: Tensor) -> None:
         """Puts a tenth of the codes that nobody used where a feature of this batch is."""
-        if not bool(batch["revive"]):
-            return
         table = self.network.quantize.embedding.weight  # type: ignore[union-attr]
         used = torch.bincount(codes.flatten(), minlength=len(table)) > 0
-        chosen = (~used) & (batch["places"] < 0.1)
-        if not bool(chosen.any()):
-            return
-        features = rearrange(self.network.encode(pictures), "n c h w -> (n h w) c").float()  # type: ignore[operator]
-        rows = (batch["places"][chosen] * 10 * len(features)).long().clamp_max(len(features) - 1)
-        table[chosen] = features[rows].to(table.dtype)  # type: ignore[index, operator]
+        chosen = (~used) & (places < 0.1)
+        points = rearrange(features, "n c h w -> (n h w) c")
+        rows = (places[chosen] * 10 * len(points)).long().clamp_max(len(points) - 1)
+        table[chosen] = points[rows].to(table.dtype)  # type: ignore[index, operator]

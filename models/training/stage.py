@@ -17,6 +17,7 @@ STAGES = {
     "codebook": "models.training.codebook",
     "restorer": "models.training.restorer",
     "enlarger": "models.training.enlarger",
+    "face": "models.training.face",
 }
 """Modules with a class `TrainingStage(settings, device)`."""
 
