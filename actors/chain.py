@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,12 +74,16 @@ class ChainWorker(Worker):
             except Exception as error:  # noqa: BLE001
                 outcomes |= {run.job.title: self._failed(run.job, failure_of(error, run.job)) for run in runs}
                 runs = []
-        for run in runs:
-            try:
-                outcomes[run.job.title] = Outcome(run.job, (self._commit(run),))
-            except Exception as error:  # noqa: BLE001
-                outcomes[run.job.title] = self._failed(run.job, failure_of(error, run.job))
+        # Side by side: the device waits meanwhile, and a commit is mostly waiting for the store.
+        with ThreadPoolExecutor(max(1, len(runs))) as pool:
+            outcomes |= {outcome.job.title: outcome for outcome in pool.map(self._committed, runs)}
         return tuple(outcomes[job.title] for job in work.jobs)
+
+    def _committed(self, run: _Run) -> Outcome:
+        try:
+            return Outcome(run.job, (self._commit(run),))
+        except Exception as error:  # noqa: BLE001 - the scheduler judges it
+            return self._failed(run.job, failure_of(error, run.job))
 
     def _failed(self, job: Job, failure: Failure) -> Outcome:
         self._chains.pop(job.title, None)
@@ -180,10 +185,7 @@ class ChainWorker(Worker):
             first=first,
             frames=stop - first,
             attempt=attempt,
-            objects={
-                "latents": ledger.stage_object(first, attempt, "latents", pack({"latents": latents})),
-                "state": ledger.stage_object(first, attempt, "state", state),
-            },
+            objects=ledger.stage_objects(first, attempt, {"latents": pack({"latents": latents}), "state": state}),
             parent=chain.state_hash,
             state=sha256(state),
             uses={"conditioning": chain.reader.conditioning()[0].objects["arrays"].sha256, **run.used},

@@ -1,7 +1,7 @@
-"""`python -m cluster.local`: a Ray cluster of several nodes on this machine, its accelerators made up, to try things on.
+"""`python -m cluster.local`: a Ray cluster of several nodes on this machine, with made-up accelerators.
 
-Every node is a set of processes of its own, as on a real cluster, so that placing, losing and adding machines can be
-tried without any. Workers see a device and compute on the processor.
+For trying things out. Every node is a set of processes of its own, as on a real cluster, so that placing, losing and
+adding machines can be tried without any. Workers see a device and compute on the processor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,7 @@ def command(nodes: int, cpus: int, accelerators: int, dashboard: bool, program: 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with running(Shape(nodes, cpus, accelerators, dashboard)) as cluster:
+    with _started(Shape(nodes, cpus, accelerators, dashboard)) as cluster:
         if program:
             code = _run(program, cluster, stop)
         else:
@@ -105,6 +105,19 @@ def command(nodes: int, cpus: int, accelerators: int, dashboard: bool, program: 
             code = 0
     click.echo("The cluster is gone.", err=True)
     sys.exit(code)
+
+
+@contextmanager
+def _started(shape: Shape) -> Iterator[Running]:
+    """As `running`; a cluster that does not come up is said in one line."""
+    with ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(running(shape))
+        except Exception as error:  # Ray raises no class of its own here
+            raise click.ClickException(
+                f"Ray did not start: {str(error).splitlines()[0]} On a busy machine try again, with fewer --nodes"
+            ) from error
+        yield cluster
 
 
 def _explain(cluster: Running, nodes: int, cpus: int, accelerators: int) -> None:

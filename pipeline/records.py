@@ -179,6 +179,12 @@ class Ledger:
         self.store.put(key, data)
         return Stored(key, sha256(data), len(data))
 
+    def stage_objects(self, first: int, attempt: str, objects: Mapping[str, bytes | Path]) -> dict[str, Stored]:
+        """Put the objects of an attempt side by side: each takes a round trip, or a disk's time to make it last."""
+        with ThreadPoolExecutor(len(objects)) as pool:
+            puts = {name: pool.submit(self.stage_object, first, attempt, name, data) for name, data in objects.items()}
+            return {name: put.result() for name, put in puts.items()}
+
     def commit(self, record: Record) -> Commit:
         """Create the record at the first generation that no valid record holds, or find the winner.
 

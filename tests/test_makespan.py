@@ -1,0 +1,41 @@
+"""The benchmark's own arithmetic, and the stand-ins that it waits for."""
+
+from __future__ import annotations
+
+import time
+from statistics import mean
+
+import pytest
+
+from benchmarks import stand_ins
+from benchmarks.makespan import Size, lengths, lower_bound
+from models.families import FAMILIES, load_part
+
+
+def test_lengths_are_those_of_the_seed_and_have_the_mean() -> None:
+    assert lengths(1, 40) == lengths(1, 40) != lengths(2, 40)
+    many = lengths(0, 20_000)
+    assert mean(many) == pytest.approx(30, rel=0.05)
+    assert min(many) >= 1
+
+
+def test_the_bound_is_what_holds_the_run_up() -> None:
+    size = Size(chains=2, lanes=2, upscalers=6)
+    many = lower_bound([10] * 40, size, publish=0.5)
+    assert many.seconds == many.chain == pytest.approx(400 * 0.6 / 4 + 0.3 + 0.5)
+    one = lower_bound([100, 1, 1], size, publish=0.5)
+    assert one.seconds == one.longest == pytest.approx(100 * 0.6 + 0.3 + 0.5)
+    slow = lower_bound([10] * 40, Size(chains=8, lanes=8, upscalers=1), publish=0.5)
+    assert slow.seconds == slow.upscale == pytest.approx(0.6 + 400 * 0.3 + 0.5)
+
+
+def test_stand_ins_take_their_time_and_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(FAMILIES, "timed", raising=False)
+    stand_ins.register()
+    try:
+        chain = load_part(FAMILIES["timed"], "chain", None, "cpu")
+        started = time.monotonic()
+        assert chain.next_clip([None, None]) == [None, None]
+        assert time.monotonic() - started >= stand_ins.CLIP_SECONDS
+    finally:
+        FAMILIES.pop("timed")
