@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -21,6 +22,7 @@ from pipeline.work import Cause, Done, Failure, Job, Outcome, Role, Work
 log = logging.getLogger("longtake")
 
 
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _USERS_OWN = ("PromptProblem", "WeightsProblem")  # mistakes that no further try mends
 
 
@@ -134,6 +136,8 @@ def failure_of(error: Exception, job: Job) -> Failure:
             cause = "infrastructure"  # credentials that expired are among these: nobody's input is at fault
         case UserError():
             cause = "user"
+        case OSError() if error.errno in _DISK_FULL:
+            cause = "infrastructure"
         case MemoryError():
             cause = "memory"
         case _:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import threading
@@ -20,7 +21,7 @@ from typing import IO, Any
 import ffmpeg as graph
 import imageio_ffmpeg
 
-from pipeline.errors import LongtakeError, SetupError
+from pipeline.errors import LongtakeError, SetupError, StoreError
 
 OLDEST = 6  # the first version with the fd: protocol
 PROTOCOLS = "fd,pipe"
@@ -34,6 +35,7 @@ _NOISE = re.compile(
     r"Task finished|Terminating thread|Error opening (input|output) files?\b|Last message repeated|"
     r"Error submitting packet|Error processing packet|Conversion failed|Nothing was written"
 )
+_NO_ROOM = ("No space left", "File too large", "Disk quota exceeded")
 _FIRST_WORDS = 4096  # bytes of the program's messages that are kept: the first ones tell the cause
 
 
@@ -43,6 +45,16 @@ class FfmpegFailed(LongtakeError):
     def __init__(self, said: str, late: bool = False):
         self.said, self.late = said, late
         super().__init__(f"ffmpeg: {said}")
+
+
+class FfmpegKilled(FfmpegFailed):
+    """Something outside ended the program, for example the kernel for want of memory: no fault of what it read."""
+
+    exit_code = 75
+
+    def __init__(self, number: int):
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        super().__init__(f"ended from outside by {name}, perhaps for want of memory or disk; run again")
 
 
 @lru_cache(maxsize=8)
@@ -135,8 +147,9 @@ def running(
 ) -> Iterator[Run]:
     """Runs an ffmpeg-python output (or several merged), or plain arguments; on leaving, closes pipes and waits.
 
-    Raises FfmpegFailed if the program fails or takes longer than `limit` seconds. If the body raises, the program is
-    killed. A program that is fed through a pipe and closes it early has failed: its message says more than the pipe.
+    Raises FfmpegFailed if the program fails or takes longer than `limit` seconds, FfmpegKilled if something else ended
+    it, StoreError if the disk is full. If the body raises, the program is killed. A program that is fed through a pipe
+    and closes it early has failed: its message says more than the pipe.
     """
     arguments = output if isinstance(output, list) else output.get_args()
     command = [binary(), "-nostdin", "-hide_banner", "-v", "error", "-xerror", "-y", *arguments]
@@ -172,5 +185,9 @@ def running(
         run.said = _short(messages.read(_FIRST_WORDS))
         if late.is_set():
             raise FfmpegFailed(f"stopped after {limit:.0f} s", late=True)
+        if code < 0:
+            raise FfmpegKilled(-code)
+        if code and any(words in run.said for words in _NO_ROOM):
+            raise StoreError(f"ffmpeg: {run.said}; make room in {tempfile.gettempdir()}, or set TMPDIR to another disk")
         if code or broken:
             raise FfmpegFailed(run.said or f"ended with code {code}")

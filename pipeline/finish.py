@@ -110,6 +110,8 @@ def write_final(
                 os.fsync(end.fileno())
         except ffmpeg.FfmpegFailed as error:
             out.unlink(missing_ok=True)
+            if isinstance(error, ffmpeg.FfmpegKilled):
+                raise
             raise DamagedObject(
                 f"{out.name}: the fragments cannot be joined ({error.said}); verify the title"
             ) from None

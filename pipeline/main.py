@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from pipeline import plan, render, serve, status, verify, weights
+from pipeline import gc, plan, render, serve, status, verify, weights
 from pipeline.command import run_command
 from pipeline.pages import command as pages
 
@@ -23,6 +23,7 @@ for name, verb in (
     ("status", status.command),
     ("verify", verify.command),
     ("pages", pages.command),
+    ("gc", gc.command),
     ("serve", serve.command),
     ("weights", weights.command),
 ):

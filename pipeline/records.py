@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,9 @@ VERSION = 1
 _NAME = re.compile(r"(\d{8})\.(\d+)\.json$")
 _READERS = 16  # threads that read records of a stage: S3 answers in tens of milliseconds
 _HASH_CHUNK = 1 << 20
+# Seconds within which an attempt commits what it has put, or not at all: what is older and without a record can be
+# removed (`longtake gc`). Even the sound of ten hours is put in minutes.
+ATTEMPT_LIFE = 3600.0
 
 
 def sha256(data: bytes) -> str:
@@ -118,6 +122,11 @@ class Commit:
     won: bool
 
 
+def clock() -> float:
+    """Seconds that go on while the machine sleeps, too, where the system has such a clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.time()
+
+
 def new_attempt() -> str:
     return uuid.uuid4().hex
 
@@ -128,6 +137,7 @@ class Ledger:
     def __init__(self, store: Store, prefix: str):
         self.store = store
         self.prefix = prefix
+        self._begun: dict[str, float] = {}  # attempts in hand, by when they put their first object
 
     def key(self, first: int, generation: int) -> str:
         return f"{self.prefix}/{first:08d}.{generation}.json"
@@ -173,6 +183,7 @@ class Ledger:
     def stage_object(self, first: int, attempt: str, name: str, data: bytes | Path) -> Stored:
         """Put one object of an attempt; it counts only once a record names it."""
         key = self.object_key(first, attempt, name)
+        self._begun.setdefault(attempt, clock())
         if isinstance(data, Path):
             self.store.put_file(key, data)
             return Stored(key, sha256_of_file(data), data.stat().st_size)
@@ -188,8 +199,14 @@ class Ledger:
     def commit(self, record: Record) -> Commit:
         """Create the record at the first generation that no valid record holds, or find the winner.
 
-        A loser's objects are dropped.
+        A loser's objects are dropped. Raises StoreError for an attempt that began so long ago that its objects may
+        have been cleaned up.
         """
+        if record.attempt in self._begun and clock() - self._begun.pop(record.attempt) > ATTEMPT_LIFE:
+            raise StoreError(
+                f"title {record.title}: {record.stage} at frame {record.first} was held up for over "
+                f"{ATTEMPT_LIFE / 3600:g} h between its objects and its record; it is made again"
+            )
         for generation in count():
             key = self.key(record.first, generation)
             mine = replace(record, generation=generation)
@@ -246,14 +263,20 @@ class Ledger:
         stored = record.objects[name]
         try:
             data = self.store.get(stored.key)
+            if not fits(stored, data):  # a second look: a record is not voided for an answer that was cut on its way
+                data = self.store.get(stored.key)
         except MissingObject as error:
             raise DamagedObject(f"{where}: {stored.key} is missing") from error
         check(stored, data, where)
         return data
 
 
+def fits(stored: Stored, data: bytes) -> bool:
+    return len(data) == stored.size and sha256(data) == stored.sha256
+
+
 def check(stored: Stored, data: bytes, where: str) -> None:
-    if len(data) != stored.size or sha256(data) != stored.sha256:
+    if not fits(stored, data):
         raise DamagedObject(
             f"{where}: {stored.key} has {len(data)} bytes with sha256 {sha256(data)[:12]}…, "
             f"its record says {stored.size} bytes with {stored.sha256[:12]}…"
@@ -262,12 +285,14 @@ def check(stored: Stored, data: bytes, where: str) -> None:
 
 def fetch_checked(store: Store, stored: Stored, path: Path, where: str) -> None:
     """Stream an object into a local file, checked. Raises DamagedObject."""
-    try:
-        store.get_file(stored.key, path)
-    except MissingObject as error:
-        raise DamagedObject(f"{where}: {stored.key} is missing") from error
-    if path.stat().st_size != stored.size or sha256_of_file(path) != stored.sha256:
-        raise DamagedObject(f"{where}: {stored.key} is not the object that its record describes")
+    for _ in range(2):  # as in Ledger.load
+        try:
+            store.get_file(stored.key, path)
+        except MissingObject as error:
+            raise DamagedObject(f"{where}: {stored.key} is missing") from error
+        if path.stat().st_size == stored.size and sha256_of_file(path) == stored.sha256:
+            return
+    raise DamagedObject(f"{where}: {stored.key} is not the object that its record describes")
 
 
 def create_json(store: Store, key: str, facts: Mapping[str, Any]) -> dict[str, Any]:

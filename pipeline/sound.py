@@ -106,6 +106,8 @@ def _decoding(path: Path, outputs: Any) -> Iterator[IO[bytes]]:
         try:
             with ffmpeg.running(outputs, stdin=source, stdout=subprocess.PIPE) as run:
                 yield run.stdout
+        except ffmpeg.FfmpegKilled:
+            raise
         except ffmpeg.FfmpegFailed as error:
             raise _refused(path, error) from None
         if "CRC mismatch" in run.said:  # Ogg pages that are dropped do not make the program fail

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import urls
@@ -18,6 +20,16 @@ from pipeline.errors import StoreError
 from pipeline.redact import redact
 
 Names = list[str]  # spelt out here: inside the classes `list` is a method
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A write that was begun and has no name yet. `handle` is the store's own; `modified` as Store.modified."""
+
+    key: str
+    handle: str
+    size: int
+    modified: float
 
 
 class Store(ABC):
@@ -67,6 +79,10 @@ class Store(ABC):
         """Bytes of the object. Raises MissingObject."""
 
     @abstractmethod
+    def modified(self, key: str) -> float:
+        """When the object was written, in seconds since 1970 by the store's clock. Raises MissingObject."""
+
+    @abstractmethod
     def list(self, prefix: str) -> Names:
         """Sorted keys of the objects directly in the folder `prefix` ("" is the top). A hint: it may lag behind."""
 
@@ -77,6 +93,14 @@ class Store(ABC):
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove the object if it is there."""
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """What writers left that died in the middle, anywhere in the store, as far as it shows it."""
+        return iter(())
+
+    def discard(self, one: Unfinished) -> None:
+        """Remove what a writer left unfinished. Raises StoreError in stores that show none."""
+        raise StoreError(f"output {self}: has no unfinished write {one.key}")
 
     def honours_create(self) -> bool:
         """Whether this store really refuses to create an object twice."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.errors import MissingObject, OutputError, StoreError
-from pipeline.store import Names, Store, check_key, key_in
+from pipeline.store import Names, Store, Unfinished, check_key, key_in
 
 COPY_CHUNK = 4 << 20
 # Names that begin with a dot are ours while an object is being written; listings do not show them.
 _TEMPORARY = "."
+_OF_A_WRITER = re.compile(r"\.[0-9a-f]{32}")
 
 
 class LocalStore(Store):
@@ -79,6 +81,25 @@ class LocalStore(Store):
             if not self.path(key).is_file():
                 raise FileNotFoundError
             return self.path(key).stat().st_size
+
+    def modified(self, key: str) -> float:
+        with self._reading(key):
+            if not self.path(key).is_file():
+                raise FileNotFoundError
+            return self.path(key).stat().st_mtime
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        for folder, _, names in os.walk(self.root):
+            for name in filter(_OF_A_WRITER.fullmatch, names):
+                path = Path(folder, name)
+                with contextlib.suppress(FileNotFoundError):
+                    found = path.lstat()
+                    yield Unfinished(str(path.relative_to(self.root)), str(path), found.st_size, found.st_mtime)
+
+    def discard(self, one: Unfinished) -> None:
+        with self._writing(one.key):
+            self._check_inside(one.key)
+            Path(one.handle).unlink(missing_ok=True)
 
     def list(self, prefix: str) -> Names:
         return sorted(key_in(prefix, entry.name) for entry in self._entries(prefix) if entry.is_file())

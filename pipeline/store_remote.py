@@ -6,7 +6,8 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ import fsspec
 from pipeline.errors import LongtakeError, MissingObject, OutputError, StoreError
 from pipeline.media_types import media_type
 from pipeline.redact import redact_about
-from pipeline.store import Names, Store, check_key, key_in
+from pipeline.store import Names, Store, Unfinished, check_key, key_in
 from pipeline.urls import protocol_of
 
 T = TypeVar("T")
@@ -113,10 +114,46 @@ class RemoteStore(Store):
         return True
 
     def size(self, key: str) -> int:
+        return self._info(key)["size"]
+
+    def modified(self, key: str) -> float:
+        info = self._info(key)
+        at = next((info[name] for name in ("LastModified", "mtime", "created", "updated") if name in info), None)
+        if isinstance(at, str):
+            at = datetime.fromisoformat(at)
+        if isinstance(at, datetime):
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        if at is None:
+            raise StoreError(f"output {self}: this store does not say when {key} was written")
+        return float(at)
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Uploads in parts that were never completed: they cost money and no listing shows them."""
+        if "s3" not in self._protocols:
+            return
+        bucket, _, prefix = self.root.partition("/")
+        places: dict[str, str] = {}
+        while True:
+            asked = {"Bucket": bucket, "Prefix": f"{prefix}/" if prefix else "", **places}
+            page = self._try("", lambda asked=asked: self.fs.call_s3("list_multipart_uploads", **asked))  # type: ignore[misc]
+            for one in page.get("Uploads", []):
+                key = one["Key"].removeprefix(f"{prefix}/")
+                yield Unfinished(key, one["UploadId"], 0, one["Initiated"].timestamp())
+            if not page.get("IsTruncated"):
+                return
+            places = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def discard(self, one: Unfinished) -> None:
+        bucket, _, key = self.path(one.key).partition("/")
+        asked = {"Bucket": bucket, "Key": key, "UploadId": one.handle}
+        with contextlib.suppress(MissingObject):
+            self._try(one.key, lambda: self.fs.call_s3("abort_multipart_upload", **asked))
+
+    def _info(self, key: str) -> dict[str, Any]:
         info = self._try(key, lambda: self.fs.info(self.path(key), **self._fresh))
         if info["type"] != "file":
             raise MissingObject(f"{key}: no such object in {self}")
-        return info["size"]
+        return info
 
     def list(self, prefix: str) -> Names:
         return sorted(key_in(prefix, name) for name, kind in self._entries(prefix) if kind == "file")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import choose, schedule
+from pipeline import choose, trouble
 from pipeline.pages import writer
 from pipeline.store import Store
 from pipeline.store_local import LocalStore
@@ -96,7 +96,7 @@ def failing(fault: Fault) -> Iterator[Fault]:
         for store in (LocalStore, RemoteStore):
             for name in READS + WRITES:
                 patch.setattr(store, name, fault.wrapped(name, getattr(store, name)))
-        patch.setattr(schedule, "BACKOFF", 0.0)
+        patch.setattr(trouble, "BACKOFF", 0.0)
         yield fault
 
 

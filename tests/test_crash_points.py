@@ -86,10 +86,10 @@ def samples(count: int) -> list[tuple[int, str]]:
     return [(100 * k // count, MOMENTS[k % 3]) for k in range(count)]
 
 
-@pytest.mark.parametrize(("kind", "count"), [("disk", 9), ("memory", 6), ("s3", 2)])
+@pytest.mark.parametrize(("kind", "count"), [("disk", 9), ("memory", 6), ("s3", 1)])
 def test_killed_and_started_again(manifest: Path, place: NewPlace, kind: str, count: int) -> None:
     expected = undisturbed(manifest, place(kind))
-    for percent, moment in samples(count):
+    for percent, moment in samples(count) if count > 1 else [(60, "half-way")]:
         fault = Fault(1 + percent * (expected.writes - 1) // 100, moment)
         assert records(crash_and_rerun(manifest, place(kind), fault)) == expected.records, fault.at
     if kind != "s3":  # there a run takes a second and a half
