@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from models.training import portrait_renderer
 from models.training.identity import Identity, identities
 from models.training.motion import stills
 from models.training.portrait_renderer import LABELS, Drawing, draw_at, grid, spread
@@ -30,7 +32,7 @@ class People:
 
     @classmethod
     def of(cls, split: Split, number: int, device: torch.device, *, compiled: bool = False) -> People:
-        drawer = torch.compile(draw_at, dynamic=False) if compiled else draw_at
+        drawer = partial(draw_at, by=portrait_renderer.compiled) if compiled else draw_at
         return cls(identities(first_seeds(split, number)).to(device), device, drawer)
 
     def some(self, number: int, generator: Generator) -> Identity:

@@ -7,8 +7,10 @@ pixels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from functools import cache
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +26,8 @@ LABELS = (
 """Of the parse map, by number."""
 
 Spread = TypeVar("Spread", Identity, Pose)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -58,54 +62,67 @@ def spread(thing: Spread) -> Spread:
     return type(thing)(*(value[..., None, None] for value in values))
 
 
-def draw_at(x: Tensor, y: Tensor, pixel: Tensor, person: Identity, held: Pose) -> Drawing:
-    """Pictures at given places [b h w], pixels [b 1 1] wide; `person` and `held` spread."""
+@cache
+def compiled(part: Callable[P, R]) -> Callable[P, R]:
+    """One part of a drawing as a kernel of its own: the whole as one takes many minutes to compile, its parts one."""
+    return torch.compile(part, dynamic=False)
+
+
+def plain(part: Callable[P, R]) -> Callable[P, R]:
+    return part
+
+
+def draw_at(
+    x: Tensor, y: Tensor, pixel: Tensor, person: Identity, held: Pose, by: Callable[[Any], Any] = plain
+) -> Drawing:
+    """Pictures at given places [b h w], pixels [b 1 1] wide; `person` and `held` spread. `by`: `compiled` or `plain`,
+    what every part of the drawing is run by."""
     brush = person.style[:, 2]
     wobble = 0.006 * brush
     sx = x + wobble * waves(x, y, person.phases, 17.0)
     sy = y + wobble * waves(y, x, person.phases, 19.0)
-    canvas = scene.wall(sx, sy, pixel, person)
+    canvas = by(scene.wall)(sx, sy, pixel, person)
     labels = torch.zeros_like(x, dtype=torch.uint8)
 
     def mark(name: str, seen: Tensor) -> None:
         nonlocal labels
         labels = torch.where(seen > 0.5, torch.full_like(labels, LABELS.index(name)), labels)
 
-    place = head(sx, sy, pixel, person, held)
-    canvas, seen = hair.behind(canvas, place, person)
+    place = by(head)(sx, sy, pixel, person, held)
+    canvas, seen = by(hair.behind)(canvas, place, person)
     mark("hair", seen)
     before = canvas
-    canvas = scene.neck(canvas, sx, sy, pixel, person, held)
+    canvas = by(scene.neck)(canvas, sx, sy, pixel, person, held)
     below = cover(HEAD_Y - sy, pixel)
     canvas = before + (canvas - before) * below[:, None]
     mark("neck", below * ((canvas - before).abs().sum(1) > 1e-4))
-    canvas, seen = scene.clothes(canvas, sx, sy, pixel, person, held)
+    canvas, seen = by(scene.clothes)(canvas, sx, sy, pixel, person, held)
     mark("clothes", seen)
-    canvas, seen = hair.behind(canvas, place, person, locks=True)
+    canvas, seen = by(hair.behind)(canvas, place, person, locks=True)
     mark("hair", seen)
-    canvas, seen = accessories.ears(canvas, place, person)
+    canvas, seen = by(accessories.ears)(canvas, place, person)
     mark("ears", seen)
-    canvas = accessories.earrings(canvas, place, person)
-    canvas = skin.face(canvas, place, person, held)
+    canvas = by(accessories.earrings)(canvas, place, person)
+    canvas = by(skin.face)(canvas, place, person, held)
     mark("skin", cover(place.outline, place.pixel))
     on_face = cover(place.outline, place.pixel)
     bare = canvas
-    canvas = hair.shadow_on_face(canvas, place, person, held)
-    canvas, ball = eyes.eyes(canvas, place, person, held)
-    canvas, bearded = hair.beard(canvas, place, person, held)
-    canvas, lip, inside = lips.lips(canvas, place, person, held)
-    canvas, brow = eyes.brows(canvas, place, person, held)
+    canvas = by(hair.shadow_on_face)(canvas, place, person, held)
+    canvas, ball = by(eyes.eyes)(canvas, place, person, held)
+    canvas, bearded = by(hair.beard)(canvas, place, person, held)
+    canvas, lip, inside = by(lips.lips)(canvas, place, person, held)
+    canvas, brow = by(eyes.brows)(canvas, place, person, held)
     canvas = bare + (canvas - bare) * torch.maximum(on_face, bearded)[:, None]
     mark("hair", bearded)
     for name, part in (("eyes", ball), ("inner_mouth", inside), ("lips", lip), ("brows", brow)):
         mark(name, part * on_face)
-    canvas, seen = hair.on_head(canvas, place, person, held)
+    canvas, seen = by(hair.on_head)(canvas, place, person, held)
     mark("hair", seen * (1 - person.fade))
-    canvas, seen = accessories.hat(canvas, place, person, held)
+    canvas, seen = by(accessories.hat)(canvas, place, person, held)
     mark("hat", seen)
-    canvas, seen = accessories.glasses(canvas, place, person)
+    canvas, seen = by(accessories.glasses)(canvas, place, person)
     mark("glasses", seen)
-    return Drawing(_finish(canvas, x, y, person), labels)
+    return Drawing(by(_finish)(canvas, x, y, person), labels)
 
 
 def _finish(canvas: Tensor, x: Tensor, y: Tensor, person: Identity) -> Tensor:
