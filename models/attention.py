@@ -43,7 +43,12 @@ class Attention(nn.Module):
     def attend(self, query: Tensor, seen: KeyValue) -> Tensor:
         """Projected `query` [r l c] over `seen` [r t c] -> [r l c], before the output projection."""
         q, k, v = (rearrange(x, "r l (n d) -> r n l d", n=self.heads) for x in (query, seen.key, seen.value))
-        return rearrange(F.scaled_dot_product_attention(q, k, v), "r n l d -> r l (n d)")
+        if q.requires_grad and q.device.type == "cpu":
+            # The fused kernel's way back takes most of a training step on a CPU.
+            answer = torch.softmax(q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5, dim=-1) @ v
+        else:
+            answer = F.scaled_dot_product_attention(q, k, v)
+        return rearrange(answer, "r n l d -> r l (n d)")
 
     def forward(self, x: Tensor, seen: KeyValue | None = None) -> Tensor:
         """`x` [r l c] over `seen`, or over itself."""
@@ -63,12 +68,13 @@ class GatedLinear(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Gated expansion to four times the width and back."""
+    """Gated expansion to a multiple of the width and back."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, expansion: int = 4) -> None:
         super().__init__()
+        inner = expansion * width
         # The empty middle keeps the published position, and so the name, of the second projection.
-        self.net = nn.Sequential(GatedLinear(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width))
+        self.net = nn.Sequential(GatedLinear(width, inner), nn.Identity(), nn.Linear(inner, width))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)
@@ -94,13 +100,13 @@ class TransformerBlock(nn.Module):
     ff: FeedForward
     norm3: nn.LayerNorm
 
-    def __init__(self, width: int, heads: int, context_width: int, *, norms_first: bool) -> None:
+    def __init__(self, width: int, heads: int, context_width: int, *, norms_first: bool, expansion: int = 4) -> None:
         """`norms_first`: the order in which the checkpoint lists each norm and its layer; nothing else."""
         super().__init__()
         layers = {
             "attn1": Attention(width, heads),
             "attn2": Attention(width, heads, context_width),
-            "ff": FeedForward(width),
+            "ff": FeedForward(width, expansion),
         }
         for number, (name, layer) in enumerate(layers.items(), start=1):
             pair = [(name, layer), (f"norm{number}", nn.LayerNorm(width))]
@@ -143,7 +149,11 @@ class SpatialTransformer(nn.Module):
         self.norm = nn.GroupNorm(config.groups, width, eps=1e-6)
         self.proj_in = nn.Conv2d(width, width, 1)
         self.transformer_blocks = nn.ModuleList(
-            [TransformerBlock(width, config.heads, config.image_token_width, norms_first=norms_first)]
+            [
+                TransformerBlock(
+                    width, config.heads, config.image_token_width, norms_first=norms_first, expansion=config.expansion
+                )
+            ]
         )
         self.proj_out = nn.Conv2d(width, width, 1)
 

@@ -50,7 +50,7 @@ class AudioContext:
 class AudioBlock(nn.Module):
     """Self-attention, three masked attentions to audio, feed-forward; each with a residual."""
 
-    def __init__(self, width: int, heads: int, token_width: int) -> None:
+    def __init__(self, width: int, heads: int, token_width: int, expansion: int = 4) -> None:
         super().__init__()
         self.zero_conv_full = nn.Conv2d(width, width, 1)
         self.zero_conv_face = nn.Conv2d(width, width, 1)
@@ -61,7 +61,7 @@ class AudioBlock(nn.Module):
         self.attn2_1 = Attention(width, heads, token_width)
         self.attn2_2 = Attention(width, heads, token_width)
         self.norm2 = nn.LayerNorm(width)
-        self.ff = FeedForward(width)
+        self.ff = FeedForward(width, expansion)
         self.norm3 = nn.LayerNorm(width)
 
     def regions(self) -> tuple[tuple[Attention, nn.Conv2d], ...]:
@@ -105,7 +105,9 @@ class AudioModule(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(config.groups, width, eps=1e-6)
         self.proj_in = nn.Conv2d(width, inner, 1)
-        self.transformer_blocks = nn.ModuleList([AudioBlock(inner, config.heads, config.audio_token_width)])
+        self.transformer_blocks = nn.ModuleList(
+            [AudioBlock(inner, config.heads, config.audio_token_width, config.expansion)]
+        )
         self.proj_out = nn.Conv2d(inner, width, 1)
 
     def context(self, tokens: Tensor, masks: tuple[Tensor, ...], weights: tuple[float, ...]) -> AudioContext:

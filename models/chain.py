@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models.audio import AudioProjection
 from models.conditioning import FaceLocator, ImageProjection
 from models.config import ChainConfig, Sampling
+from models.correction import Corrector, beside
 from models.denoiser import ClipContext, DenoisingUNet
 from models.reference import ReferenceNet, reference_banks
 from models.sampler import ddim, guided
@@ -83,6 +84,7 @@ def clip_context(
         pose=networks.face_locator(clip.region),
         motion_scale=motion_scale,
         text=_modulation(clip, text, guided),
+        beside=beside(clip.reference, clip.motion).repeat(halves, 1, 1, 1) if config.unet.corrects else None,
     )
 
 
@@ -110,8 +112,14 @@ def clip_steps(
     with_guidance = sampling.guidance_scale > 1
     context = clip_context(networks, clip, guided=with_guidance, motion_scale=sampling.motion_scale, text=text)
 
+    corrector = Corrector.of(sampling.schedule, noise.device) if networks.config.unet.corrects else None
+
     def predict(latents: Tensor, timestep: Tensor) -> Tensor:
-        return networks.denoising_unet(latents, timestep.to(latents.device).expand(len(latents)), context)
+        timestep = timestep.to(latents.device).expand(len(latents))
+        given = networks.denoising_unet(latents, timestep, context)
+        if corrector is None or context.beside is None:
+            return given
+        return corrector(given, latents, context.beside, timestep)
 
     if with_guidance:
         predict = guided(predict, sampling.guidance_scale)

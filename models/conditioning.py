@@ -12,6 +12,7 @@ class FaceLocator(nn.Module):
 
     def __init__(self, config: FaceLocatorConfig, out_channels: int) -> None:
         super().__init__()
+        self.shrink = config.shrink
         self.conv_in = nn.Conv2d(3, config.channels[0], 3, padding=1)
         self.blocks = nn.ModuleList()
         for before, after in zip(config.channels[:-1], config.channels[1:], strict=True):
@@ -21,6 +22,8 @@ class FaceLocator(nn.Module):
 
     def forward(self, region: Tensor) -> Tensor:
         """`region` [r 3 H W] in 0 … 1 -> [r c h w]."""
+        if self.shrink > 1:
+            region = F.avg_pool2d(region, self.shrink)
         x = F.silu(self.conv_in(region))
         for block in self.blocks:
             x = F.silu(block(x))

@@ -29,6 +29,13 @@ class UNetConfig:
     """Published quirk: the inner width of an audio module is its level's input width, not its own."""
     idle_motion_modules: bool = False
     """Published quirk: levels without attention hold motion modules that inference never runs."""
+    patch: int = 1
+    """Latents a side that are folded into one token in front of the first convolution."""
+    expansion: int = 4
+    """Inner width of every feed-forward over its own."""
+    corrects: bool = False
+    """Whether the denoiser sees the portrait's latents and the last motion frame's beside the noisy ones, and corrects
+    what these imply (`models.correction`). A small network then needs not draw what it can copy."""
 
     def __post_init__(self) -> None:
         if len(self.attention) != len(self.channels):
@@ -36,12 +43,19 @@ class UNetConfig:
                 f"attention has {len(self.attention)} entries and channels has {len(self.channels)}: "
                 "give one of each for every level"
             )
+        if self.patch < 1 or self.expansion < 1:
+            raise ValueError(f"patch is {self.patch} and expansion {self.expansion}: expected 1 or more")
         for width in self.channels:
             if width % self.groups or width % self.heads:
                 raise ValueError(
                     f"channels has the width {width}, which {self.groups} groups and {self.heads} heads "
                     "do not both divide: choose another width, or other groups and heads"
                 )
+
+    @property
+    def token_channels(self) -> int:
+        """Channels of the latents that one token holds."""
+        return self.latent_channels * self.patch**2
 
     @property
     def time_width(self) -> int:
@@ -54,6 +68,8 @@ class FaceLocatorConfig:
     """Region mask to a feature map at latent resolution: every step after the first halves the side."""
 
     channels: tuple[int, ...] = (16, 32, 64, 128)
+    shrink: int = 1
+    """The mask is averaged over squares of so many pixels a side first: a rectangle needs no full size."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ Shapes: r rows, f frames, c channels, h w latent sides, l pixels of a level, t t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
@@ -31,7 +32,8 @@ class SiteContext:
 
     spatial: SpatialContext
     audio: AudioContext
-    motion: Tensor
+    motion: Tensor | None
+    """None where every frame stands alone, as in the first stage of training."""
     text: Modulation | None
 
 
@@ -42,6 +44,8 @@ class ClipContext:
     sites: dict[str, SiteContext]
     pose: Tensor
     """Face locator's features [r' c h w] of the last rows, added behind the first convolution."""
+    beside: Tensor | None = None
+    """Latents of the portrait and of the last motion frame [r 2·c h w], for a denoiser that corrects them."""
 
 
 class DenoisingUNet(UNet):
@@ -50,7 +54,9 @@ class DenoisingUNet(UNet):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config, conditioned=True)
         self.conv_norm_out = nn.GroupNorm(config.groups, config.channels[0], eps=1e-5)
-        self.conv_out = nn.Conv2d(config.channels[0], config.latent_channels, 3, padding=1)
+        # A correction comes with a gate: how much of the motion frame, rather than of the portrait, it starts from.
+        given = config.latent_channels + (1 if config.corrects else 0)
+        self.conv_out = nn.Conv2d(config.channels[0], given * config.patch**2, 3, padding=1)
 
     def prepare_clip(
         self,
@@ -62,12 +68,13 @@ class DenoisingUNet(UNet):
         pose: Tensor,
         motion_scale: Sequence[float] = (1.0, 1.0, 1.0),
         text: Mapping[str, Modulation] | None = None,
+        beside: Tensor | None = None,
     ) -> ClipContext:
         """Project the conditions of a clip.
 
         `banks` by site; `image_tokens` [r t c]; `audio_tokens` [r' f t c]; `masks`: for each region (background,
         face, lips) a mask [r l] for each level; `pose` [r' c h w]; `motion_scale`: weight of each region;
-        `text`: modulation by site.
+        `text`: modulation by site; `beside`: see `ClipContext`. Banks without motion frames: frames stand alone.
         """
         sizes = self.level_sizes(*pose.shape[-2:])
         for region in masks:
@@ -83,7 +90,9 @@ class DenoisingUNet(UNet):
                     audio=site.level.audio_modules[site.index].context(  # type: ignore[operator]
                         audio_tokens, tuple(region[site.depth] for region in masks), tuple(motion_scale)
                     ),
-                    motion=site.level.motion_modules[site.index].context(  # type: ignore[operator]
+                    motion=None
+                    if banks[site.name].motion.shape[1] == 0
+                    else site.level.motion_modules[site.index].context(  # type: ignore[operator]
                         banks[site.name].motion, sizes[site.depth]
                     ),
                     text=None if text is None else text[site.name],
@@ -91,10 +100,14 @@ class DenoisingUNet(UNet):
                 for site in self.sites()
             },
             pose=pose,
+            beside=beside,
         )
 
     def forward(self, latents: Tensor, timestep: Tensor, context: ClipContext) -> Tensor:
-        """`latents` [r f c h w], `timestep` [r] -> the prediction, in the shape of `latents`."""
+        """`latents` [r f c h w], `timestep` [r] -> the prediction, in the shape of `latents`.
+
+        A denoiser that corrects gives one more channel, the gate.
+        """
         rows, frames = latents.shape[:2]
 
         def visit(site: Site, x: Tensor) -> Tensor:
@@ -103,13 +116,15 @@ class DenoisingUNet(UNet):
             if seen.text is not None:
                 x = modulate(x, seen.text)
             x = level.audio_modules[j](x, seen.audio)
-            return level.motion_modules[j](x, seen.motion)
+            return x if seen.motion is None else level.motion_modules[j](x, seen.motion)
 
-        x = self.conv_in(rearrange(latents, "r f c h w -> (r f) c h w"))
+        if context.beside is not None:
+            latents = torch.cat([latents, context.beside[:, None].expand(-1, frames, -1, -1, -1)], dim=2)
+        x = self.enter(rearrange(latents, "r f c h w -> (r f) c h w"))
         x = self._add_pose(rearrange(x, "(r f) c h w -> r f c h w", r=rows), context.pose)
         time = self.time_embedding(timestep)
         x = self.walk(rearrange(x, "r f c h w -> (r f) c h w"), time, visit)
-        x = self.conv_out(F.silu(self.conv_norm_out(x)))
+        x = F.pixel_shuffle(self.conv_out(F.silu(self.conv_norm_out(x))), self.config.patch)
         return rearrange(x, "(r f) c h w -> r f c h w", f=frames)
 
     @staticmethod

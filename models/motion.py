@@ -55,11 +55,11 @@ class TemporalAttention(Attention):
 class TemporalBlock(nn.Module):
     """Two attentions along time and a feed-forward, each with a residual."""
 
-    def __init__(self, width: int, heads: int, positions: int) -> None:
+    def __init__(self, width: int, heads: int, positions: int, expansion: int = 4) -> None:
         super().__init__()
         self.attention_blocks = nn.ModuleList([TemporalAttention(width, heads, positions) for _ in range(2)])
         self.norms = nn.ModuleList([nn.LayerNorm(width) for _ in range(2)])
-        self.ff = FeedForward(width)
+        self.ff = FeedForward(width, expansion)
         self.ff_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, skip: int) -> Tensor:
@@ -78,7 +78,9 @@ class TemporalTransformer(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(config.groups, width, eps=1e-6)
         self.proj_in = nn.Linear(width, width)
-        self.transformer_blocks = nn.ModuleList([TemporalBlock(width, config.heads, config.positions)])
+        self.transformer_blocks = nn.ModuleList(
+            [TemporalBlock(width, config.heads, config.positions, config.expansion)]
+        )
         self.proj_out = nn.Linear(width, width)
 
     def enter(self, x: Tensor) -> Tensor:

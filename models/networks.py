@@ -97,7 +97,7 @@ class Prepare(Part):
         """Portrait uint8 [H, W, 3] → the crop, its latents, boxes, masks and identity, as the chain takes them."""
         sizes = PortraitSizes(
             size=base_size,
-            mask_side=base_size // self.config.vae.factor,
+            mask_side=base_size // (self.config.vae.factor * self.config.chain.unet.patch),
             mask_levels=len(self.config.chain.unet.channels),
             embedding=self.config.chain.image_projection.embedding_width,
         )

@@ -32,7 +32,7 @@ class ReferenceNet(UNet):
             x, banks[site.name] = spatial(x, spatial.context(image_tokens, reference=None))
             return x
 
-        self.walk(self.conv_in(latents), time, visit)
+        self.walk(self.enter(latents), time, visit)
         return banks
 
 

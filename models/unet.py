@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.attention import SpatialTransformer
@@ -74,7 +75,8 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         widths = config.channels
-        self.conv_in = nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)
+        pictures = 3 if conditioned and config.corrects else 1
+        self.conv_in = nn.Conv2d(pictures * config.token_channels, widths[0], 3, padding=1)
         self.time_embedding = TimestepEmbedding(widths[0], config.time_width)
         self.down_blocks = nn.ModuleList()
         self.up_blocks = nn.ModuleList()
@@ -136,8 +138,12 @@ class UNet(nn.Module):
                 x = upsample(x, size=tuple(skips[-1].shape[-2:]))
         return x
 
+    def enter(self, latents: Tensor) -> Tensor:
+        """Latents [n c h w] through the first convolution -> tokens of the first level [n c h w]."""
+        return self.conv_in(F.pixel_unshuffle(latents, self.config.patch))
+
     def level_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
-        """Sides of each level for latents of `height` x `width`."""
+        """Sides of each level for `height` x `width` tokens."""
         sizes = [(height, width)]
         for _ in self.config.channels[1:]:
             height, width = (height + 1) // 2, (width + 1) // 2

@@ -16,6 +16,9 @@ RATE = 25
 BLINKS_A_SECOND = 0.25
 BLINK = (0.55, 1.0, 0.85, 0.35)  # how closed the lids are: 160 ms
 BLINK_GAP = 12  # frames
+# Standard deviations of a reader who sits before a camera: radians, and shares of half the picture.
+YAW, PITCH, ROLL = 0.07, 0.03, 0.02
+SHIFT, SCALE = 0.006, 0.005
 CHANGE = 0.12  # of the way to a new expression, every frame
 
 
@@ -36,9 +39,9 @@ def motion(seed: int, mouth: MouthTargets, directions: tuple[Direction, ...] = (
     asked = _asked(directions, frames)
     loud = _lag(mouth.opening, 0.12)
     stress = (loud - _lag(loud, 0.03)).clamp(-0.3, 0.5)
-    yaw = wander(frames, 1.4, generator) * 0.13 + asked["yaw"]
-    pitch = wander(frames, 1.1, generator) * 0.05 - 0.16 * stress
-    roll = wander(frames, 1.6, generator) * 0.04
+    yaw = wander(frames, 1.4, generator) * YAW + asked["yaw"]
+    pitch = wander(frames, 1.1, generator) * PITCH - 0.1 * stress
+    roll = wander(frames, 1.6, generator) * ROLL
     drift_x, drift_y = wander(frames, 2.0, generator), wander(frames, 2.0, generator)
     gaze_x, gaze_y = _saccades(frames, generator)
     speech = mouth.opening
@@ -46,9 +49,9 @@ def motion(seed: int, mouth: MouthTargets, directions: tuple[Direction, ...] = (
         yaw=yaw.clamp(-0.5, 0.5),
         pitch=pitch.clamp(-0.22, 0.22),
         roll=roll.clamp(-0.16, 0.16),
-        shift_x=0.012 * drift_x + 0.1 * yaw,
-        shift_y=0.008 * drift_y + 0.03 * stress,
-        scale=1 + 0.01 * wander(frames, 2.5, generator),
+        shift_x=SHIFT * drift_x + 0.1 * yaw,
+        shift_y=SHIFT * drift_y + 0.02 * stress,
+        scale=1 + SCALE * wander(frames, 2.5, generator),
         gaze_x=(gaze_x - 1.2 * yaw).clamp(-1, 1),  # the eyes stay with the viewer
         gaze_y=(gaze_y + 1.5 * pitch).clamp(-1, 1),
         blink=_blinks(frames, generator),

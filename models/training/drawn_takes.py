@@ -1,0 +1,141 @@
+"""`python -m models.training.drawn_takes FOLDER`: takes of drawn people who say recorded words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import click
+import torch
+from torch import Tensor
+
+from models.keys import noise_key
+from models.spectrum import SAMPLES_A_FRAME
+from models.training import portrait_renderer, takes
+from models.training.expressions import EXPRESSIONS, HEAD_POSES, prompt
+from models.training.identity import Identity, identities
+from models.training.motion import Direction, motion
+from models.training.mouth import mouth_targets
+from models.training.portrait_renderer import draw_at, grid, spread
+from models.training.pose import Pose
+from models.training.speech import Corpus
+from models.training.splits import Split, first_seeds
+from models.training.takes import Take
+from models.training.truth import around, face_box, landmarks, lip_box, to_pixels
+
+SETTLED = 50  # frames before a take: by then a face wears the expression that was asked for
+HEARD = 3  # frames of sound around a take
+GROUP = 6  # pictures drawn at once
+PLAIN = 0.3  # share of the takes without any prompt
+TURNED = 0.2  # share of the others whose prompt turns the head
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What the takes of a folder have in common."""
+
+    corpus: Corpus
+    split: Split
+    size: int = 512
+    frames: int = 34
+    portraits: int = 2
+    compiled: bool = False
+    device: torch.device = torch.device("cpu")
+
+
+@torch.no_grad()
+def draw_take(number: int, drawing: Drawing) -> Take:
+    """Take `number` of a split: the same number gives the same take."""
+    (seed,) = first_seeds(drawing.split, 1, start=number * 3 + 1_000_000)
+    person = identities([seed])
+    dice = Random(noise_key(seed, "take", 0))
+    length = SETTLED + drawing.frames + HEARD
+    speech = drawing.corpus.stretch(seed, length, held_out=drawing.split != "train")
+    mouth = mouth_targets(speech)
+    direction, words = _direction(seed, dice, held_out=drawing.split == "test")
+    held = motion(seed, mouth, (direction,)).rows(torch.arange(SETTLED, SETTLED + drawing.frames))
+    # The portraits are of another moment: other words, no expression asked for.
+    elsewhere = drawing.corpus.stretch(seed + 1, 200, held_out=drawing.split != "train")
+    still = motion(seed + 1, mouth_targets(elsewhere))
+    moments = torch.tensor([dice.randrange(SETTLED, 200) for _ in range(drawing.portraits)])
+    posed = still.rows(moments)
+    return Take(
+        name=f"{drawing.split}-{seed:08}",
+        frames=_drawn(person, held, drawing),
+        portraits=_drawn(person, posed, drawing),
+        speech=speech[(SETTLED - HEARD) * SAMPLES_A_FRAME :],
+        before=HEARD,
+        face_boxes=to_pixels(face_box(_rows(person, len(posed)), posed), drawing.size),
+        lip_boxes=to_pixels(lip_box(_rows(person, len(posed)), posed), drawing.size),
+        fine_boxes=to_pixels(_fine(_rows(person, len(held)), held), drawing.size),
+        prompt=words,
+        truth=torch.stack([getattr(held, field.name) for field in fields(held)], dim=1),
+    )
+
+
+def _direction(seed: int, dice: Random, *, held_out: bool) -> tuple[Direction, str]:
+    """What a prompt asks for, and the prompt; half of the portraits that smile do so without being asked."""
+    if dice.random() < PLAIN:
+        return Direction(0), ""
+    expression = dice.choice(sorted(EXPRESSIONS))
+    turn = dice.choice(sorted(HEAD_POSES)) if dice.random() < TURNED else None
+    return Direction(0, expression, 1.0, turn), prompt(seed, expression, turn, held_out=held_out)
+
+
+def _fine(person: Identity, held: Pose) -> Tensor:
+    """Boxes [f 3 4] of lips and both eyes, brows included."""
+    points = landmarks(person, held)
+    eyes = [around(points[:, list(corners)]) for corners in ((9, 10, 13, 14), (11, 12, 15, 16))]
+    return torch.stack([lip_box(person, held), *(_with_brow(eye) for eye in eyes)], dim=1)
+
+
+def _with_brow(eye: Tensor) -> Tensor:
+    width = eye[:, 2] - eye[:, 0]
+    return torch.stack([eye[:, 0] - 0.2 * width, eye[:, 1] - 0.7 * width, eye[:, 2] + 0.2 * width, eye[:, 3]], dim=1)
+
+
+def _rows(person: Identity, number: int) -> Identity:
+    return person.rows(torch.zeros(number, dtype=torch.long))
+
+
+def _drawn(person: Identity, held: Pose, drawing: Drawing) -> Tensor:
+    """uint8 [n 3 s s]; groups are always full, so that one compiled kernel draws them all."""
+    by = portrait_renderer.compiled if drawing.compiled else portrait_renderer.plain
+    draw = partial(draw_at, by=by)
+    people = _rows(person, GROUP).to(drawing.device)
+    x, y, pixel = grid(drawing.size, GROUP, drawing.device, None)
+    pictures = []
+    for start in range(0, len(held), GROUP):
+        places = torch.arange(start, start + GROUP).clamp_max(len(held) - 1)
+        group = draw(x, y, pixel, spread(people), spread(held.rows(places).to(drawing.device)))
+        pictures.append(group.picture[: len(held) - start].mul(255).round().byte().cpu())
+    return torch.cat(pictures)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--speech", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("--held-out", multiple=True, default=("en_US_f_Allison", "es_MX_f_Allison"), show_default=True)
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="train")
+@click.option("--first", type=int, default=0, help="Number of the first take.")
+@click.option("--number", type=int, default=100, help="How many; those that are there already are not drawn again.")
+@click.option("--size", type=int, default=512)
+@click.option("--frames", type=int, default=34)
+@click.option("--compiled/--plain", default=True)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu")
+def main(folder: Path, speech: Path, held_out: tuple[str, ...], split: Split, first: int, number: int, size: int,
+         frames: int, compiled: bool, device: str) -> None:  # fmt: skip
+    """Draw takes into FOLDER. Run it again to go on."""
+    torch.set_num_threads(1)
+    drawing = Drawing(Corpus(speech, held_out), split, size, frames, 2, compiled, torch.device(device))
+    there = {path.stem for path in folder.glob("*.safetensors")}
+    for one in range(first, first + number):
+        (seed,) = first_seeds(split, 1, start=one * 3 + 1_000_000)
+        if f"{split}-{seed:08}" not in there:
+            takes.write(draw_take(one, drawing), folder)
+
+
+if __name__ == "__main__":
+    main()
