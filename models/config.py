@@ -184,11 +184,16 @@ class VaeConfig:
     """Latents are the encoder's mean times this."""
     unshuffle: int = 1
     """Pixels a side that are folded into channels before the first convolution."""
+    shrink: int = 1
+    """Pixels a side that are averaged before anything else; the decoder's pictures are enlarged as much."""
+    cosines: bool = False
+    """Whether the latents start from the first cosines of every place, to which the encoder adds, and the decoder from
+    the picture that these make: both then learn from a rough picture on, rather than from none."""
 
     @property
     def factor(self) -> int:
         """Pixels a side that one latent stands for."""
-        return self.unshuffle * 2 ** (len(self.channels) - 1)
+        return self.shrink * self.unshuffle * 2 ** (len(self.channels) - 1)
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,12 @@ MINI = NetworkConfig(
         latent_channels=LATENTS,
         channels=(32, 64, 96),
         layers=1,
-        groups=16,
+        groups=8,
         middle_attention=False,
         scale=1.0,
-        unshuffle=4,
+        shrink=2,  # what is finer than this is the restorer's to draw
+        unshuffle=2,
+        cosines=True,
     ),
     restorer=RestorerConfig(
         codebook=CodebookConfig(

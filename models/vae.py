@@ -1,7 +1,7 @@
 """Pixels to latents and back: diffusers' AutoencoderKL, with the published scale.
 
-A pixel unshuffle may stand in front of it: folding 4 x 4 pixels into channels makes a small autoencoder cheap at full
-picture size.
+A small family's pictures are shrunk in front of it, and pixels folded into channels; and it begins as a cosine transform
+(`models.cosines`), which training improves on.
 
 Shapes: n frames, H W pixels, c latent channels, h w latent sides.
 """
@@ -13,6 +13,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 
 from models.config import VaeConfig
+from models.cosines import Cosines
 
 
 class Vae(nn.Module):
@@ -35,18 +36,37 @@ class Vae(nn.Module):
             mid_block_add_attention=config.middle_attention,
             scaling_factor=config.scale,
         )
+        if config.cosines and config.scale != 1:
+            raise ValueError(f"scale is {config.scale}: with cosines it must be 1")
+        self.cosines = Cosines(config.latent_channels, config.factor // config.shrink) if config.cosines else None
+
+    def start_rough(self) -> None:
+        """Begin as the cosine transform alone: for training, before the first step."""
+        for layer in (self.model.encoder.conv_out, self.model.quant_conv, self.model.decoder.conv_out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        nn.init.eye_(self.model.quant_conv.weight[:, :, 0, 0])
 
     def encode(self, pixels: Tensor) -> Tensor:
         """`pixels` [n 3 H W] in -1 … 1 -> the scaled mean of their latents [n c h w]."""
-        return self.distribution(pixels).mode() * self.config.scale
+        latents = self.distribution(pixels).mode() * self.config.scale
+        return latents if self.cosines is None else latents + self.cosines.split(self._shrunk(pixels))
 
     def distribution(self, pixels: Tensor) -> DiagonalGaussianDistribution:
         """`pixels` [n 3 H W] -> diffusers' Gaussian over unscaled latents (training samples from it)."""
-        return self.model.encode(F.pixel_unshuffle(pixels, self.config.unshuffle)).latent_dist
+        return self.model.encode(F.pixel_unshuffle(self._shrunk(pixels), self.config.unshuffle)).latent_dist
 
     def decode_raw(self, latents: Tensor) -> Tensor:
         """`latents` [n c h w] -> pixels [n 3 H W] around -1 … 1, not clamped."""
-        return F.pixel_shuffle(self.model.decode(latents / self.config.scale).sample, self.config.unshuffle)
+        pixels = F.pixel_shuffle(self.model.decode(latents / self.config.scale).sample, self.config.unshuffle)
+        if self.cosines is not None:
+            pixels = pixels + self.cosines.join(latents)
+        if self.config.shrink == 1:
+            return pixels
+        return F.interpolate(pixels.float(), scale_factor=self.config.shrink, mode="bicubic")
+
+    def _shrunk(self, pixels: Tensor) -> Tensor:
+        return pixels if self.config.shrink == 1 else F.avg_pool2d(pixels, self.config.shrink)
 
     def decode(self, latents: Tensor, *, group: int = 1, first_frame: int = 0) -> Tensor:
         """`latents` [n c h w] of the frames from `first_frame` on -> pixels [n 3 H W] in 0 … 1.

@@ -26,10 +26,10 @@ from models.vae import Vae
 
 @dataclass(frozen=True)
 class Options:
-    side: int = 256
+    side: int = 128
     """Of the crops, pixels."""
-    picture: int = 512
-    """Of the whole picture that they are crops of."""
+    picture: int = 256
+    """Of the whole picture that they are crops of, shrunk as the family shrinks them."""
     identities: int = 4096
     fine_weight: float = 4.0
     latent_noise: float = 0.05
@@ -50,10 +50,15 @@ class TrainingStage:
     def __init__(self, settings: Settings, device: torch.device) -> None:
         self.options = _options(settings)
         self.settings, self.device = settings, device
-        self.config = replace(MINI.vae, **{k: _tuple(v) for k, v in (self.options.vae or {}).items()})
+        # Pictures are drawn as small as the autoencoder would make them: its weights are the same at any size.
+        small = replace(MINI.vae, shrink=1)
+        self.config = replace(small, **{k: _tuple(v) for k, v in (self.options.vae or {}).items()})
         if self.options.side % self.config.factor:
             raise BadSettings(f"options: side is {self.options.side}, no multiple of {self.config.factor}")
-        self.network: nn.Module = Vae(self.config).to(device)
+        vae = Vae(self.config)
+        if self.config.cosines:
+            vae.start_rough()
+        self.network: nn.Module = vae.to(device)
         self._people = People.of("train", self.options.identities, device, compiled=self.options.compile_renderer)
         self._unseen = People.of("validation", 12, device)
         self._through = torch.compile(self._encode_decode) if self.options.compile else self._encode_decode

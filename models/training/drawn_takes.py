@@ -38,11 +38,11 @@ class Drawing:
 
     corpus: Corpus
     split: Split
-    size: int = 512
+    size: int = 256
     frames: int = 34
     portraits: int = 2
     compiled: bool = False
-    device: torch.device = torch.device("cpu")
+    device: str = "cpu"
 
 
 @torch.no_grad()
@@ -105,7 +105,7 @@ def _drawn(person: Identity, held: Pose, drawing: Drawing) -> Tensor:
     by = portrait_renderer.compiled if drawing.compiled else portrait_renderer.plain
     draw = partial(draw_at, by=by)
     people = _rows(person, GROUP).to(drawing.device)
-    x, y, pixel = grid(drawing.size, GROUP, drawing.device, None)
+    x, y, pixel = grid(drawing.size, GROUP, torch.device(drawing.device))
     pictures = []
     for start in range(0, len(held), GROUP):
         places = torch.arange(start, start + GROUP).clamp_max(len(held) - 1)
@@ -121,7 +121,7 @@ def _drawn(person: Identity, held: Pose, drawing: Drawing) -> Tensor:
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), default="train")
 @click.option("--first", type=int, default=0, help="Number of the first take.")
 @click.option("--number", type=int, default=100, help="How many; those that are there already are not drawn again.")
-@click.option("--size", type=int, default=512)
+@click.option("--size", type=int, default=256)
 @click.option("--frames", type=int, default=34)
 @click.option("--compiled/--plain", default=True)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu")
@@ -129,7 +129,7 @@ def main(folder: Path, speech: Path, held_out: tuple[str, ...], split: Split, fi
          frames: int, compiled: bool, device: str) -> None:  # fmt: skip
     """Draw takes into FOLDER. Run it again to go on."""
     torch.set_num_threads(1)
-    drawing = Drawing(Corpus(speech, held_out), split, size, frames, 2, compiled, torch.device(device))
+    drawing = Drawing(Corpus(speech, held_out), split, size, frames, 2, compiled, device)
     there = {path.stem for path in folder.glob("*.safetensors")}
     for one in range(first, first + number):
         (seed,) = first_seeds(split, 1, start=one * 3 + 1_000_000)

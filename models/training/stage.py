@@ -18,6 +18,8 @@ STAGES = {
     "restorer": "models.training.restorer",
     "enlarger": "models.training.enlarger",
     "face": "models.training.face",
+    "chain1": "models.training.denoising",
+    "chain2": "models.training.denoising",
 }
 """Modules with a class `TrainingStage(settings, device)`."""
 

@@ -71,7 +71,7 @@ def write(take: Take, folder: Path) -> Path:
 def read(path: Path) -> Take:
     """Raises ValueError for a file that is no take."""
     with safe_open(path, "pt") as file:
-        given = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: no mapping
+        given = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
         facts = file.metadata() or {}
     missing = {"speech", "frames", "frames_sizes", "portraits", "portraits_sizes", "fine_boxes"} - given.keys()
     if missing:
@@ -89,6 +89,12 @@ def read(path: Path) -> Take:
         truth=given.get("truth"),
         embedding=given.get("embedding"),
     )
+
+
+def facts(path: Path) -> dict[str, str]:
+    """What a file says of itself."""
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}
 
 
 def paths(folder: Path) -> list[Path]:

@@ -1,0 +1,252 @@
+"""Stages `chain1` and `chain2`: ReferenceNet and denoiser, on takes of talking people.
+
+As in the paper (section 4.5) the first stage learns from single frames: portrait, place and sound. The second goes on
+from its weights with whole clips: motion modules over the frames before, which lose patches (eq. 5, 6) and get noise
+(eq. 7), and prompts. Both train everything they use; the noise schedule and the form of the prediction are the
+family's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Generator, Tensor, nn
+
+from models.build import RECIPES
+from models.chain import ChainNetworks, Clip, clip_context, run_clip
+from models.config import Sampling
+from models.correction import LEFT, Corrector
+from models.mini import MINI
+from models.motion_frames import add_motion_noise, draw_patches, patch_drop
+from models.text import TextBranch
+from models.training.portrait_crops import tiled
+from models.training.settings import BadSettings, Settings
+from models.training.stage import Batch
+from models.training.take_pool import Examples, Pool
+from models.vae import Vae
+
+
+@dataclass(frozen=True)
+class Options:
+    takes: str
+    """Folder of takes to learn from, and of takes of other people to check with."""
+    checks: str
+    vae: str
+    """File of the autoencoder's weights."""
+    start: str | None = None
+    """Folder of weights to begin with."""
+    frames: int = 16
+    """Of a clip; in stage 1, frames of a person in a batch."""
+    drop_rate: float | None = None
+    """Of the motion frames' patches (eq. 5, 6); the family's, if not given."""
+    drop_patch: int | None = None
+    motion_noise: float | None = None
+    """Standard deviation of the noise on them (eq. 7); the family's, if not given."""
+    title_starts: float = 0.1
+    """Share of clips with the portrait in the place of motion frames."""
+    prompt_dropout: float = 0.1
+    check_steps: int = 4
+
+
+class Networks(nn.Module):
+    """What is trained together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chain = ChainNetworks(MINI.chain)
+        assert MINI.text is not None
+        self.text = TextBranch(MINI.text, MINI.chain.unet)
+        _start_small(self.chain)
+
+
+class TrainingStage:
+    def __init__(self, settings: Settings, device: torch.device) -> None:
+        self.options = _options(settings)
+        self.settings, self.device = settings, device
+        self.whole_clips = settings.stage == "chain2"
+        self.network: nn.Module = Networks().to(device)
+        if self.options.start:
+            for name in ("chain", "text"):
+                getattr(self.network, name).load_state_dict(load_file(Path(self.options.start) / f"{name}.safetensors"))
+        self.vae = _autoencoder(Path(self.options.vae)).to(device)
+        self.pool = Pool(Path(self.options.takes), self.vae, Path(self.options.vae), MINI, device)
+        self.checks = Pool(Path(self.options.checks), self.vae, Path(self.options.vae), MINI, device)
+        self.corrector = Corrector.of(MINI.sampler, device)
+
+    def batch(self, step: int, generator: Generator) -> Batch:
+        number, frames = self.settings.batch, self.options.frames
+        if self.whole_clips:
+            chosen = self.pool.draw(number, frames, generator)
+        else:
+            chosen = self.pool.scattered(max(1, number // frames), frames, generator)
+        return self._batch(self.pool.examples(chosen, generator, start=self.options.title_starts), generator)
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        found = self._predicted(self.network, batch)
+        wanted, weight = batch["latents"], batch["importance"][:, :, None]
+        error = ((found - wanted).square() * weight).mean((1, 2, 3, 4)) / weight.mean((1, 2, 3, 4))
+        _, _, scale = self.corrector.scales(batch["timestep"])
+        share = 1 / (scale.flatten() ** 2 / LEFT + 0.3)
+        still = batch["beside"].chunk(2, dim=1)[1][:, None]
+        copied = ((still - wanted).square() * weight).mean() / weight.mean()
+        return (error * share).mean(), {"error": error.mean(), "copied": copied}
+
+    @torch.no_grad()
+    def score(self, network: nn.Module) -> dict[str, float]:
+        """On people and voices that training never meets: the error of one step; then of sampled clips, how much of
+        what moves is explained, at the lips and everywhere (1 all, 0 as by a still picture)."""
+        errors = []
+        for number in range(4):
+            generator = torch.Generator().manual_seed(number)
+            chosen = self.checks.draw(4, self.options.frames if self.whole_clips else 4, generator)
+            batch = self._batch(self.checks.examples(chosen, generator), generator)
+            errors.append(float((self._predicted(network, batch) - batch["latents"]).square().mean()))
+        lips: list[Tensor] = []
+        whole: list[Tensor] = []
+        for number in range(min(6, len(self.checks.talks))):
+            made, true, weight = self._sampled(network, number)
+            moving = true - true.mean(0)
+            at_lips = (weight > 3.5)[:, None]
+            missed = (made - true).square()
+            lips.append(1 - (missed * at_lips).sum() / (moving.square() * at_lips).sum())
+            whole.append(1 - missed.sum() / moving.square().sum())
+        return {
+            "error": sum(errors) / len(errors),
+            "lips_explained": float(torch.stack(lips).mean()),
+            "motion_explained": float(torch.stack(whole).mean()),
+        }
+
+    @torch.no_grad()
+    def samples(self, network: nn.Module) -> Tensor:
+        """Per person: the portrait and true frames; below, what is sampled."""
+        rows = []
+        for number in range(min(3, len(self.checks.talks))):
+            made, true, _ = self._sampled(network, number)
+            places = torch.arange(0, len(true), max(1, len(true) // 6))[:6]
+            reference = self.checks.talks[number].portraits[:1].float().to(self.device)
+            for latents in (true, made):
+                shown = torch.cat([reference, latents[places.to(latents.device)]])
+                rows.append(self.vae.decode(shown))
+        return tiled(rows)
+
+    def weights(self, network: nn.Module) -> dict[str, dict[str, Tensor]]:
+        return {
+            f"{name}.safetensors": RECIPES[name].holder(getattr(network, name)).state_dict()
+            for name in ("chain", "text")
+        }
+
+    def _batch(self, examples: Examples, generator: Generator) -> Batch:
+        rows, device = len(examples.latents), self.device
+        motion = self._carried(examples.motion, generator) if self.whole_clips else examples.motion[:, :0]
+        noise = torch.randn(examples.latents.shape, generator=generator).to(device)
+        # More often noisy than not: with few steps of sampling it is there that everything is decided.
+        timestep = (torch.rand(rows, generator=generator).sqrt() * 1000).long().clamp_max(999).to(device)
+        alpha, _, _ = self.corrector.scales(timestep)
+        heard = torch.rand(rows, generator=generator).to(device) >= self.options.prompt_dropout
+        batch = {
+            "latents": examples.latents,
+            "noisy": alpha * examples.latents + (1 - alpha.square()).sqrt() * noise,
+            "timestep": timestep,
+            "motion": motion,
+            "reference": examples.reference,
+            "beside": torch.cat([examples.reference, motion[:, -1] if motion.shape[1] else examples.reference], dim=1),
+            "audio": examples.audio,
+            "region": examples.region,
+            "face_embedding": examples.face_embedding,
+            "prompt": examples.prompt,
+            "prompted": examples.prompted & heard,
+            "importance": examples.importance,
+        }
+        for kind, levels in zip(("background", "face", "lips"), examples.masks, strict=True):
+            batch |= {f"{kind}_{level}": mask for level, mask in enumerate(levels)}
+        return batch
+
+    def _carried(self, motion: Tensor, generator: Generator) -> Tensor:
+        """Motion frames [n m c h w] as the sampler hands them on: patches dropped, noise added."""
+        options = self.options
+        rate = MINI.drop_rate if options.drop_rate is None else options.drop_rate
+        patch = options.drop_patch or MINI.patch
+        sigma = MINI.motion_noise if options.motion_noise is None else options.motion_noise
+        size = (motion.shape[-2], motion.shape[-1])
+        uniform = torch.stack([draw_patches(size, patch, generator) for _ in motion])[:, None, None]
+        dropped = torch.cat([patch_drop(one, keep, rate) for one, keep in zip(motion, uniform.to(motion), strict=True)])
+        noise = torch.randn(motion.shape, generator=generator).to(motion)
+        return add_motion_noise(dropped.view_as(motion), noise, sigma)
+
+    def _predicted(self, network: Any, batch: Batch) -> Tensor:
+        levels = range(len(MINI.chain.unet.channels))
+        clip = Clip(
+            reference=batch["reference"],
+            motion=batch["motion"],
+            face_embedding=batch["face_embedding"],
+            audio=batch["audio"],
+            region=batch["region"],
+            masks=tuple(tuple(batch[f"{kind}_{level}"] for level in levels) for kind in ("background", "face", "lips")),
+            prompt=batch["prompt"],
+            prompted=batch["prompted"],
+        )
+        context = clip_context(network.chain, clip, guided=False, text=network.text)
+        given = network.chain.denoising_unet(batch["noisy"], batch["timestep"], context)
+        return self.corrector(given, batch["noisy"], batch["beside"], batch["timestep"])
+
+    def _sampled(self, network: Any, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """One person's first clips, each sampled from the end of the one before: made and true [f c h w], weights.
+
+        In stage 1, single frames from the portrait alone.
+        """
+        generator = torch.Generator().manual_seed(number)
+        talk, made, true, weights = self.checks.talks[number], [], [], []
+        sampling = Sampling(self.options.check_steps, 1.0, schedule=MINI.sampler)
+        carried: Tensor | None = None
+        frames = 16 if self.whole_clips else 8
+        for start in range(0, min(48, len(talk.latents) - frames + 1), frames):
+            chosen = [(number, list(range(start, start + frames)))]
+            examples = self.checks.examples(chosen, generator, start=1.0)
+            motion = examples.motion if carried is None else carried
+            motion = self._carried(motion, generator) if self.whole_clips else motion[:, :0]
+            clip = Clip(
+                examples.reference, motion, examples.face_embedding, examples.audio, examples.region, examples.masks,
+                examples.prompt, examples.prompted,
+            )  # fmt: skip
+            noise = torch.randn(examples.latents.shape, generator=generator).to(self.device)
+            latents = run_clip(network.chain, clip, noise, sampling, network.text)
+            carried = latents[:, -MINI.chain.motion_frames :]
+            made.append(latents[0])
+            true.append(examples.latents[0])
+            weights.append(examples.importance[0])
+        return torch.cat(made), torch.cat(true), torch.cat(weights)
+
+
+def _start_small(chain: ChainNetworks) -> None:
+    """What is added to the picture begins at nothing: every module's last layer, and the correction itself."""
+    for site in chain.denoising_unet.sites():
+        for module in (site.level.audio_modules[site.index], site.level.motion_modules[site.index]):
+            last: Any = getattr(module, "temporal_transformer", module)
+            nn.init.zeros_(last.proj_out.weight)
+            nn.init.zeros_(last.proj_out.bias)
+    nn.init.zeros_(chain.denoising_unet.conv_out.weight)
+    nn.init.zeros_(chain.denoising_unet.conv_out.bias)
+
+
+def _autoencoder(file: Path) -> Vae:
+    vae = Vae(replace(MINI.vae, shrink=1))
+    RECIPES["vae"].holder(vae).load_state_dict(load_file(file))
+    return vae.eval().requires_grad_(False)
+
+
+def _options(settings: Settings) -> Options:
+    known = {field.name: field for field in fields(Options)}
+    unknown = sorted(set(settings.options) - set(known))
+    missing = [name for name in ("takes", "checks", "vae") if name not in settings.options]
+    if unknown or missing:
+        raise BadSettings(f"options has unknown keys {unknown} and lacks {missing}: known are {sorted(known)}")
+    options = Options(**settings.options)
+    for name in ("vae", "start", "takes", "checks"):
+        place = asdict(options)[name]
+        if place and not Path(place).exists():
+            raise BadSettings(f"options: {name} is {place}, which is not there: run the stage before this one first")
+    return options
