@@ -6,6 +6,8 @@ A small family's pictures are shrunk in front of it, and pixels folded into chan
 Shapes: n frames, H W pixels, c latent channels, h w latent sides.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
@@ -41,7 +43,13 @@ class Vae(nn.Module):
         self.cosines = Cosines(config.latent_channels, config.factor // config.shrink) if config.cosines else None
 
     def start_rough(self) -> None:
-        """Begin as the cosine transform alone: for training, before the first step."""
+        """Begin as the cosine transform alone: for training, before the first step.
+
+        Convolutions get weights that keep a signal's size; torch's own are √3 times smaller, and learn far slower.
+        """
+        for module in self.model.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.data.mul_(math.sqrt(3))
         for layer in (self.model.encoder.conv_out, self.model.quant_conv, self.model.decoder.conv_out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
