@@ -15,6 +15,7 @@ from actors.arrays import pack
 from actors.inputs import fetch_input
 from actors.worker import Worker
 from models.families import Hints
+from models.speech_level import speech_level
 from pipeline.embedding import read_embedding
 from pipeline.errors import DamagedObject, InputError
 from pipeline.portrait import read_portrait
@@ -99,7 +100,7 @@ class PrepareWorker(Worker):
                 "index": ledger.stage_object(0, attempt, "index.json", json.dumps(index).encode()),
                 "speech": ledger.stage_object(0, attempt, "speech.pcm", files.speech),
             }
-            chunks = chunk_hashes(files.speech)
+            chunks, level = chunk_hashes(files.speech), level_of(files.speech)
         record = Record(
             stage="sound",
             title=plan.id,
@@ -109,7 +110,7 @@ class PrepareWorker(Worker):
             attempt=attempt,
             objects=objects,
             uses={f"audio/{number}": one.sha256 for number, one in enumerate(plan.audio)},
-            facts={"speech_chunks": chunks, "channels": files.channels},
+            facts={"speech_chunks": chunks, "speech_level": level, "channels": files.channels},
             made=self.made(started),
         )
         return Done(plan.id, "sound", 0, ledger.commit(record).won, record.made["seconds"])
@@ -129,7 +130,8 @@ class PrepareWorker(Worker):
         left, right = min(halo, first), min(halo, plan.frames - stop)
         record_of_sound, speech = self._speech(plan, first - left, stop + right)
         silence = plan.clips * CLIP - plan.frames if stop == plan.frames else 0
-        features = part.features(speech, left, stop - first, right, silence)
+        level = record_of_sound.facts["speech_level"]
+        features = part.features(speech, left, stop - first, right, silence, level)
         ledger, attempt = Ledger(self.store, plan.prefix("features")), new_attempt()
         record = Record(
             stage="features",
@@ -164,6 +166,12 @@ class PrepareWorker(Worker):
         start = first - chunks.start * SPEECH_CHUNK
         samples = np.concatenate(parts)
         return record, samples[start * SPEECH_PER_FRAME : (start + stop - first) * SPEECH_PER_FRAME]
+
+
+def level_of(path: Path) -> float:
+    """How loud the stored speech is, read a minute at a time."""
+    with path.open("rb") as file:
+        return speech_level(read_speech(chunk) for chunk in iter(lambda: file.read(SPEECH_CHUNK_BYTES), b""))
 
 
 def chunk_hashes(path: Path) -> list[str]:

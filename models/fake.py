@@ -52,7 +52,9 @@ class Prepare(_Part):
         notes = [] if hints.face_box else ["no face_box given: the portrait was cropped at its centre"]
         return {"portrait": np.array([key], np.uint64)}, notes
 
-    def features(self, speech: np.ndarray, left: int, frames: int, right: int, silence: int) -> np.ndarray:
+    def features(
+        self, speech: np.ndarray, left: int, frames: int, right: int, silence: int, level: float
+    ) -> np.ndarray:
         quiet = np.zeros(silence * SPEECH_PER_FRAME, np.float32)
         cells = np.concatenate([speech, quiet]).reshape(-1, SPEECH_PER_FRAME)
         keys = np.array([digest(cell.tobytes()) for cell in cells], np.uint64)

@@ -140,11 +140,14 @@ class PreparePart(Protocol):
     def conditioning(self, portrait: np.ndarray, base_size: int, hints: Hints) -> tuple[Arrays, list[str]]:
         """portrait uint8 [H, W, 3] → named arrays that the other parts use, and notes on what was approximated."""
 
-    def features(self, speech: np.ndarray, left: int, frames: int, right: int, silence: int) -> np.ndarray:
+    def features(
+        self, speech: np.ndarray, left: int, frames: int, right: int, silence: int, level: float
+    ) -> np.ndarray:
         """Speech of one block, heard with its neighbours → [frames + silence, …].
 
         speech: float32 [640·(left + frames + right)] at 16 kHz, `left` and `right` frames of it being the halo;
-        `silence`: frames that fill the title's last clip, where nothing is said.
+        `silence`: frames that fill the title's last clip, where nothing is said; `level`: how loud the whole title is
+        (`models.speech_level`), for families that do not hear each block at its own loudness.
         """
 
 

@@ -27,6 +27,7 @@ from models.network_config import NetworkConfig
 from models.portrait import MeshFinder, PortraitHints, PortraitSizes, prepare_portrait
 from models.prompts import PromptProblem, Prompts
 from models.spectrum import SAMPLES_A_FRAME, log_mel
+from models.speech_level import gain_for
 from models.upscale import UpscaledFrame, Upscaler
 from models.wav2vec import audio_windows, normalise
 from models.weight_files import WeightFile
@@ -118,13 +119,17 @@ class Prepare(Part):
         return arrays, self._notes + notes
 
     @torch.inference_mode()
-    def features(self, speech: np.ndarray, left: int, frames: int, right: int, silence: int) -> np.ndarray:
+    def features(
+        self, speech: np.ndarray, left: int, frames: int, right: int, silence: int, level: float
+    ) -> np.ndarray:
         """→ [frames + silence, layers, width]: of the speech network, or log-mel spectra [4, 80].
 
         The speech network hears the block at its own loudness, whatever its neighbours'; silence is added after.
+        Spectra are of the title at the level that training had.
         """
         wave = torch.from_numpy(speech)
         if self._speech is None:
+            wave = wave * gain_for(level)
             found = log_mel(torch.nn.functional.pad(wave, (0, silence * SAMPLES_A_FRAME)))
         else:
             own = wave[left * SAMPLES_A_FRAME : (left + frames) * SAMPLES_A_FRAME]

@@ -1,7 +1,7 @@
 """Pixels to latents and back: diffusers' AutoencoderKL, with the published scale.
 
-A small family's pictures are shrunk in front of it, and pixels folded into channels; and it begins as a cosine transform
-(`models.cosines`), which training improves on.
+A small family's pictures are shrunk in front of it, and pixels folded into channels; and it begins as a cosine
+transform (`models.cosines`), which training improves on.
 
 Shapes: n frames, H W pixels, c latent channels, h w latent sides.
 """

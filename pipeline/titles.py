@@ -20,7 +20,7 @@ from pipeline.publishing import Publishing
 from pipeline.records import Stored
 from pipeline.sound import AudioFacts
 
-SOUND_REVISION = 1  # raised when a change alters the sound track or the speech that the features come from
+SOUND_REVISION = 2  # raised when a change alters the sound track or the speech that the features come from
 CANVAS_REVISION = 1  # raised when a change alters how the portrait is placed or what fills the canvas
 STREAM_REVISION = 1  # raised when a change alters the encoded fragments in another way than by encoder build
 

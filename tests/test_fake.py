@@ -161,7 +161,9 @@ SPEECH = np.random.default_rng(2).uniform(-1, 1, 40 * 640).astype(np.float32)
 def features(first: int, stop: int, left: int = HALO, right: int = HALO, silence: int = 0) -> np.ndarray:
     """Of frames [first, stop) of a title of 40 frames, with halos of at most `left` and `right`."""
     left, right = min(left, first), min(right, 40 - stop)
-    return PREPARE.features(SPEECH[(first - left) * 640 : (stop + right) * 640], left, stop - first, right, silence)
+    return PREPARE.features(
+        SPEECH[(first - left) * 640 : (stop + right) * 640], left, stop - first, right, silence, 0.1
+    )
 
 
 def test_blocks_are_cuts_of_the_whole() -> None:
@@ -191,7 +193,7 @@ def test_every_sample_is_heard() -> None:
         frame = sample // 640
         changed = SPEECH.copy()
         changed[sample] += 0.25
-        other = PREPARE.features(changed, 0, 40, 0, 0)
+        other = PREPARE.features(changed, 0, 40, 0, 0, 0.1)
         near = [k for k in range(40) if abs(k - frame) <= HALO]
         assert [k for k in range(40) if other[k, 0] != whole[k, 0]] == near
 

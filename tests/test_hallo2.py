@@ -335,7 +335,7 @@ def test_speech_is_heard_as_published(prepare: Any) -> None:
     wave = torch.nn.functional.pad(normalise(block), (0, 8 * SAMPLES_A_FRAME))
     with torch.no_grad():
         expected = net(wave, 48)
-    found = prepare.features(SPEECH, 0, 40, 0, 8)
+    found = prepare.features(SPEECH, 0, 40, 0, 8, 0.1)
     assert found.shape == (48, 2, 16)
     assert np.array_equal(found, expected.numpy())
 
@@ -346,9 +346,9 @@ def test_a_halo_is_heard_at_the_block_s_loudness(prepare: Any) -> None:
     wave = (torch.from_numpy(SPEECH) - own.mean()) / torch.sqrt(own.var(unbiased=False) + 1e-7)
     with torch.no_grad():
         expected = prepare._speech(wave, 40)[left : left + frames]
-    found = prepare.features(SPEECH, left, frames, right, 0)
+    found = prepare.features(SPEECH, left, frames, right, 0, 0.1)
     assert np.array_equal(found, expected.numpy())
-    alone = prepare.features(own.numpy(), 0, frames, 0, 0)
+    alone = prepare.features(own.numpy(), 0, frames, 0, 0, 0.1)
     assert not np.array_equal(found, alone)
 
 

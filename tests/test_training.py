@@ -43,7 +43,7 @@ def tiny(out: Path, **given: object) -> Settings:
             "side": 32,
             "picture": 64,
             "identities": 4,
-            "vae": {"channels": [8, 8], "groups": 4, "latent_channels": 2, "layers": 1},
+            "vae": {"channels": [8, 8], "groups": 4, "latent_channels": 4, "layers": 1},
         },
     )
     return replace(settings, **given)  # type: ignore[arg-type]
@@ -113,7 +113,7 @@ def test_moved_latents_belong_to_the_moved_picture(tmp_path: Path) -> None:
     assert torch.allclose(moved[1, ..., :7], ramp[1, ..., :7] + 0.5, atol=1e-5)
     settings = tiny(tmp_path, options=tiny(tmp_path).options | {"equivariance": 1.0})
     batch = begin(settings).stage.batch(0, torch.Generator().manual_seed(0))
-    factor = 8
+    factor = 4
     for row, offset in enumerate((batch["offsets"] * factor).round().long().tolist()):
         down, across = offset
         kept = batch["pixels"][row, :, down:, across:]

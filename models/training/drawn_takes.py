@@ -28,6 +28,7 @@ from models.training.truth import around, face_box, landmarks, lip_box, to_pixel
 SETTLED = 50  # frames before a take: by then a face wears the expression that was asked for
 HEARD = 3  # frames of sound around a take
 GROUP = 6  # pictures drawn at once
+APART = 200  # seeds between takes: a split has some among so many
 PLAIN = 0.3  # share of the takes without any prompt
 TURNED = 0.2  # share of the others whose prompt turns the head
 
@@ -48,7 +49,7 @@ class Drawing:
 @torch.no_grad()
 def draw_take(number: int, drawing: Drawing) -> Take:
     """Take `number` of a split: the same number gives the same take."""
-    (seed,) = first_seeds(drawing.split, 1, start=number * 3 + 1_000_000)
+    (seed,) = first_seeds(drawing.split, 1, start=1_000_000 + APART * number)
     person = identities([seed])
     dice = Random(noise_key(seed, "take", 0))
     length = SETTLED + drawing.frames + HEARD
@@ -132,7 +133,7 @@ def main(folder: Path, speech: Path, held_out: tuple[str, ...], split: Split, fi
     drawing = Drawing(Corpus(speech, held_out), split, size, frames, 2, compiled, device)
     there = {path.stem for path in folder.glob("*.safetensors")}
     for one in range(first, first + number):
-        (seed,) = first_seeds(split, 1, start=one * 3 + 1_000_000)
+        (seed,) = first_seeds(split, 1, start=1_000_000 + APART * one)
         if f"{split}-{seed:08}" not in there:
             takes.write(draw_take(one, drawing), folder)
 

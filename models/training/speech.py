@@ -13,9 +13,9 @@ from torch import Tensor
 
 from models.keys import noise_key
 from models.spectrum import SAMPLE_RATE, SAMPLES_A_FRAME
+from models.speech_level import gain_for, speech_level
 
 SUFFIXES = (".flac", ".wav")
-LEVEL = 0.07  # root mean square of what is said, before the gain
 GAIN = (0.6, 1.6)
 PAUSE = (0.1, 1.5)  # seconds between recordings
 NOISE = (1e-4, 2.5e-3)  # standard deviation of the noise over everything
@@ -68,10 +68,9 @@ def _recordings(folder: Path) -> list[Path]:
 
 @lru_cache(maxsize=4096)
 def read_recording(path: Path) -> Tensor:
-    """A recording -> [s] at 16 kHz, mono, brought to LEVEL; what is nearly silent stays so."""
+    """A recording -> [s] at 16 kHz, mono, as loud as every title is made; what is nearly silent stays so."""
     wave = torch.from_numpy(np.concatenate([np.zeros(0, np.float32), *_blocks(path)]))
-    level = float(wave.square().mean().sqrt()) if len(wave) else 0.0
-    return wave * (LEVEL / max(level, 0.01))
+    return wave * gain_for(speech_level([wave.numpy()]))
 
 
 def _blocks(path: Path) -> Iterator[np.ndarray]:

@@ -1,0 +1,104 @@
+"""The chain's stages of training: they run on takes, go on from each other, and leave the family's files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from models.correction import Corrector, beside
+from models.families import FAMILIES
+from models.mini import MINI
+from models.training import takes
+from models.training.drawn_takes import Drawing, draw_take
+from models.training.run import begin, take_step, train
+from models.training.settings import BadSettings, Settings
+from models.vae import Vae
+from models.weights import inspect
+from tests.training_speech import corpus
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    speech = corpus(folder / "speech")
+    for split, number in (("train", 2), ("validation", 1)):
+        drawing = Drawing(speech, split, 64, 19, 1)  # type: ignore[arg-type]
+        for one in range(number):
+            takes.write(draw_take(one, drawing), folder / split)
+    torch.manual_seed(0)
+    vae = Vae(replace(MINI.vae, shrink=1))
+    vae.start_rough()
+    save_file(vae.model.state_dict(), folder / "vae.safetensors")
+    return folder
+
+
+def settings(data: Path, out: Path, stage: str, **options: Any) -> Settings:
+    batch, frames = (4, 2) if stage == "chain1" else (1, 16)
+    given = {"takes": str(data / "train"), "checks": str(data / "validation"), "vae": str(data / "vae.safetensors")}
+    return Settings(
+        stage, str(out), steps=2, batch=batch, warmup=1, log_every=1, options=given | {"frames": frames} | options
+    )
+
+
+@pytest.mark.slow
+def test_the_second_stage_goes_on_from_the_first(data: Path, tmp_path: Path) -> None:
+    train(settings(data, tmp_path / "one", "chain1"))
+    files = {file.path: file for file in FAMILIES["mini"].tree}
+    for name in ("chain.safetensors", "text.safetensors"):
+        assert inspect(tmp_path / "one/weights" / name, files[name], MINI).tensors > 10
+    second = begin(settings(data, tmp_path / "two", "chain2", start=str(tmp_path / "one/weights")))
+    first = load_file(tmp_path / "one/weights/chain.safetensors")
+    held = second.stage.network.chain.state_dict()  # type: ignore[union-attr]
+    assert all(torch.equal(held[name], tensor) for name, tensor in first.items())
+    before = {name: tensor.clone() for name, tensor in held.items()}
+    for _ in range(3):
+        take_step(second)
+    moved = {name for name, tensor in held.items() if not torch.equal(before[name], tensor)}
+    assert any("motion_modules" in name for name in moved)
+    assert any("audio_modules" in name for name in moved)
+    assert (tmp_path / "one/samples/step-00000002.png").stat().st_size > 0
+
+
+def test_motion_frames_lose_patches_and_get_noise(data: Path, tmp_path: Path) -> None:
+    stage: Any = begin(settings(data, tmp_path / "run", "chain2", drop_rate=0.5, motion_noise=0.0)).stage
+    motion = torch.ones(1, 2, 8, 32, 32)
+    carried = stage._carried(motion, torch.Generator().manual_seed(0))
+    assert set(carried.unique().tolist()) == {0.0, 1.0}
+    assert carried.mean() == pytest.approx(0.5, abs=0.06)
+    noisy: Any = begin(settings(data, tmp_path / "noisy", "chain2", drop_rate=0.0, motion_noise=0.2)).stage
+    change = noisy._carried(motion, torch.Generator().manual_seed(0)) - motion
+    assert change.std() == pytest.approx(0.2, rel=0.05)
+
+
+def test_what_is_not_there_is_said_before_anything_starts(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=r"vae is .*gone.* which is not there: run the stage before"):
+        begin(settings(data, tmp_path, "chain1", vae=str(data / "gone")))
+
+
+def test_an_untrained_correction_is_the_linear_estimate() -> None:
+    """With nothing given and clean latents, the estimate is the latents; with pure noise, a mix of what was known."""
+    corrector = Corrector.of(MINI.sampler)
+    generator = torch.Generator().manual_seed(0)
+    portrait, moved, clean = (torch.randn(1, 8, 4, 4, generator=generator) for _ in range(3))
+    known = beside(portrait, moved[:, None])
+    given = torch.zeros(1, 1, 9, 4, 4)
+    nearly = corrector(given, clean[:, None], known, torch.tensor([0]))
+    assert (nearly[:, 0] - clean).abs().max() < 0.1
+    noise = torch.randn(1, 1, 8, 4, 4, generator=generator)
+    guess = corrector(given, noise, known, torch.tensor([999]))
+    share = torch.sigmoid(torch.tensor(2.0))
+    torch.testing.assert_close(guess[:, 0], portrait + share * (moved - portrait))
