@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -18,12 +19,17 @@ from rich.table import Table
 
 from models.families import FAMILIES
 from pipeline import costs, ffmpeg
+from pipeline.call_times import measure
+from pipeline.cluster_spec import ClusterSpec, read_cluster
 from pipeline.command import run_command
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, StoreError
+from pipeline.gantt import check_name, write
 from pipeline.intake import plan_title, survey
 from pipeline.manifest import load_manifest
+from pipeline.scan import scan
 from pipeline.selection import select_titles
-from pipeline.store import open_store
+from pipeline.store import Store, open_store
+from pipeline.target import open_target
 from pipeline.titles import TitlePlan
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal
@@ -53,6 +59,9 @@ class Workers(click.ParamType):
     type=click.Choice(costs.devices()),
     help="Class of accelerator to plan for; default: the family's first.",
 )
+@click.option("--cluster", metavar="FILE", help="Simulate the run on this cluster; cluster/spec.yaml is an example.")
+@click.option("--calibrate", metavar="MANIFEST|OUTPUT", help="With --cluster: speeds from the records of a past run.")
+@click.option("--gantt", metavar="FILE", help="With --cluster: draw who works on what, as .svg or .png.")
 def command(
     manifest: str,
     output: str | None,
@@ -60,16 +69,51 @@ def command(
     as_json: bool,
     workers: tuple[int, int],
     device: str | None,
+    cluster: str | None,
+    calibrate: str | None,
+    gantt: str | None,
 ) -> None:
     """Print length, frames, bytes, accelerator-hours and wall time of every title of MANIFEST."""
     ffmpeg.binary()
+    if cluster is None and (calibrate or gantt):
+        raise click.UsageError("--calibrate and --gantt go with --cluster FILE; cluster/spec.yaml is an example")
+    spec = read_cluster(cluster) if cluster else None
+    if gantt:
+        check_name(gantt)
     catalog = select_titles(load_manifest(manifest, families=FAMILIES, output=output), only)
     family = FAMILIES[catalog.family]
     costs.speed_of(family, device)  # a device without figures is said before inputs are read
     seen, problems = survey(catalog, open_store(catalog.output), lambda text: click.echo(text, err=True))
     if problems:
         raise ManifestError(problems)
-    show_plan([plan_title(family, one) for one in seen], as_json, workers, device)
+    plans = [plan_title(family, one) for one in seen]
+    if spec is None:
+        show_plan(plans, as_json, workers, device)
+    else:
+        _show_forecast(plans, spec, open_store(catalog.output), calibrate, gantt, as_json)
+
+
+def _show_forecast(
+    plans: list[TitlePlan], spec: ClusterSpec, store: Store, calibrate: str | None, gantt: str | None, as_json: bool
+) -> None:
+    from pipeline.forecast import forecast, show  # here: it needs the renderer, which prints plans
+
+    measured = None
+    if calibrate:
+        target = open_target(calibrate, None, ())
+        known = [one for one, _ in target.titles()]
+        measured = measure(target.store, known, plans[0].family, spec.chain.device, spec.upscale.device)
+    found = {}
+    for plan in plans:
+        with suppress(StoreError):  # what cannot be read is planned as if it were not there
+            found[plan.id] = scan(store, plan, mend=False)
+    result = forecast(plans, spec, measured, found)
+    if gantt:
+        write(result.run, gantt)
+    if as_json:
+        click.echo(json.dumps(result.as_json()))
+    else:
+        show(result)
 
 
 def show_plan(
