@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from models.upscale_config import SkipConfig
 
+STEEPNESS = 4  # a small codebook's picture is so coarse that a third of it would blur the rest: 0.7 leaves 1 %
 FIRST_SHARPNESS = 3.0  # natural logarithm of the factor on squared distances of keys, before training
 
 
@@ -51,7 +52,8 @@ class TemporalSkip(nn.Module):
         """Frames [n, 3, H, W], what `align` made of them, and what codes gave -> restored frames, alike."""
         fold = self.config.fold
         own, aligned, drawn = (F.pixel_unshuffle(x, fold) for x in (own, aligned, drawn))
-        x = self.gather(torch.cat([own * fidelity, aligned * fidelity, drawn], dim=1))
+        share = 1 - (1 - fidelity) ** STEEPNESS
+        x = self.gather(torch.cat([own * share, aligned * share, drawn], dim=1))
         for layer in self.hidden:
             x = x + layer(F.relu(x))
-        return F.pixel_shuffle(drawn.lerp(aligned, fidelity) + self.correction(F.relu(x)), fold)
+        return F.pixel_shuffle(drawn.lerp(aligned, share) + self.correction(F.relu(x)), fold)

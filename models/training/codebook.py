@@ -22,6 +22,7 @@ from models.training.clip_pool import ClipPool
 from models.training.clips import Moves, draw_clips
 from models.training.measures import gradient_error, psnr
 from models.training.options import plain, read_options
+from models.training.peers import share
 from models.training.portrait_crops import People, tiled
 from models.training.settings import BadSettings, Settings
 from models.training.stage import Batch
@@ -163,3 +164,4 @@ class TrainingStage:
         points = rearrange(features, "n c h w -> (n h w) c")
         rows = (places[chosen] * 10 * len(points)).long().clamp_max(len(points) - 1)
         table[chosen] = points[rows].to(table.dtype)  # type: ignore[index, operator]
+        share(table)  # type: ignore[arg-type]

@@ -13,7 +13,8 @@ import math
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 
 from models.keys import noise_key
 from models.training import checkpoint
+from models.training.peers import Peers
 from models.training.settings import BadSettings, Settings, read_settings
 from models.training.stage import Batch, Stage, build
 
@@ -40,6 +42,7 @@ class Run:
     optimiser: torch.optim.Optimizer
     step: int
     device: torch.device
+    peers: Peers = field(default_factory=Peers)
 
     @property
     def out(self) -> Path:
@@ -64,15 +67,27 @@ def begin(settings: Settings) -> Run:
     optimiser = torch.optim.AdamW(
         stage.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
     )
-    run = Run(settings, stage, mean, optimiser, 0, device)
+    run = Run(settings, stage, mean, optimiser, 0, device, Peers.found())
+    if run.peers.first:
+        _go_on(run)
+    parts = {"network": stage.network, "mean": mean, "optimiser": optimiser}
+    state = run.peers.given({"step": run.step, **{name: part.state_dict() for name, part in parts.items()}})
+    if not run.peers.first:
+        run.step = state["step"]
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    return run
+
+
+def _go_on(run: Run) -> None:
+    """From the checkpoint that the output folder holds, if it holds one."""
     run.out.mkdir(parents=True, exist_ok=True)
     found = checkpoint.facts(run.out)
     if found is not None:
-        _same_run(settings, found, run.out)
-        checkpoint.load(run.out, stage.network, mean, optimiser)
+        _same_run(run.settings, found, run.out)
+        checkpoint.load(run.out, run.stage.network, run.mean, run.optimiser)
         run.step = found["step"]
     _cut_curve(run)
-    return run
 
 
 def take_step(run: Run) -> dict[str, Tensor]:
@@ -80,13 +95,15 @@ def take_step(run: Run) -> dict[str, Tensor]:
     settings, network = run.settings, run.stage.network
     for group in run.optimiser.param_groups:
         group["lr"] = rate_at(run.step, settings)
-    generator = torch.Generator().manual_seed(noise_key(settings.seed, "batch", run.step))
+    purpose = "batch" if run.peers.first else f"batch/{run.peers.rank}"
+    generator = torch.Generator().manual_seed(noise_key(settings.seed, purpose, run.step))
     batch: Batch = run.stage.batch(run.step, generator)
     network.train()
     with torch.autocast(run.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
         loss, parts = run.stage.loss(batch)
     run.optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    run.peers.average(network)
     norm = nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
     run.optimiser.step()
     run.step += 1
@@ -100,34 +117,45 @@ def take_step(run: Run) -> dict[str, Tensor]:
     return {"loss": loss.detach(), "norm": norm.detach(), **{name: part.detach() for name, part in parts.items()}}
 
 
-def train(settings: Settings, minutes: float | None = None) -> Run:
-    """Train until all steps are done, the time is over, or a signal asks to stop."""
+def train(settings: Settings, minutes: float | None = None, saved_to: Callable[[Run], None] | None = None) -> Run:
+    """Train until all steps are done, the time is over, or a signal asks to stop.
+
+    `saved_to` is called after every checkpoint, in every process.
+    """
     run = begin(settings)
     stop = _stop_on_signals()
     started, first = time.monotonic(), run.step
     sums: dict[str, Tensor] = {}
     saved = run.step
-    while run.step < settings.steps and not stop:
+    while run.step < settings.steps:
         for name, part in take_step(run).items():
             sums[name] = sums.get(name, torch.zeros((), device=run.device)) + part
         if run.step % settings.log_every == 0:
-            pace = (run.step - first) * settings.batch / (time.monotonic() - started)
+            pace = (run.step - first) * settings.batch * run.peers.number / (time.monotonic() - started)
             _log(run, {name: float(total) / settings.log_every for name, total in sums.items()}, pace)
             sums = {}
         if run.step % settings.sample_every == 0 or run.step == settings.steps:
             show(run)
         if run.step % settings.checkpoint_every == 0:
-            save(run)
+            save(run, saved_to)
             saved = run.step
-        if minutes is not None and time.monotonic() - started > 60 * minutes:
+        late = minutes is not None and time.monotonic() - started > 60 * minutes
+        if run.peers.agree(late or bool(stop), run.device):
             break
     if saved != run.step or (run.step == settings.steps and first < run.step):
-        save(run)
+        save(run, saved_to)
     return run
 
 
-def save(run: Run) -> None:
-    """Checkpoint, and the running mean as a family's files of weights."""
+def save(run: Run, saved_to: Callable[[Run], None] | None = None) -> None:
+    """Checkpoint, and the running mean as a family's files of weights; the first process writes for all."""
+    if run.peers.first:
+        _write_state(run)
+    if saved_to is not None:
+        saved_to(run)
+
+
+def _write_state(run: Run) -> None:
     facts = {"settings": run.settings.identity(), "torch": torch.__version__}
     checkpoint.save(run.out, run.step, run.stage.network, run.mean, run.optimiser, facts)
     for name, tensors in run.stage.weights(run.mean).items():
@@ -139,6 +167,8 @@ def save(run: Run) -> None:
 @torch.no_grad()
 def show(run: Run) -> None:
     """A sheet of samples, and a line with the scores."""
+    if not run.peers.first:
+        return
     sheet = run.stage.samples(run.mean).clamp(0, 1).mul(255).round().byte().cpu()
     folder = run.out / "samples"
     folder.mkdir(exist_ok=True)
@@ -147,6 +177,8 @@ def show(run: Run) -> None:
 
 
 def _log(run: Run, means: dict[str, float], pace: float) -> None:
+    if not run.peers.first:
+        return
     line = {"step": run.step, "rate": rate_at(run.step - 1, run.settings), "examples_per_second": round(pace, 2)}
     _write(run, line | {name: round(value, 6) for name, value in means.items()})
 
