@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from pipeline.errors import StoreError
+from pipeline.errors import OutputError, StoreError
 from pipeline.schedule import Schedule
-from pipeline.work import Command, Event, Scan, Scanned, StopAsked
+from pipeline.work import Assign, Command, Event, Job, Scan, Scanned, StopAsked
 
 WAIT = 0.5  # seconds an executor may wait for events: how late a stop or a retry may be noticed
 
@@ -36,9 +36,13 @@ def drive(
     *,
     stop: Callable[[], str | None] = lambda: None,
     grace: float = 20.0,
+    mark: Callable[[list[Job]], None] = lambda jobs: None,
     observe: Callable[[Schedule, list[Event]], None] = lambda schedule, events: None,
 ) -> None:
-    """Run until the schedule is finished, or until `grace` seconds after `stop` first gave a reason."""
+    """Run until the schedule is finished, or until `grace` seconds after `stop` first gave a reason.
+
+    `mark` is told what is in hand before more is begun.
+    """
     deadline: float | None = None
     while True:
         now = time.monotonic()
@@ -47,6 +51,8 @@ def drive(
             executor.drain()
             deadline = now + grace
         commands = schedule.decide(now)
+        if any(isinstance(command, Assign) for command in commands):
+            mark(schedule.in_hand)
         for command in commands:
             if isinstance(command, Scan):
                 _scan(schedule, command.title, scan)
@@ -62,8 +68,8 @@ def drive(
 
 
 def _scan(schedule: Schedule, title: str, scan: Callable[[str], Scanned]) -> None:
-    """Look a title up; a store that does not answer pauses this title alone."""
+    """Look a title up; a store that does not answer, or no longer lets us in, pauses this title alone."""
     try:
         schedule.handle(scan(title), time.monotonic())
-    except StoreError as error:
+    except (StoreError, OutputError) as error:
         schedule.pause(title, str(error))

@@ -23,12 +23,14 @@ from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, Ray
 from actors.roles import WORKERS
 from models.families import Family
 from pipeline.errors import OutputError, SetupError
+from pipeline.execute_drain import Drains
 from pipeline.schedule import Limits
 from pipeline.store import Store
 from pipeline.store_local import LocalStore
 from pipeline.titles import TitlePlan
 from pipeline.work import (
     Assign,
+    Cause,
     Command,
     Event,
     Failure,
@@ -38,6 +40,7 @@ from pipeline.work import (
     Retire,
     Role,
     Work,
+    WorkerLeaving,
     WorkerLost,
     WorkerReady,
 )
@@ -163,6 +166,7 @@ class RayExecutor:
     def __init__(self, output: str, plans: dict[str, TitlePlan], plan: Layout, run: str):
         self._output, self._plans, self._layout, self._run = output, plans, plan, run
         self._actors: dict[str, _Actor] = {}
+        self._drains = Drains()
         self._calls: dict[Any, tuple[str, str]] = {}  # reference of a pending call → (worker, ready | run | news)
 
     def do(self, command: Command) -> None:
@@ -186,13 +190,14 @@ class RayExecutor:
 
     def events(self, timeout: float) -> list[Event]:
         self._ask_for_news()
+        leaving = self._find_leaving()
         if not self._calls:
-            time.sleep(timeout)
-            return []
+            time.sleep(0 if leaving else timeout)
+            return leaving
         ready, _ = ray.wait(list(self._calls), num_returns=1, timeout=timeout)
         if ready:  # take all that is there, not only the first
             ready, _ = ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)
-        events: list[Event] = []
+        events = leaving
         for reference in ready:
             name, kind = self._calls.pop(reference)
             if name in self._actors:
@@ -220,10 +225,10 @@ class RayExecutor:
             return [WorkerLost(name, Failure("memory", str(error)))]
         except RayActorError as error:
             self._end(name)
-            taken = getattr(error, "preempted", False) or (
-                "node" in str(error).lower() and "died" in str(error).lower()
-            )
-            return [WorkerLost(name, Failure("preempted" if taken else "crash", _first_line(error)))]
+            machine = "node" in str(error).lower() and "died" in str(error).lower()
+            announced = getattr(error, "preempted", False) or self._drains.announced(name)
+            cause: Cause = "preempted" if announced else "lost" if machine else "crash"
+            return [WorkerLost(name, Failure(cause, _first_line(error)))]
         match kind:
             case "ready":
                 return [WorkerReady(name)]
@@ -241,6 +246,14 @@ class RayExecutor:
             if actor.work is not None and name not in waiting and now - actor.asked >= NEWS_EVERY:
                 actor.asked = now
                 self._calls[actor.handle.news.options(concurrency_group="control").remote()] = (name, "news")
+
+    def _find_leaving(self) -> list[Event]:
+        """Workers whose machines are announced to go: the GOP in hand may end, and they get no more."""
+        events: list[Event] = []
+        for name in self._drains.newly_leaving({name: actor.handle for name, actor in self._actors.items()}):
+            self._actors[name].handle.stop.options(concurrency_group="control").remote()
+            events.append(WorkerLeaving(name))
+        return events
 
     def _find_stuck(self) -> list[Event]:
         now = time.monotonic()

@@ -23,10 +23,11 @@ from models.families import FAMILIES, Family
 from pipeline import ffmpeg, scan, timeline, urls
 from pipeline.command import run_command
 from pipeline.drive import Executor, drive
-from pipeline.errors import ManifestError, OutputError, Problem
+from pipeline.errors import ManifestError, OutputError, Problem, StoreError
 from pipeline.intake import copy_inputs, plan_title, survey, without_unusable_prompts
 from pipeline.lease import Lease
 from pipeline.manifest import Catalog, load_manifest, load_valid_titles
+from pipeline.marks import Marks
 from pipeline.pages.writer import Pages
 from pipeline.plan import show_plan
 from pipeline.progress import Reporter
@@ -173,7 +174,8 @@ def _run(
             click.echo(f"{name}: done ({store}/{name}/final.mp4)", err=True)
         return 0
     executor, limits = _executor(request, catalog, store, family, plans, run)
-    schedule = Schedule(works.values(), limits)
+    marks = Marks(store, run)
+    schedule = Schedule(works.values(), limits, marks.take_over())
     stop.hold(lambda: _finish_what_is_in_hand(request, executor))
     try:
         with Reporter(schedule, json_log=request.json_log) as reporter, Pages(store, plans, schedule, run) as pages:
@@ -190,12 +192,14 @@ def _run(
                 lambda name: scan.scan(store, plans[name], works[name].gops),
                 stop=lambda: stop.reason() or (lease.lost if lease else None),
                 grace=request.grace,
+                mark=marks.note,
                 observe=observe,
             )
     finally:
         executor.close()
     if pages.trouble:
         click.echo(f"pages not up to date ({redact(pages.trouble)}); `longtake pages {store}` writes them", err=True)
+    marks.clear()
     return _conclude(schedule, store, plans, works, run)
 
 
@@ -258,7 +262,11 @@ def _conclude(
             reason = title.paused or schedule.stopping or "stopped"
             ends[name] = {"state": "paused", "reason": redact(reason), "gops": title.streamed}
             click.echo(f"{name}: paused at {title.streamed}/{title.work.gops} GOPs ({redact(reason)})", err=True)
-    store.put(f"_runs/{run}.json", (json.dumps({"run": run, "titles": ends}, indent=1) + "\n").encode())
+    summary = (json.dumps({"run": run, "titles": ends}, indent=1) + "\n").encode()
+    try:
+        store.put(f"_runs/{run}.json", summary)
+    except (StoreError, OutputError) as error:  # how titles ended is known without it
+        click.echo(f"the run's summary was not kept: {redact(str(error))}", err=True)
     states = {end["state"] for end in ends.values()}
     if "paused" in states:
         click.echo(AGAIN, err=True)

@@ -6,7 +6,8 @@ Invariants:
 * a title's GOPs are chained one after the other, never two at once;
 * what is committed is never asked for again, unless a scan of the store says that it is gone;
 * a unit that kills its worker three times while alone on it fails its title, and only that title;
-* a title that nobody can work on pauses and says why: nothing waits for ever.
+* a title that nobody can work on pauses and says why: nothing waits for ever;
+* a unit that takes the driver along is found out over restarts (`marks.py`), and fails only its title.
 
 A decision costs about the same however many titles wait: they stand in lines (`order.py`), which are brought up to date
 for the titles that something happened to.
@@ -21,11 +22,12 @@ from itertools import islice
 
 from pipeline.choose import PLAYLIST_EVERY, Unit, chain_jobs, prepare_jobs, publish_jobs, units_of, upscale_jobs
 from pipeline.lanes import Crew, Worker
+from pipeline.marks import Suspects
 from pipeline.order import NOBODY, Fair, Key, Line, Rank
 from pipeline.pool_size import HOLD, Limits, chains_wanted, upscalers_wanted
 from pipeline.speeds import Speeds
 from pipeline.title_state import TitleState, TitleWork
-from pipeline.trouble import BACKOFF, PATIENCE, POISON, Trouble
+from pipeline.trouble import BACKOFF, LOST, PATIENCE, POISON, Trouble
 from pipeline.urgency import urgent_from
 from pipeline.work import (
     ROLES,
@@ -36,6 +38,7 @@ from pipeline.work import (
     Failure,
     Finished,
     Job,
+    Kind,
     Launch,
     Outcome,
     Progress,
@@ -45,6 +48,7 @@ from pipeline.work import (
     Scanned,
     StopAsked,
     Work,
+    WorkerLeaving,
     WorkerLost,
     WorkerReady,
 )
@@ -56,10 +60,22 @@ STILLBORN = 5  # workers of a role that may die in a row before one is ready
 SCANS = 20  # times that damage may send a title back to a scan: a store that damages everything is found out
 
 
+_ROLE_OF: dict[Kind, Role] = {
+    "sound": "prepare",
+    "conditioning": "prepare",
+    "features": "prepare",
+    "chain": "chain",
+    "upscale": "upscale",
+    "playlist": "publish",
+    "finish": "publish",
+}
+
+
 class Schedule:
     """Feed it events with `handle`, ask it for commands with `decide`, until `finished`."""
 
-    def __init__(self, titles: Iterable[TitleWork], limits: Limits):
+    def __init__(self, titles: Iterable[TitleWork], limits: Limits, suspects: Suspects | None = None):
+        self.suspects = suspects or Suspects()
         self.titles = {title.id: TitleState(title) for title in titles}
         self.limits = limits
         self.workers: dict[str, Worker] = {}
@@ -129,11 +145,15 @@ class Schedule:
                 self._scanning.discard(name)
                 self.titles[name].load(event)
                 self._touch(name)
+                self._accuse(name)
             case WorkerReady(name, ready):
                 if name in self.workers:
                     worker = self.workers[name]
                     worker.ready, worker.device, worker.lanes = True, ready.device, ready.lanes or self.limits.lanes
                     self._stillborn[worker.role] = 0
+            case WorkerLeaving(name):
+                if name in self.workers:
+                    self.workers[name].leaving = True
             case WorkerLost(name, failure):
                 self._lost(name, failure)
             case Progress(done):
@@ -227,14 +247,25 @@ class Schedule:
 
     def _blame(self, units: list[Unit], failure: Failure, was_alone: bool) -> None:
         """Count a death against a unit that was alone; have all that were on board tried again one by one."""
-        for title, kind, number in self.trouble.died(units, was_alone):
-            self.fail(title, f"{kind} {number} failed {POISON} times while alone on a worker: {failure.message}")
+        lost = failure.cause == "lost"
+        for title, kind, number in self.trouble.died(units, was_alone, machine=lost):
+            what = f"took its machine along {LOST} times" if lost else f"failed {POISON} times"
+            self.fail(title, f"{kind} {number} {what} while alone on a worker: {failure.message}")
+
+    def _accuse(self, name: str) -> None:
+        """Units that were in hand when former drivers died are tried alone; what took three along is given up."""
+        for unit, deaths in self.suspects.look_up(self.titles[name]):
+            self.trouble.suspect(unit)
+            if len(deaths.alone) >= POISON:
+                reason = f"{unit[1]} {unit[2]} took the driver along {POISON} times while nothing else was in hand"
+                self.fail(name, reason)
 
     def _commit(self, done: Iterable[Done]) -> None:
         for item in done:
             if item.title in self.titles:
                 self.titles[item.title].commit(item)
                 self.trouble.forget((item.title, item.kind, item.unit))
+                self.suspects.forget((item.title, item.kind, item.unit))
                 self._touch(item.title)
 
     def _release(self, work: Work) -> list[Unit]:
@@ -344,8 +375,9 @@ class Schedule:
             self._bring_up_to_date()
             self._start_scans(commands)
             self._send_home(commands)
-            for role in ROLES:
-                self._hand_out(role, commands)
+            if not self._hand_out_solo(commands):
+                for role in ROLES:
+                    self._hand_out(role, commands)
             for role in ROLES:
                 self._scale(role, commands)
             self._shrink(commands)
@@ -407,6 +439,34 @@ class Schedule:
                 work = Work(self._assigned, jobs[0].kind, tuple(jobs), lanes)
                 self._assign(name, work)
                 commands.append(Assign(name, work))
+
+    @property
+    def in_hand(self) -> list[Job]:
+        return [job for worker in self.workers.values() if worker.work for job in worker.work.jobs]
+
+    def _hand_out_solo(self, commands: list[Command]) -> bool:
+        """Whether a unit that was in hand when several drivers died has its turn: then nothing else is handed out."""
+        for unit in self.suspects.solo():
+            name, kind, _ = unit
+            role = _ROLE_OF[kind]
+            jobs = self._startable(role, name) if self.titles[name].active else iter(())
+            # Its own work may be what is in hand; else it waits until nothing is.
+            if unit in self._busy:
+                return True
+            job = next((job for job in jobs if unit in units_of(job)), None)
+            if job is None:
+                continue
+            for one, worker in self.workers.items():
+                if not self._busy and worker.role == role and worker.idle and name not in worker.unsuited:
+                    self._assigned += 1
+                    lanes = self.titles[name].lanes or worker.lanes if role == "chain" else 0
+                    self.crew.forget(name)
+                    work = Work(self._assigned, kind, (job,), lanes)
+                    self._assign(one, work)
+                    commands.append(Assign(one, work))
+                    break
+            return True
+        return False
 
     def _assign(self, name: str, work: Work) -> None:
         worker = self.workers[name]

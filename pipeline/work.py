@@ -44,7 +44,8 @@ class Work:
 Cause = Literal[
     "user",  # the input is at fault: no retry
     "stopped",  # the worker was told to stop: not a failure
-    "preempted",  # its machine was taken: free
+    "preempted",  # its machine was taken, as had been announced: free
+    "lost",  # its machine went without notice: nearly free, unless one unit is on board every time
     "infrastructure",  # the store or the network: wait, then again
     "memory",  # too little memory: a smaller unit
     "crash",  # anything else
@@ -114,10 +115,17 @@ class WorkerReady:
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """`failure.cause` is preempted, memory or crash (also: hung and was killed)."""
+    """`failure.cause` is preempted, lost, memory or crash (also: hung and was killed)."""
 
     worker: str
     failure: Failure
+
+
+@dataclass(frozen=True)
+class WorkerLeaving:
+    """Its machine will go, or it was told to stop: it gets no more work."""
+
+    worker: str
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,7 @@ class StopAsked:
     reason: str
 
 
-Event = Scanned | WorkerReady | WorkerLost | Progress | Finished | StopAsked
+Event = Scanned | WorkerReady | WorkerLeaving | WorkerLost | Progress | Finished | StopAsked
 
 
 # -- commands -----------------------------------------------------------------------------------------------------
