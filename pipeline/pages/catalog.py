@@ -55,8 +55,8 @@ def catalog_name(store: Store) -> str:
 
 
 def name_of(plan: TitlePlan) -> str:
-    """What a title is called: its sound's own title, else its id."""
-    return dict(plan.audio_facts[0].tags).get("title") or plan.id
+    """What a title is called: as the manifest or its sound says, else its id."""
+    return dict(plan.publishing.tags).get("title") or plan.id
 
 
 def state_of(title: TitleState, whole: int) -> State:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,12 +11,9 @@ from models.weight_files import WeightFile
 from pipeline.found import read_json
 from pipeline.options import OptionFields, extra
 from pipeline.records import Stored
-from pipeline.sound import joined_chapters
 from pipeline.store import Store
 from pipeline.timeline import CLIP, FPS
 from pipeline.titles import TitlePlan
-
-HASHES = ("sound", "chain", "picture", "stream")
 
 
 def facts_of(plan: TitlePlan, names: Mapping[str, str]) -> dict[str, Any]:
@@ -29,8 +26,11 @@ def facts_of(plan: TitlePlan, names: Mapping[str, str]) -> dict[str, Any]:
         "seed": str(plan.seed),  # 63 bits: more than a number in a page holds
         "width": plan.encoding.width,
         "height": plan.encoding.height,
-        "tags": [list(tag) for tag in plan.audio_facts[0].tags],
-        "chapters": _chapters(plan, names),
+        "tags": [list(tag) for tag in plan.publishing.tags],
+        "language": plan.publishing.language,
+        "chapters": [
+            {"at": one.start / 1000, "end": one.end / 1000, "title": one.title} for one in plan.publishing.chapters
+        ],
         "inputs": [_input(role, stored, names) for role, stored in _inputs(plan)],
         "prompts": [{"at": clip * CLIP / FPS, "text": text} for clip, text in plan.prompts],
         "options": [
@@ -38,7 +38,7 @@ def facts_of(plan: TitlePlan, names: Mapping[str, str]) -> dict[str, Any]:
             for name, value in options.items()
             if name in OptionFields.model_fields
         ],
-        "hashes": {name: getattr(plan.hashes, name) for name in HASHES},
+        "hashes": asdict(plan.hashes),
         "weights": {"hash": plan.weights_hash, "files": [_weight(plan, name, one) for name, one in plan.weights]},
     }
 
@@ -50,19 +50,20 @@ def input_names(store: Store, title: str) -> dict[str, str]:
     return {str(one.get("sha256")): PurePosixPath(str(one.get("url", "")).split("?")[0]).name for one in found}
 
 
-def _inputs(plan: TitlePlan) -> list[tuple[str, Stored]]:
-    embedding = [("face embedding", plan.face_embedding)] if plan.face_embedding else []
-    return [("portrait", plan.portrait), *(("audio", one) for one in plan.audio), *embedding]
+def _inputs(plan: TitlePlan) -> Iterator[tuple[str, Stored]]:
+    yield "portrait", plan.portrait
+    yield from (("audio", one) for one in plan.audio)
+    more = {
+        "face embedding": plan.face_embedding,
+        "canvas": plan.canvas_image,
+        "cover": plan.publishing.cover,
+        "captions": getattr(plan.publishing, "captions", None),
+    }
+    yield from ((role, stored) for role, stored in more.items() if stored)
 
 
 def _input(role: str, stored: Stored, names: Mapping[str, str]) -> dict[str, Any]:
     return {"role": role, "name": names.get(stored.sha256, ""), "sha256": stored.sha256, "size": stored.size}
-
-
-def _chapters(plan: TitlePlan, names: Mapping[str, str]) -> list[dict[str, Any]]:
-    parts = [names.get(one.sha256) or f"part {number + 1}" for number, one in enumerate(plan.audio)]
-    found = joined_chapters(parts, plan.audio_facts)
-    return [{"at": one.start / 1000, "end": one.end / 1000, "title": one.title} for one in found]
 
 
 def _weight(plan: TitlePlan, name: str, stored: Stored) -> dict[str, Any]:

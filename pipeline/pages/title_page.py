@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipeline.records import Ledger
 from pipeline.store import Store
 from pipeline.timeline import GOP
 
+DOWNLOADS = ("captions.vtt", "captions.srt", "report.json", "provenance.json", "evaluation.json")
 AT_ONCE = 512  # records of a stage that are read before others get their turn
 
 
@@ -68,16 +69,17 @@ def put_page(store: Store, entry: Entry, data: dict[str, Any]) -> None:
     store.put(page_key(entry.id), page("report.html", entry.name, data, "../"))
 
 
-def is_current(store: Store, entry: Entry) -> bool:
+def is_current(store: Store, entry: Entry, hashes: Mapping[str, str]) -> bool:
     """Whether the page of a title that is over says so already, in this version's form."""
     try:
         found = read_json(store, data_key(entry.id)) or {}
         there = found.get("assets") == assets.folder() and store.exists(page_key(entry.id))
     except StoreError:
         return False
-    before = found.get("entry")
-    same = ("state", "stream", "upscaled", "reason")
-    return there and isinstance(before, dict) and all(before.get(name) == asdict(entry)[name] for name in same)
+    before, facts = found.get("entry"), found.get("facts")
+    if not there or not isinstance(before, dict) or not isinstance(facts, dict) or facts.get("hashes") != hashes:
+        return False
+    return all(before.get(name) == asdict(entry)[name] for name in ("state", "upscaled", "reason"))
 
 
 def facts_before(store: Store, title: str) -> dict[str, Any]:
@@ -99,8 +101,9 @@ def _files(store: Store, entry: Entry) -> dict[str, Any]:
         "video": video if video in found else "",
         "stream": stream if stream in found else "",
         "poster": "poster.jpg" if "poster.jpg" in found else "",
+        "captions": there(["captions.vtt"]) if entry.state == "done" else [],
         "sheet": "contact.jpg" if entry.state == "done" and there(["contact.jpg"]) else "",
-        "downloads": there(("report.json", "provenance.json", "evaluation.json")) if entry.over else [],
+        "downloads": there(DOWNLOADS) if entry.over else [],
     }
 
 

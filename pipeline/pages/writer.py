@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.errors import LongtakeError
@@ -187,7 +187,7 @@ class _TitlePage:
 
     def write(self, now: _Now) -> None:
         entry = now.entry
-        if self._shown is None and entry.over and is_current(self._store, entry):
+        if self._shown is None and entry.over and is_current(self._store, entry, asdict(self._plan.hashes)):
             self._shown, self._complete, self.written_at = now, True, time.monotonic()
             return
         if self._shown is not None and self._complete and self._facts_of(now) == self._facts_of(self._shown):

@@ -23,7 +23,7 @@ const Player = (() => {
   function play(address, kind) {
     showing = kind;
     video.src = address;
-    captions(Longtake.read().files.captions || []);
+    if (kind === "file") captions(Longtake.read());
   }
 
   function stream(address) {
@@ -48,10 +48,10 @@ const Player = (() => {
     hls.attachMedia(video);
   }
 
-  function captions(files) {
+  function captions({ files, facts }) {
     if (FROM_FOLDER) return; // browsers let no page read texts from a folder
-    for (const one of files) {
-      video.append(el("track", { kind: "captions", src: one.file, srclang: one.language || "en", label: one.label || "Captions" }));
+    for (const file of files.captions || []) {
+      video.append(el("track", { kind: "captions", src: file, srclang: facts.language || "und", label: "Captions" }));
     }
   }
 

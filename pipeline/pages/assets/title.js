@@ -84,7 +84,7 @@
       ]));
     const notes = [...new Set([facts.note, ...(data.report?.notes || [])].filter(Boolean))];
     const chapters = facts.chapters || [];
-    const downloads = [files.video, files.stream && data.entry.state === "done" ? files.stream : "", ...(files.captions || []).map((one) => one.file), ...files.downloads].filter(Boolean);
+    const downloads = [files.video, files.stream && data.entry.state === "done" ? files.stream : "", ...files.downloads].filter(Boolean);
     return [
       status,
       notes.length ? el("section", { class: "card", "aria-labelledby": "notes-h" }, el("h2", { id: "notes-h" }, "Please note"), el("ul", { class: "plain" }, ...notes.map((note) => el("li", {}, note)))) : null,
