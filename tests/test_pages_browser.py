@@ -81,8 +81,8 @@ class Browser:
         """What every step told; fails where anything went wrong on a page."""
         assert self.process.stdout is not None
         self.events += [json.loads(line) for line in self.process.stdout]
-        assert self.process.wait() == 0, self.events
         assert [event for event in self.events if event["event"] in ("console", "failed")] == []
+        assert self.process.wait() == 0
         return [event["value"] for event in self.events if event["event"] == "told"]
 
     def close(self) -> None:

@@ -36,7 +36,10 @@ try {
     page.on("dialog", (dialog) => { say("console", { open, type: "error", text: `dialog: ${dialog.message()}` }); dialog.dismiss(); });
     await page.goto(open);
     say("opened", { open });
-    if (wait) await page.waitForFunction(wait, undefined, { polling: 100 });
+    // Asked again and again from outside: the page's own policy lets nothing evaluate a text in it.
+    for (const late = Date.now() + patience; wait && !(await page.evaluate(wait)); await page.waitForTimeout(100)) {
+      if (Date.now() > late) throw new Error(`${open}: not ${wait} within ${patience} ms`);
+    }
     say("told", { open, value: script ? await page.evaluate(script) : null });
     if (picture) await page.screenshot({ path: picture, fullPage: Boolean(whole), timeout: patience, animations: "disabled" });
     await context.close();
