@@ -112,6 +112,12 @@ PLAY = """(() => { const video = document.querySelector("video"); video.muted = 
   if (video.paused) video.play().catch(() => {}); return video.currentTime > %s; })()"""
 
 
+CHAPTERS = [{"at": 0, "title": "The beginning"}, {"at": 6, "title": "What follows"}]
+# A chapter is chosen; then what is said about the stream, and where the player is.
+CHOOSE = """(() => { const video = document.querySelector("video"); video.pause();
+  const found = [...document.querySelectorAll(".chapter")]; found[1].click(); video.pause();
+  return { chapters: found.map((one) => one.textContent), at: video.currentTime,
+    extent: document.getElementById("extent").innerText }; })()"""
 PLAYABLE = "document.querySelector('video').readyState >= 2"
 TEXT = "document.body.innerText"
 LOOK = """({ ran: typeof globalThis.ran, text: document.body.textContent,
@@ -125,7 +131,10 @@ def step(address: str, wait: str, script: str) -> dict[str, Any]:
 def test_people_watch_a_run(tmp_path: Path, place: tuple[str, str]) -> None:
     """One title is done, one renders, one has failed."""
     output, address = place
-    titles = [{"id": "a-done", "frames": 200, "priority": 2}, {"id": "b-renders", "frames": FRAMES}]
+    titles = [
+        {"id": "a-done", "frames": 200, "priority": 2},
+        {"id": "b-renders", "frames": FRAMES, "chapters": CHAPTERS},
+    ]
     titles.append({"id": "c-failed", "frames": 300, "priority": 1})
     manifest = write_manifest(tmp_path, titles, segment_frames=48)
     store = open_store(output)
@@ -145,13 +154,13 @@ def test_people_watch_a_run(tmp_path: Path, place: tuple[str, str]) -> None:
             step(f"{address}/index.html", "document.querySelector('tr[data-id]') !== null", TOOLS),
             step(f"{address}/a-done/report.html", PLAYABLE, TEXT),
             step(f"{address}/c-failed/report.html", "document.querySelector('.why') !== null", TEXT),
-            step(f"{address}/b-renders/report.html", PLAY % committed, "document.getElementById('extent').innerText"),
+            step(f"{address}/b-renders/report.html", PLAY % committed, CHOOSE),
             step(f"{address}/index.html", "document.querySelectorAll('.chip.done').length === 2", ROWS),
         ]
         browser = Browser(tmp_path, steps)
         browser.until_opened(5)
         os.kill(driver.pid, signal.SIGCONT)
-        rows, tools, done, failed, extent, later = browser.rest()
+        rows, tools, done, failed, watched, later = browser.rest()
         assert driver.wait(timeout=WITHIN) != 0, "one title has failed"
     finally:
         for process in (driver, *([browser.process] if browser else [])):
@@ -178,7 +187,9 @@ def test_people_watch_a_run(tmp_path: Path, place: tuple[str, str]) -> None:
         assert heading in done
     assert "What was tried again" in failed
     assert sound[:12] in failed
-    assert "You can watch the first" in extent or "are here" in extent
+    assert watched["chapters"] == ["0:00The beginning", "0:06What follows"]
+    assert watched["at"] == pytest.approx(6)
+    assert "You can watch the first" in watched["extent"] or "are here" in watched["extent"]
     assert later["b-renders"]["state"] == "Done"
     hosts = {event["host"] for event in browser.events if event["event"] == "asked"}
     assert hosts == {urlsplit(address).netloc}

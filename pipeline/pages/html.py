@@ -9,9 +9,10 @@ from typing import Any
 from pipeline.pages import assets
 from pipeline.redact import redact
 
-# Only files of the output itself; nothing written into a page runs. `blob:` is how hls.js hands pictures to the player.
+# Only files of the output itself; nothing written into a page runs. hls.js hands pictures
+# to the player as `blob:` and makes the text track of chapters from an empty `data:`.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
 

@@ -67,8 +67,8 @@ const Charts = (() => {
       if (fill && lines.length === 1) picture.append(draw("path", { class: "area", d: area }));
       picture.append(draw("path", { class: `line ${name || ""}`, d: path }));
     }
-    const head = draw("line", { class: "playhead", y1: SIDE.top, y2: HEIGHT - SIDE.bottom, x1: -9, x2: -9 });
-    const dot = draw("circle", { class: "dot", r: 3.5, cx: -9, cy: -9 });
+    const head = draw("line", { class: "playhead", y1: SIDE.top, y2: HEIGHT - SIDE.bottom, x1: -99, x2: -99 });
+    const dot = draw("circle", { class: "dot", r: 3.5, cx: -99, cy: -99 });
     if (onPick) picture.append(head, dot);
     const first = lines[0].points;
     const near = (at) => first.reduce((best, one) => one[1] !== null && Math.abs(one[0] - at) < Math.abs(best[0] - at) ? one : best, [Infinity, null]);

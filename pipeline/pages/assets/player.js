@@ -7,6 +7,7 @@ const Player = (() => {
   const known = { listed: 0, ended: false };
   let hls = null;
   let showing = "";
+  let asked = false; // whether somebody has chosen where to watch
 
   function open(data) {
     const { files, facts } = data;
@@ -56,6 +57,7 @@ const Player = (() => {
   }
 
   function seek(seconds) {
+    asked = true;
     video.currentTime = seconds;
     byId("frame").scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   }
@@ -72,6 +74,9 @@ const Player = (() => {
     return known.ended ? `All ${clock(all)} are here.` : `You can watch the first ${clock(rendered)} of ${clock(all)}; more comes while you watch.`;
   }
 
+  for (const type of ["pointerdown", "keydown", "play"]) video.addEventListener(type, () => { asked = true; }, true);
+  // Players like to go to the end of what grows; here everything begins at its beginning.
+  video.addEventListener("seeking", () => { if (showing === "stream" && !asked && video.currentTime > 1) video.currentTime = 0; });
   byId("newest").addEventListener("click", () => { seek(Math.max(0, known.listed - 6)); video.play().catch(() => {}); });
   video.addEventListener("extent", () => { byId("newest").hidden = known.ended || known.listed < 12; });
 
