@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from models.families import Family
+from models.shipped import shipped_weights
 from pipeline import urls
 from pipeline.errors import MissingObject, WeightsError
 from pipeline.inputs import SourceFile, fetch
@@ -40,10 +41,12 @@ NO_WEIGHTS = Weights()
 
 
 def find_weights(family: Family, url: str | None) -> FoundTree | None:
-    """What is there at the manifest's address; None for a family that goes without. Reads no file.
+    """What is there at the manifest's address, or of the shipped weights; None for a family that goes without.
 
-    Raises WeightsError where files are missing, where weights are needed and none given, or the other way round.
+    Reads no file. Raises WeightsError where files are missing, where weights are needed and none given, or the other
+    way round.
     """
+    url = url or shipped_weights(family.name)
     if url is None:
         if family.needs_weights:
             raise WeightsError(
@@ -104,6 +107,7 @@ def take_weights(
 
 def recall_weights(family: Family, url: str | None, store: Store) -> Weights | None:
     """What `take_weights` gave when it last saw the address; None where it never did."""
+    url = url or shipped_weights(family.name)
     if url is None or not family.tree:
         return NO_WEIGHTS
     known = _remembered(store, family, url)
