@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from pipeline import gc, plan, render, serve, status, verify, weights
+from pipeline import evaluate, gc, plan, render, serve, status, verify, weights
 from pipeline.command import run_command
 from pipeline.pages import command as pages
 
@@ -22,6 +22,7 @@ for name, verb in (
     ("plan", plan.command),
     ("status", status.command),
     ("verify", verify.command),
+    ("evaluate", evaluate.command),
     ("pages", pages.command),
     ("gc", gc.command),
     ("serve", serve.command),

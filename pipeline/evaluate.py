@@ -1,0 +1,206 @@
+"""`python -m pipeline.evaluate MANIFEST|OUTPUT|VIDEO`: how good finished titles are, in numbers and curves.
+
+Measured from the finished file alone, by fixed formulas (`models.metrics`): the mouth against the sound, the face
+against its own first ten seconds, joins between clips, motion, blinks. Titles of an output get an `evaluation.json`,
+which their page shows.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from actors.arrays import unpack
+from models.families import FAMILIES
+from pipeline.canvas import layout
+from pipeline.command import run_command
+from pipeline.errors import LongtakeError, UserError
+from pipeline.findings import local_copy
+from pipeline.found import Found, read_json
+from pipeline.store import Store
+from pipeline.target import open_target
+
+VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".m4v")
+ASSUMED_FACE = (0.2, 0.15, 0.8, 0.85)  # of the picture, where a video comes without boxes
+SHOWN = (
+    ("mouth_r", "mouth follows the sound (r)"),
+    ("mouth_lag_frames", "mouth late by frames"),
+    ("mouth_r_shuffled", "r with other sound"),
+    ("mouth_in_silence", "mouth in silence, of speech"),
+    ("identity_drift", "likeness lost at the end"),
+    ("sharpness_ratio", "sharpness, end over beginning"),
+    ("grain_ratio", "grain, end over beginning"),
+    ("colour_shift", "colour shift"),
+    ("border_ratio", "change at clip borders, of inside"),
+    ("blinks_per_minute", "blinks a minute"),
+    ("head_spread", "head's spread, of face width"),
+    ("motion_energy", "motion"),
+    ("longest_still_seconds", "longest still, s"),
+)
+
+Boxes = tuple[float, float, float, float]
+
+
+@click.command()
+@click.argument("target", metavar="MANIFEST|OUTPUT|VIDEO")
+@click.option("--output", help="Folder or URL of the results; wins over the manifest's.")
+@click.option("--only", multiple=True, metavar="ID", help="This title only (may be given several times).")
+@click.option("--face-box", type=float, nargs=4, metavar="X Y W H", help="Of a VIDEO: where the face is, in pixels.")
+@click.option("--lip-box", type=float, nargs=4, metavar="X Y W H", help="Of a VIDEO: where the mouth is.")
+@click.option("--clip", type=click.IntRange(min=2), default=16, show_default=True, help="Frames between joins.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    target: str,
+    output: str | None,
+    only: tuple[str, ...],
+    face_box: Boxes | None,
+    lip_box: Boxes | None,
+    clip: int,
+    as_json: bool,
+) -> None:
+    """Measure finished titles of a manifest or an output, or any video with sound; exit 1 if there was none."""
+    titles = []
+    if Path(target).suffix.lower() in VIDEOS:
+        titles.append(evaluate_video(Path(target), face_box, lip_box, clip))
+    else:
+        if face_box or lip_box:
+            raise UserError("--face-box and --lip-box go with a VIDEO: a title's own boxes are in its records")
+        opened = open_target(target, output, only)
+        for found, _ in opened.titles():
+            if (measured := evaluate_title(opened.store, found)) is None:
+                click.echo(f"{found.title}: not finished, nothing to measure", err=True)
+                continue
+            titles.append(measured)
+    if as_json:
+        click.echo(json.dumps({"titles": [without_curves(one) for one in titles]}))
+    else:
+        for one in titles:
+            _print(one)
+    sys.exit(0 if titles else 1)
+
+
+def evaluate_title(store: Store, found: Found) -> dict[str, Any] | None:
+    """Measures of a title's final file, kept beside it as `evaluation.json`; None where it is not finished."""
+    report = read_json(store, f"{found.title}/report.json")
+    if not report or not store.exists(f"{found.title}/final.mp4"):
+        return None
+    square, regions = _regions(store, found, report)
+    with local_copy(store, f"{found.title}/final.mp4") as path:
+        measured = _measured(found.title, path, regions, square, _clip_of(report))
+    measured["stream"] = report.get("hashes", {}).get("stream")
+    store.put(f"{found.title}/evaluation.json", json.dumps(measured).encode())
+    return measured
+
+
+def evaluate_video(path: Path, face: Boxes | None, lips: Boxes | None, clip: int) -> dict[str, Any]:
+    """Measures of any video of one face, the boxes x, y, width, height in its pixels."""
+    import av
+
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            width, height = stream.codec_context.width, stream.codec_context.height
+    except (av.error.FFmpegError, IndexError) as error:
+        raise UserError(f"{path}: cannot be read as a video ({error})") from error
+    side = min(width, height)
+    x, y = (width - side) / 2, (height - side) / 2
+    given = _assumed(side)
+    if face:
+        given = (face[0] - x, face[1] - y, face[0] - x + face[2], face[1] - y + face[3])
+    mouth = (given[0], given[3] - (given[3] - given[1]) / 3, given[2], given[3])
+    if lips:
+        mouth = (lips[0] - x, lips[1] - y, lips[0] - x + lips[2], lips[1] - y + lips[3])
+    return _measured(path.name, path, (given, mouth), (x, y, float(side)), clip)
+
+
+def without_curves(measured: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in measured.items() if name != "per_second"}
+
+
+def _measured(
+    title: str, path: Path, regions: tuple[Any, Any], square: tuple[float, float, float], clip: int
+) -> dict[str, Any]:
+    # Known by name: torch is imported where something is measured, and not by importing this command.
+    video, course, picture = (import_module(f"models.metrics.{name}") for name in ("video", "course", "picture"))
+    with _faults_of(path):
+        taken = video.measure(path, picture.Regions(*regions), square)
+    seen = course.Course(taken.seen, taken.target, clip)
+    return {
+        "title": title,
+        "frames": len(seen.seen),
+        **course.summary(seen),
+        "per_minute": course.per_minute(seen),
+        "per_second": course.per_second(seen),
+    }
+
+
+@contextmanager
+def _faults_of(path: Path) -> Iterator[None]:
+    import av
+
+    try:
+        yield
+    except (ValueError, av.error.FFmpegError) as error:
+        raise UserError(f"{path.name}: {error}") from error
+
+
+def _regions(
+    store: Store, found: Found, report: dict[str, Any]
+) -> tuple[tuple[float, float, float], tuple[Boxes, Boxes]]:
+    """Where the portrait stands in the final picture, and its boxes in pixels there."""
+    options = report.get("options", {})
+    side, x, y = options.get("resolution", 512), 0, 0
+    if options.get("canvas", "none") != "none":
+        where = layout(options["canvas"], options.get("canvas_place", "centre"))
+        side, x, y = where.side, where.x, where.y
+    ledger = found.ledger(store, "conditioning")
+    record = ledger.read(0) if ledger else None
+    if record is None:
+        raise LongtakeError(f"{found.title}: the record of its portrait is gone; render it again")
+    arrays = unpack(store.get(record.objects["arrays"].key), record.objects["arrays"].key)
+    scale = side / options.get("base_size", 512)
+
+    def box(name: str, assumed: Boxes) -> Boxes:
+        x0, y0, x1, y1 = (float(value) * scale for value in arrays[name]) if name in arrays else assumed
+        return x0, y0, x1, y1
+
+    x0, y0, x1, y1 = face = box("face_box", _assumed(side))
+    return (float(x), float(y), float(side)), (face, box("lip_box", (x0, y1 - (y1 - y0) / 3, x1, y1)))
+
+
+def _assumed(side: float) -> Boxes:
+    """The face, for families and videos that know of none."""
+    x0, y0, x1, y1 = (side * share for share in ASSUMED_FACE)
+    return x0, y0, x1, y1
+
+
+def _clip_of(report: dict[str, Any]) -> int:
+    family = FAMILIES.get(report.get("family", ""))
+    return family.networks.chain.clip_frames if family and family.networks else 16
+
+
+def _print(measured: dict[str, Any]) -> None:
+    click.echo(f"{measured['title']}: {measured['frames']} frames")
+    for name, words in SHOWN:
+        value = measured[name]
+        click.echo(f"  {words:<36}{'-' if value is None else value:>10}")
+    if len(measured["per_minute"]) > 1:
+        minutes = ", ".join(f"{'-' if one['mouth_r'] is None else one['mouth_r']}" for one in measured["per_minute"])
+        click.echo(f"  {'mouth r, minute by minute':<36}{minutes}")
+
+
+def main() -> None:
+    sys.exit(run_command(command, sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()
