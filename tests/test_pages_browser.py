@@ -118,6 +118,7 @@ CHOOSE = """(() => { const video = document.querySelector("video"); video.pause(
   const found = [...document.querySelectorAll(".chapter")]; found[1].click(); video.pause();
   return { chapters: found.map((one) => one.textContent), at: video.currentTime,
     extent: document.getElementById("extent").innerText }; })()"""
+SEEN = "[...document.querySelectorAll('tr img')].filter((image) => image.naturalWidth).length === %d"
 PLAYABLE = "document.querySelector('video').readyState >= 2"
 TEXT = "document.body.innerText"
 LOOK = """({ ran: typeof globalThis.ran, text: document.body.textContent,
@@ -150,7 +151,7 @@ def test_people_watch_a_run(tmp_path: Path, place: tuple[str, str]) -> None:
         os.kill(driver.pid, signal.SIGSTOP)  # so that it is not over before the browser is there
         committed = len(store.list("b-renders/stream/" + store.folders("b-renders/stream")[0] + "/stream")) * 1.92
         steps = [
-            step(f"{address}/index.html", "document.querySelectorAll('tr[data-id]').length === 3", ROWS),
+            step(f"{address}/index.html", SEEN % 2, ROWS),
             step(f"{address}/index.html", "document.querySelector('tr[data-id]') !== null", TOOLS),
             step(f"{address}/a-done/report.html", PLAYABLE, TEXT),
             step(f"{address}/c-failed/report.html", "document.querySelector('.why') !== null", TEXT),
@@ -269,7 +270,7 @@ def said(text: str) -> str:
 def test_pages_open_from_a_folder(finished: Any, tmp_path: Path) -> None:
     """Without any server: the catalog and a finished title, with its video."""
     steps = [
-        step((finished.output / "index.html").as_uri(), "document.querySelector('tr[data-id]') !== null", ROWS),
+        step((finished.output / "index.html").as_uri(), SEEN % 1, ROWS),
         step((finished.output / "reading" / "report.html").as_uri(), PLAYABLE, TEXT),
     ]
     browser = Browser(tmp_path, steps)
