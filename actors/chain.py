@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from actors.arrays import pack
+from actors.calibration import calibrated
 from actors.titles import TitleReader
-from actors.worker import Worker, failure_of
+from actors.worker import Worker, failure_of, log
 from models.families import Arrays, Lane
-from pipeline.errors import DamagedObject
+from models.lanes import independent
+from pipeline.errors import DamagedObject, LongtakeError
+from pipeline.numerics import NumericsDiffer, in_lanes
 from pipeline.records import Record, new_attempt, seed_state_hash, sha256
 from pipeline.timeline import CLIP, GOP, gop_clips, gop_range
 from pipeline.titles import TitlePlan
-from pipeline.work import Done, Failure, Job, Outcome, Work
+from pipeline.work import Done, Failure, Job, Outcome, Ready, Work
 
 
 @dataclass
@@ -32,15 +36,17 @@ class _Chain:
 
 @dataclass
 class _Run:
-    """One lane of one call: the GOP it makes."""
+    """One lane: the GOP that it makes, clip after clip."""
 
     job: Job
     plan: TitlePlan
     chain: _Chain
     conditioning: Arrays
     numerics: dict[str, object]
+    lanes: int
     started: float
     state: Arrays
+    clips: list[int]  # still to be made
     latents: list[np.ndarray] = field(default_factory=list)
     used: dict[str, str] = field(default_factory=dict)
 
@@ -51,33 +57,95 @@ class ChainWorker(Worker):
     def __init__(self, output: str, device: str = "cpu", run: str = "local"):
         super().__init__(output, device, run)
         self._chains: dict[str, _Chain] = {}
+        self._begun: dict[str, _Run] = {}  # GOPs that were not finished when a call ended
+        self._tested: dict[tuple[str, int], bool] = {}  # by networks and lanes
+
+    def ready(self, plan: TitlePlan | None = None, lanes: int | None = None) -> Ready:
+        """Load the networks and settle the shape of the batch: `lanes`, or 0 to find out what is best here."""
+        if plan is None:
+            return Ready()
+        try:
+            part = self.part(plan, "chain")
+            device = str(part.numerics().get("device", ""))
+            if lanes is None:
+                lanes = plan.constants.lanes if self.device == "cpu" else 0
+            count = lanes or calibrated(self.store, plan, part)
+            return Ready(device, count if self._independent(plan, count) else 1)
+        except Exception:  # noqa: BLE001 - the first title's job meets it again and says so
+            log.exception("the chain worker is not ready")
+            return Ready()
 
     def run(self, work: Work, plans: dict[str, TitlePlan]) -> tuple[Outcome, ...]:
-        """Advance every job's title by one GOP, in one batch. Titles not in the batch leave the worker's memory."""
-        self._chains = {job.title: self._chains[job.title] for job in work.jobs if job.title in self._chains}
+        """Advance the titles by one GOP each, in one batch. Titles without a job here leave the worker's memory.
+
+        A lane whose GOP is finished before the call is goes on with the title's next GOP, or with a spare title.
+        """
+        titles = {job.title for job in work.jobs}
+        self._chains = {title: chain for title, chain in self._chains.items() if title in titles}
+        self._begun = {title: run for title, run in self._begun.items() if title in titles}
+        lanes = work.lanes or plans[work.jobs[0].title].constants.lanes
         outcomes: dict[str, Outcome] = {}
-        runs: list[_Run] = []
-        for job in work.jobs:
+        waiting = deque(work.jobs)
+        seats: list[_Run | None] = [None] * lanes
+        for step in range(GOP // CLIP):
+            for seat in range(lanes):
+                while seats[seat] is None and waiting:
+                    seats[seat] = self._board(waiting.popleft(), plans, lanes, outcomes)
+            runs = [run for run in seats if run is not None]
+            if not runs:
+                break
             try:
-                self.alive()
-                self.check_stop()
-                run = self._begin(job, plans[job.title])
-                if self._is_there(run):
-                    outcomes[job.title] = Outcome(job, (self._passed(run),))
-                else:
-                    runs.append(run)
+                self._clip(seats)
             except Exception as error:  # noqa: BLE001 - the scheduler judges it
-                outcomes[job.title] = self._failed(job, failure_of(error, job))
-        if runs:
-            try:
-                self._clips(runs)
-            except Exception as error:  # noqa: BLE001
-                outcomes |= {run.job.title: self._failed(run.job, failure_of(error, run.job)) for run in runs}
-                runs = []
-        # Side by side: the device waits meanwhile, and a commit is mostly waiting for the store.
+                for run in runs:
+                    failed = self._failed(run.job, failure_of(error, run.job))
+                    outcomes.setdefault(run.job.title, failed)
+                break
+            made = {seat: run for seat, run in enumerate(seats) if run is not None and not run.clips}
+            for seat, outcome in zip(made, self._commit_all(list(made.values())), strict=True):
+                outcomes[outcome.job.title] = outcome
+                last = step == GOP // CLIP - 1 or outcome.failure is not None
+                seats[seat] = None if last else self._go_on(made[seat])
+        else:
+            self._begun |= {run.job.title: run for run in seats if run is not None}
+        return tuple(self._with_ahead(outcomes.get(job.title) or Outcome(job)) for job in work.jobs)
+
+    def _with_ahead(self, outcome: Outcome) -> Outcome:
+        begun = self._begun.get(outcome.job.title)
+        return replace(outcome, ahead=len(begun.latents)) if begun else outcome
+
+    def _board(self, job: Job, plans: dict[str, TitlePlan], lanes: int, outcomes: dict[str, Outcome]) -> _Run | None:
+        """The run of a job; None where its outcome is known already."""
+        begun = self._begun.pop(job.title, None)
+        try:
+            self.alive()
+            self.check_stop()
+            if begun and (begun.job, begun.plan, begun.lanes) == (job, plans[job.title], lanes):
+                return begun
+            run = self._begin(job, plans[job.title], lanes)
+            if not self._is_there(run):
+                return run
+            outcomes[job.title] = Outcome(job, (self._passed(run),))
+        except Exception as error:  # noqa: BLE001
+            outcomes[job.title] = self._failed(job, failure_of(error, job))
+        return None
+
+    def _go_on(self, run: _Run) -> _Run | None:
+        """The title's next GOP, where a lane would stand empty till the call ends; nothing if it cannot begin yet."""
+        job = replace(run.job, first=run.job.first + 1)
+        if job.first >= run.plan.gops or self._stop.is_set():
+            return None
+        try:
+            after = self._begin(job, run.plan, run.lanes)
+            after.chain.reader.features(after.clips[0] * CLIP, (after.clips[-1] + 1) * CLIP)
+            return None if self._is_there(after) else after
+        except LongtakeError:
+            return None  # its own call will say what is wrong
+
+    def _commit_all(self, runs: list[_Run]) -> list[Outcome]:
+        """Side by side: the device waits meanwhile, and a commit is mostly waiting for the store."""
         with ThreadPoolExecutor(max(1, len(runs))) as pool:
-            outcomes |= {outcome.job.title: outcome for outcome in pool.map(self._committed, runs)}
-        return tuple(outcomes[job.title] for job in work.jobs)
+            return list(pool.map(self._committed, runs))
 
     def _committed(self, run: _Run) -> Outcome:
         try:
@@ -89,14 +157,29 @@ class ChainWorker(Worker):
         self._chains.pop(job.title, None)
         return Outcome(job, (), failure)
 
-    def _begin(self, job: Job, plan: TitlePlan) -> _Run:
+    def _independent(self, plan: TitlePlan, lanes: int) -> bool:
+        """Whether lanes do not see each other in batches of this shape, on this device: tried once."""
+        key = (plan.weights_hash, lanes)
+        if key not in self._tested:
+            self.alive()
+            options = replace(plan.clip_options, steps=1)
+            self._tested[key] = lanes == 1 or independent(self.part(plan, "chain"), options, lanes)
+        return self._tested[key]
+
+    def _begin(self, job: Job, plan: TitlePlan, lanes: int) -> _Run:
         started = time.monotonic()
-        numerics = self.numerics(plan, "chain", self.part(plan, "chain"))
+        if not self._independent(plan, lanes):
+            raise NumericsDiffer(
+                f"title {plan.id}: begun in batches of {lanes} lanes, which are not independent of each other on this "
+                "device; continue it on the class of machine that it was begun on"
+            )
+        numerics = self.numerics(plan, "chain", self.part(plan, "chain"), in_lanes(lanes))
         chain = self._chains.get(plan.id)
         if chain is None or (chain.gop, chain.visit, chain.reader.plan) != (job.first, job.visit, plan):
             chain = self._chains[plan.id] = self._resume(plan, job.first, job.visit)
         conditioning = chain.reader.conditioning()[1]
-        return _Run(job, plan, chain, conditioning, numerics, started, chain.state)
+        clips = list(gop_clips(job.first, plan.frames))
+        return _Run(job, plan, chain, conditioning, numerics, lanes, started, chain.state, clips)
 
     def _is_there(self, run: _Run) -> bool:
         """Whether the GOP is committed already, by another writer or before something older was damaged and remade.
@@ -141,21 +224,16 @@ class ChainWorker(Worker):
         state = reader.load(reader.chain_ledger, record, "state")
         return _Chain(reader, gop, state, record.objects["state"].sha256, visit)
 
-    def _clips(self, runs: list[_Run]) -> None:
-        """Sample the clips of the lanes' GOPs side by side; a lane whose title ends earlier stays empty."""
-        part = self.part(runs[0].plan, "chain")
-        size = runs[0].plan.constants.lanes
-        clips = [list(gop_clips(run.job.first, run.plan.frames)) for run in runs]
-        for step in range(max(map(len, clips))):
-            lanes = [
-                self._lane(run, mine[step]) if step < len(mine) else None for run, mine in zip(runs, clips, strict=True)
-            ]
-            results = part.next_clip(lanes + [None] * (size - len(lanes)))
-            for run, result in zip(runs, results[: len(runs)], strict=True):
-                if result is not None:
-                    latents, run.state = result
-                    run.latents.append(latents)
-            self.alive()
+    def _clip(self, seats: list[_Run | None]) -> None:
+        """Sample the next clip of every lane side by side."""
+        plan = next(run.plan for run in seats if run is not None)
+        lanes = [None if run is None else self._lane(run, run.clips[0]) for run in seats]
+        for run, result in zip(seats, self.part(plan, "chain").next_clip(lanes), strict=True):
+            if run is not None:
+                latents, run.state = result
+                run.latents.append(latents)
+                run.clips.pop(0)
+        self.alive()
 
     def _lane(self, run: _Run, clip: int) -> Lane:
         reach = run.plan.constants.feature_reach

@@ -16,7 +16,7 @@ import numpy as np
 
 from actors.inputs import fetch_input
 from actors.titles import TitleReader
-from actors.worker import Worker
+from actors.worker import Worker, log
 from pipeline.canvas import Canvas, fill_planes
 from pipeline.encode import encode_gop
 from pipeline.errors import DamagedObject, LongtakeError
@@ -25,7 +25,7 @@ from pipeline.records import Ledger, Record, Stored, new_attempt, sha256
 from pipeline.timeline import gop_range
 from pipeline.titles import TitlePlan
 from pipeline.windows import gop_reads, gop_windows
-from pipeline.work import Done, Job
+from pipeline.work import Done, Job, Ready
 
 
 class EncoderDiffers(LongtakeError):
@@ -42,6 +42,16 @@ class UpscaleWorker(Worker):
         self._visit = 0  # of the title in hand
         self._canvas: tuple[str, Canvas] | None = None  # picture hash and canvas of the title in hand
         self._init: tuple[str, bytes] | None = None  # key and bytes that this worker has compared with the store's
+
+    def ready(self, plan: TitlePlan | None = None, lanes: int | None = None) -> Ready:
+        """Load the networks, so that the first segment does not wait for them."""
+        if plan is None:
+            return Ready()
+        try:
+            return Ready(str(self.part(plan, "upscale").numerics().get("device", "")))
+        except Exception:  # noqa: BLE001 - the first title's job meets it again and says so
+            log.exception("the upscaler is not ready")
+            return Ready()
 
     def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
         part = self.part(plan, "upscale")

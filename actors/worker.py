@@ -14,10 +14,10 @@ from typing import Any
 from actors.inputs import fetch_weights
 from models.families import Part, load_part
 from pipeline.errors import DamagedObject, OutputError, StoreError, UserError
-from pipeline.numerics import NumericsDiffer, claim
+from pipeline.numerics import LanesDiffer, NumericsDiffer, claim
 from pipeline.store import open_store
 from pipeline.titles import TitlePlan
-from pipeline.work import Cause, Done, Failure, Job, Outcome, Role, Work
+from pipeline.work import Cause, Done, Failure, Job, Outcome, Ready, Role, Work
 
 log = logging.getLogger("longtake")
 
@@ -41,7 +41,7 @@ class Worker:
         self.device = "cpu" if os.environ.get("LONGTAKE_FAKE_ACCELERATORS") else device
         self.run_id = run
         self._parts: dict[str, Any] = {}
-        self._claims: dict[tuple[str, str], dict[str, Any]] = {}
+        self._claims: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._news: list[Done] = []
@@ -65,9 +65,9 @@ class Worker:
         """Finish the unit in hand, then end the job."""
         self._stop.set()
 
-    def ready(self) -> str:
-        """Answers once the worker can take work: where it runs."""
-        return f"{socket.gethostname()}:{os.getpid()}"
+    def ready(self, plan: TitlePlan | None = None, lanes: int | None = None) -> Ready:
+        """Answers once the worker can take work. `plan`: of any title; `lanes`: of a chain's batch, as asked for."""
+        return Ready()
 
     # -- for the workers themselves -------------------------------------------------------------------------------
 
@@ -79,11 +79,11 @@ class Worker:
                 self._parts[key] = load_part(plan.constants, part, folder, self.device)
         return self._parts[key]
 
-    def numerics(self, plan: TitlePlan, stage: str, part: Any) -> dict[str, Any]:
-        """The numerics class that the stage's records name; claimed once per title."""
-        key = (plan.prefix(stage), plan.hashes.stream)
+    def numerics(self, plan: TitlePlan, stage: str, part: Any, more: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The numerics class that the stage's records name, `more` being part of it; claimed once per title."""
+        key = (plan.prefix(stage), plan.hashes.stream, str(more))
         if key not in self._claims:
-            self._claims[key] = claim(self.store, plan, stage, part.numerics())
+            self._claims[key] = claim(self.store, plan, stage, part.numerics() | (more or {}))
         return self._claims[key]
 
     def alive(self) -> None:
@@ -130,7 +130,7 @@ def failure_of(error: Exception, job: Job) -> Failure:
             return Failure("stopped", "stopped on request")
         case NumericsDiffer():
             cause = "numerics"
-        case DamagedObject():
+        case DamagedObject() | LanesDiffer():
             cause = "damaged"
         case StoreError() | OutputError() | ConnectionError() | TimeoutError():
             cause = "infrastructure"  # credentials that expired are among these: nobody's input is at fault

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from models.families import Arrays, Family, Hints, Lane, PictureOptions
+from models.families import Arrays, ClipOptions, Family, Hints, Lane, PictureOptions
 from models.keys import noise_key
 
 CLIP = 16
@@ -70,6 +70,13 @@ class Chain(_Part):
         cells = np.arange(np.prod(shape), dtype=np.uint64).reshape(shape)
         motion = [mix(cells, conditioning["portrait"], seed, place) for place in range(self.family.motion_frames)]
         return {"motion": np.stack(motion).astype(np.uint16)}
+
+    def sample(self, seed: int, options: ClipOptions) -> Lane:
+        """A made-up input, as the self-test of lanes takes it."""
+        portrait = {"portrait": mix(seed, 1).reshape(1)}
+        state = self.start(portrait, seed, options.base_size)
+        features = mix(seed, 2, np.arange(CLIP + 2 * self.family.feature_reach))[:, None]
+        return Lane(seed, 0, portrait, state, features, None, options)
 
     def next_clip(self, lanes: list[Lane | None]) -> list[tuple[np.ndarray, Arrays] | None]:
         return [None if lane is None else self._clip(lane) for lane in lanes]

@@ -160,6 +160,9 @@ class ChainPart(Protocol):
     def next_clip(self, lanes: list[Lane | None]) -> list[tuple[np.ndarray, Arrays] | None]:
         """Sixteen latents [16, C, h, w] and the new state for every lane; None stands for an empty lane."""
 
+    def sample(self, seed: int, options: ClipOptions) -> Lane:
+        """A made-up input, as the self-test of lanes takes it (`models.lanes`)."""
+
 
 class UpscalePart(Protocol):
     def numerics(self) -> dict[str, Any]: ...

@@ -171,6 +171,34 @@ class Chain(Part):
         first = conditioning["portrait" if self.config.carry == "pixels" else "reference"]
         return {"motion": np.stack([first] * self.config.chain.motion_frames)}
 
+    def sample(self, seed: int, options: ClipOptions) -> Lane:
+        """A made-up input, as the self-test of lanes takes it: every array differs from seed to seed."""
+        random, size, config = np.random.default_rng(seed), options.base_size, self.config
+        side, projection = size // config.vae.factor, config.chain.audio_projection
+
+        def numbers(*shape: int) -> np.ndarray:
+            return random.standard_normal(shape, np.float32)
+
+        conditioning = {
+            "portrait": numbers(3, size, size).clip(-1, 1),
+            "reference": numbers(config.vae.latent_channels, side, side),
+            "face_embedding": numbers(config.chain.image_projection.embedding_width),
+            "region_mask": random.random((3, size, size), np.float32),
+        }
+        for level in range(len(config.chain.unet.channels)):
+            for region in ("background", "face", "lip"):
+                conditioning[f"{region}_mask_{level}"] = random.random((1, (side >> level) ** 2), np.float32)
+        heard = config.chain.clip_frames + 2 * projection.radius
+        return Lane(
+            seed=seed,
+            clip=0,
+            conditioning=conditioning,
+            state=self.start(conditioning, seed, size),
+            features=numbers(heard, projection.layers, projection.feature_width),
+            text=None,
+            options=options,
+        )
+
     @torch.inference_mode()
     def next_clip(self, lanes: list[Lane | None]) -> list[tuple[np.ndarray, Arrays] | None]:
         """One clip of every lane. Lanes of other options are sampled after each other, each batch as large as all."""

@@ -27,6 +27,7 @@ from pipeline.execute_drain import Drains
 from pipeline.schedule import Limits
 from pipeline.store import Store
 from pipeline.store_local import LocalStore
+from pipeline.timeline import CLIP, GOP
 from pipeline.titles import TitlePlan
 from pipeline.work import (
     Assign,
@@ -49,6 +50,10 @@ NEWS_EVERY = 1.0  # seconds between two looks at a busy worker
 # A clip of the largest family takes half a minute on a slow card and loading takes minutes; ten are beyond doubt.
 STUCK_AFTER = float(os.environ.get("LONGTAKE_STUCK_SECONDS", "600"))
 
+# Preparing and publishing ask for no cores, so that they find a place on a full cluster: one for so many cores.
+MOST_PREPARE, CORES_OF_PREPARE = 16, 8
+MOST_PUBLISH, CORES_OF_PUBLISH = 8, 16
+
 log = logging.getLogger("longtake")
 
 
@@ -66,34 +71,52 @@ class Layout:
 
     shares: dict[Role, Share]
     limits: Limits
+    lanes: int | None = None  # as asked for: 0 to find out what is best, None for the family's
 
 
-def layout(cpus: float, gpus: float, family: Family, chains: int | None, upscalers: int | None) -> Layout:
+def layout(
+    cpus: float,
+    gpus: float,
+    family: Family,
+    chains: int | None,
+    upscalers: int | None,
+    *,
+    titles: int = 1,
+    lanes: int | None = None,
+    floor: int = 0,
+) -> Layout:
     """Divide a cluster: roles share a device where there are fewer devices than roles, down to one core.
 
-    `chains` and `upscalers` cap the workers of these roles; by default the chain gets one device and the upscalers
-    the rest, and the chain's too once it is over. CPU workers take as many cores as the family has threads; preparing
-    and publishing are short and light.
+    `chains` and `upscalers` cap the workers of these roles; by default both get devices in proportion to what a second
+    of video costs them, chains no more than have titles for their lanes; what chains leave goes to upscalers. CPU
+    workers take as many cores as the family has threads; preparing and publishing are short and light.
     """
     light = Share(0)
-    chain_count = chains or 1
+    batch = lanes or family.lanes
+    devices = int(gpus) if gpus >= 1 else int(cpus // family.threads)
+    cost = GOP // CLIP * family.seconds_per_clip, GOP * family.seconds_per_frame
+    part = round(devices * cost[0] / sum(cost))
+    chain_count = chains or max(1, min(part, devices - 1, -(-titles // batch)))
     if gpus >= 1:
         alone = gpus >= chain_count + 1
         chain, upscale = (Share(1, 1.0), Share(1, 1.0)) if alone else (Share(1, 0.5), Share(1, 0.45))
-        devices = int(gpus) if alone else 1
+        devices = devices if alone else 1
     else:
         workers = chain_count + (upscalers or 1)
         cores = min(float(family.threads), cpus / workers)
         chain = upscale = Share(float(int(cores)) if cores >= 1 else round(cores * 0.99, 3))
-        devices = int(cpus // family.threads)
     shares: dict[Role, Share] = {"prepare": light, "chain": chain, "upscale": upscale, "publish": light}
+    most = upscalers or max(1, devices - chain_count)
     limits = Limits(
+        prepare=max(1, min(MOST_PREPARE, int(cpus) // CORES_OF_PREPARE)),
+        publish=max(1, min(MOST_PUBLISH, int(cpus) // CORES_OF_PUBLISH)),
         chain=chain_count,
-        upscale=upscalers or max(1, devices - chain_count),
-        lanes=family.lanes,
+        upscale=most,
+        lanes=batch,
         upscale_after=upscalers or max(1, devices),
+        upscale_floor=min(floor, most),
     )
-    return Layout(shares, limits)
+    return Layout(shares, limits, lanes)
 
 
 def connect(address: str | None, cores: int | None = None) -> None:
@@ -179,7 +202,8 @@ class RayExecutor:
                 options |= {"max_task_retries": 0, "concurrency_groups": {"control": 1}}
                 handle: Any = ray.remote(**options)(WORKERS[role]).remote(self._output, device, self._run)
                 self._actors[name] = _Actor(handle)
-                self._calls[handle.ready.remote()] = (name, "ready")
+                sample = next(iter(self._plans.values()))
+                self._calls[handle.ready.remote(sample, self._layout.lanes)] = (name, "ready")
             case Retire(name):
                 self._end(name)
             case Assign(name, work):
@@ -231,7 +255,7 @@ class RayExecutor:
             return [WorkerLost(name, Failure(cause, _first_line(error)))]
         match kind:
             case "ready":
-                return [WorkerReady(name)]
+                return [WorkerReady(name, answer)]
             case "run":
                 actor.work = None
                 return [Finished(name, answer)]

@@ -14,8 +14,10 @@ MakeWorker = Callable[[Role], Worker]
 
 
 class InlineExecutor:
-    def __init__(self, make_worker: MakeWorker, plans: dict[str, TitlePlan]):
+    def __init__(self, make_worker: MakeWorker, plans: dict[str, TitlePlan], lanes: int | None = None):
+        """`lanes`: of a chain's batch, 0 to find out what is best here, None for the family's."""
         self._make = make_worker
+        self._lanes = lanes
         self._plans = plans
         self._workers: dict[str, Worker] = {}
         self._events: list[Event] = []
@@ -25,8 +27,9 @@ class InlineExecutor:
     def do(self, command: Command) -> None:
         match command:
             case Launch(name, role):
-                self._workers[name] = self._make(role)
-                self._events.append(WorkerReady(name))
+                worker = self._workers[name] = self._make(role)
+                ready = worker.ready(next(iter(self._plans.values())), self._lanes)
+                self._events.append(WorkerReady(name, ready))
             case Retire(name):
                 self._workers.pop(name, None)
             case Assign():

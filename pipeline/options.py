@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from math import ceil
 from typing import Annotated, Any, Literal, Protocol
 
@@ -74,6 +75,9 @@ class Options:
     author: str | None
     cover: str | None
     language: str
+    owner: str
+    share: float
+    due: str | None
 
     @property
     def placing(self) -> Layout | None:
@@ -292,6 +296,31 @@ class OptionFields(BaseModel):
         pattern=LANGUAGE,
     )
 
+    owner: str = option(
+        "up to 100 letters, digits, '.', '_', '-' and spaces",
+        "Whose title it is: owners share the workers, so that one's many titles do not keep another's waiting.",
+        "none",
+        "one owner for all that name none",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._ \-]*$",
+        max_length=100,
+    )
+    share: float = option(
+        "a number from 0.01 to 100",
+        "Weight of the owner against the others; of several, the largest in its titles counts.",
+        "none",
+        1.0,
+        ge=0.01,
+        le=100,
+        allow_inf_nan=False,
+    )
+    due: str = option(
+        "a moment with its zone, such as 2027-03-01T18:00:00Z",
+        "When the title must be done: it goes first, among those of its priority, once it would be late otherwise.",
+        "none",
+        "no deadline",
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+\-][0-9]{2}:[0-9]{2})$",
+    )
+
 
 def options_entering(stage: str) -> tuple[str, ...]:
     """Names of the options that enter the hash of a stage, its parents' not included.
@@ -313,6 +342,11 @@ def faults_of(given: Mapping[str, Any], family: FamilyFacts | None) -> Iterator[
     for name in ("face_box", "lip_box"):
         if name in given and 0 in given[name][2:]:
             yield name, f"value {given[name]}: expected {extra(name)['expected']}; give the box an area"
+    if "due" in given:
+        try:
+            datetime.fromisoformat(given["due"])
+        except ValueError:
+            yield "due", f"value {given['due']!r}: expected {extra('due')['expected']}; there is no such moment"
     codec = given.get("codec") or _default_codec(given.get("resolution", 0))
     if given.get("crf", 0) > LARGEST_CRF[codec]:
         yield "crf", f"value {given['crf']}: expected 1 to {LARGEST_CRF[codec]} for {codec}; choose a smaller value"
@@ -354,7 +388,9 @@ def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
         "guidance_scale": float(given.get("guidance_scale", family.default_guidance)),
         "fidelity": float(values["fidelity"]),
         "base_size": given.get("base_size", family.base_sizes[0]),
-        **{name: given.get(name) for name in ("face_embedding", "author", "cover")},
+        **{name: given.get(name) for name in ("face_embedding", "author", "cover", "due")},
+        "owner": given.get("owner", ""),
+        "share": float(values["share"]),
         "canvas_fill": fill.lower() if COLOUR.fullmatch(fill := values["canvas_fill"]) else fill,
     }
     return Options(**(values | boxes | computed))

@@ -13,6 +13,7 @@ import time
 import uuid
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from pipeline.titles import TitlePlan
 from pipeline.weight_intake import find_weights, take_weights
 from pipeline.work import Event, Role
 
+MOST_LANES = 64
 IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a submitted job
 
 
@@ -54,9 +56,26 @@ class Request:
     skip_invalid: bool
     executor: str
     address: str | None
+    chains: int | None
     upscalers: int | None
+    min_upscalers: int
+    gpus: int | None
+    lanes: int | None
     grace: float
     json_log: bool
+
+
+class Lanes(click.ParamType):
+    """A number of lanes; `auto` becomes 0."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if value == "auto":
+            return 0
+        if not str(value).isdecimal() or not 1 <= int(value) <= MOST_LANES:
+            self.fail(f"{value!r}: expected a number from 1 to {MOST_LANES}, or auto")
+        return int(value)
 
 
 @click.command()
@@ -68,8 +87,16 @@ class Request:
 @click.option("--skip-invalid", is_flag=True, help="Render the titles that are valid; exit 1 if others were not.")
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", show_default=True)
 @click.option("--address", help="Ray cluster to join; default: RAY_ADDRESS, else this machine alone.")
+@click.option("--chains", type=click.IntRange(min=1), help="Most chain workers; default: what the cluster holds.")
 @click.option(
     "--upscalers", type=click.IntRange(min=1), help="Most upscaling workers; default: what the cluster holds."
+)
+@click.option("--min-upscalers", type=click.IntRange(min=0), default=0, help="Upscaling workers kept from the start.")
+@click.option(
+    "--gpus", type=click.IntRange(min=1), help="Accelerators that a growing cluster may come to; default: what it has."
+)
+@click.option(
+    "--lanes", type=Lanes(), help="Titles in a chain worker's batch, or auto to find out what is best on its device."
 )
 @click.option("--grace", type=click.FloatRange(min=0), default=20.0, show_default=True, metavar="SECONDS")
 @click.option("--json-log", is_flag=True, help="Write events as JSON lines to stderr.")
@@ -222,7 +249,16 @@ def title_work(plan: TitlePlan, preview: float | None = None) -> TitleWork:
         segment=plan.options.segment_frames // timeline.GOP,
         block_of_gop=(family.feature_block, timeline.GOP),
         reach=family.feature_reach,
+        last_clips=len(timeline.gop_clips(gops - 1, plan.frames)),
+        owner=plan.options.owner,
+        share=plan.options.share,
+        due=None if plan.options.due is None else on_the_clock(plan.options.due),
     )
+
+
+def on_the_clock(due: str) -> float:
+    """A moment in ISO 8601 on the clock that the driver's loop goes by."""
+    return datetime.fromisoformat(due).timestamp() - time.time() + time.monotonic()
 
 
 def _executor(
@@ -235,13 +271,23 @@ def _executor(
         def make(role: Role) -> Any:
             return WORKERS[role](catalog.output, "cpu", run)
 
-        return InlineExecutor(make, plans), Limits(upscale=request.upscalers or 1, lanes=family.lanes)
+        limits = Limits(upscale=request.upscalers or 1, lanes=request.lanes or family.lanes)
+        return InlineExecutor(make, plans, request.lanes), limits
     from pipeline import execute
 
     execute.connect(request.address)
     execute.check_shared(store)
     cpus, gpus = execute.resources()
-    layout = execute.layout(cpus, gpus, family, None, request.upscalers)
+    layout = execute.layout(
+        cpus,
+        max(gpus, request.gpus or 0),
+        family,
+        request.chains,
+        request.upscalers,
+        titles=len(plans),
+        lanes=request.lanes,
+        floor=request.min_upscalers,
+    )
     return execute.RayExecutor(catalog.output, plans, layout, run), layout.limits
 
 

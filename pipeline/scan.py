@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from pipeline.errors import MissingObject
+from pipeline.numerics import lanes_of
 from pipeline.records import Ledger, Record, seed_state_hash
 from pipeline.store import Store
 from pipeline.timeline import GOP
@@ -61,7 +62,9 @@ def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool =
             latents[record.first // GOP] = record.objects["latents"].sha256
     streamed = tuple(made_of(Ledger(store, plan.prefix("stream")), latents, mend=mend))
     blocks = tuple(first // plan.constants.feature_block for first in sorted(features))
-    return Scanned(plan.id, sound is not None, conditioning is not None, blocks, len(latents), streamed, False)
+    lanes = lanes_of(store, plan)
+    there = sound is not None, conditioning is not None
+    return Scanned(plan.id, *there, blocks, len(latents), streamed, False, lanes)
 
 
 def _rendered(store: Store, plan: TitlePlan, mend: bool) -> bool:

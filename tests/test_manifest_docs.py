@@ -36,7 +36,8 @@ def test_every_option_is_in_the_table_and_enters_one_hash() -> None:
     assert by_stage["stream"] == ("codec", "crf")
     assert set(by_stage["picture"]) == PICTURE
     assert set(by_stage["file"]) == {"author", "cover", "language"}
-    assert set(by_stage["none"]) == {"preset", "segment_frames", "keep", "allow_mixed"}
+    scheduling = {"owner", "share", "due"}
+    assert set(by_stage["none"]) == {"preset", "segment_frames", "keep", "allow_mixed"} | scheduling
 
 
 def _valid_documents() -> list[Any]:

@@ -1,0 +1,23 @@
+"""Lanes of a class of device: found by trying, once, and kept in the store for all that follow."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from models.lanes import calibrate
+from pipeline.records import create_json
+from pipeline.store import Store
+from pipeline.titles import TitlePlan, digest
+
+
+def calibrated(store: Store, plan: TitlePlan, part: Any) -> int:
+    """Lanes for this device and these options. Whoever measures first decides: all workers of a class agree."""
+    options, facts = plan.clip_options, part.numerics()
+    kind = digest([plan.family, plan.weights_hash, options.base_size, options.guidance_scale > 1, facts])[:16]
+    key = f"_lanes/{kind}.json"
+    if store.exists(key):
+        return int(json.loads(store.get(key))["lanes"])
+    found = {"lanes": calibrate(part, replace(options, steps=min(options.steps, 2))), "numerics": facts}
+    return int(create_json(store, key, found)["lanes"])
