@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from actors.arrays import pack
 from actors.inputs import fetch_input
+from actors.portraits import Prepared, keep_portrait, portrait_key, recall_portrait
 from actors.worker import Worker
 from models.families import Hints
 from models.speech_level import speech_level
@@ -47,6 +49,28 @@ class PrepareWorker(Worker):
         started = time.monotonic()
         part = self.part(plan, "prepare")
         numerics = self.numerics(plan, "conditioning", part)
+        key = portrait_key(plan, numerics)
+        prepared = recall_portrait(self.store, key)
+        if prepared is None:
+            prepared = self._prepare_portrait(plan, part)
+            keep_portrait(self.store, key, prepared)
+        ledger, attempt = Ledger(self.store, plan.prefix("conditioning")), new_attempt()
+        record = Record(
+            stage="conditioning",
+            title=plan.id,
+            plan=plan.hashes.chain,
+            first=0,
+            frames=plan.frames,
+            attempt=attempt,
+            objects={"arrays": ledger.stage_object(0, attempt, "arrays", prepared.arrays)},
+            uses={"portrait": plan.portrait.sha256},
+            numerics=numerics,
+            facts={"notes": list(prepared.notes), "portrait_size": list(prepared.size)},
+            made=self.made(started),
+        )
+        return Done(plan.id, "conditioning", 0, ledger.commit(record).won, record.made["seconds"])
+
+    def _prepare_portrait(self, plan: TitlePlan, part: Any) -> Prepared:
         with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
             path = fetch_input(self.store, plan.portrait, Path(folder), f"title {plan.id}, portrait")
             portrait = read_portrait(path, f"title {plan.id}: portrait")
@@ -57,21 +81,7 @@ class PrepareWorker(Worker):
             if "PortraitProblem" not in [cls.__name__ for cls in type(error).__mro__]:
                 raise
             raise InputError(f"title {plan.id}: portrait: {error}") from error
-        ledger, attempt = Ledger(self.store, plan.prefix("conditioning")), new_attempt()
-        record = Record(
-            stage="conditioning",
-            title=plan.id,
-            plan=plan.hashes.chain,
-            first=0,
-            frames=plan.frames,
-            attempt=attempt,
-            objects={"arrays": ledger.stage_object(0, attempt, "arrays", pack(arrays))},
-            uses={"portrait": plan.portrait.sha256},
-            numerics=numerics,
-            facts={"notes": notes, "portrait_size": [portrait.shape[1], portrait.shape[0]]},
-            made=self.made(started),
-        )
-        return Done(plan.id, "conditioning", 0, ledger.commit(record).won, record.made["seconds"])
+        return Prepared(pack(arrays), tuple(notes), (portrait.shape[1], portrait.shape[0]))
 
     def _hints(self, plan: TitlePlan) -> Hints:
         options, embedding = plan.options, None

@@ -19,6 +19,7 @@ from pipeline.manifest_yaml import MAX_BYTES, Fault, key_path, parse_yaml
 from pipeline.options import FamilyFacts, Options, complete, options_entering
 from pipeline.redact import redact
 from pipeline.timeline import FPS
+from pipeline.title_sources import add_titles
 
 __all__ = [
     "Catalog",
@@ -106,8 +107,9 @@ def load_valid_titles(
     """
     source = os.fspath(url)
     parsed = parse_yaml(_read(source))
+    origins = add_titles(parsed, source)
     checked = manifest_check.check(parsed, source, families, output)
-    problems = _problems(source, checked.faults)
+    problems = _problems(source, checked.faults, origins)
     lost = {fault.loc[1] for fault in checked.faults if len(fault.loc) > 1 and fault.loc[0] == "titles"}
     whole = any(fault.loc[:1] != ("titles",) or len(fault.loc) < 2 for fault in checked.faults)
     if whole or lost.issuperset(checked.titles):
@@ -159,15 +161,24 @@ def _read(source: str) -> bytes:
         raise ManifestError([Problem(name, f"manifest: {str(error).removeprefix(f'{name}: ')}")]) from error
 
 
-def _problems(source: str, faults: Sequence[Fault]) -> list[Problem]:
+def _problems(source: str, faults: Sequence[Fault], origins: Mapping[int, str]) -> list[Problem]:
     name, ordered = redact(source), sorted(dict.fromkeys(faults), key=lambda fault: fault.line)
     problems = [
-        Problem(":".join(filter(None, (name, str(fault.line or ""), f" {key_path(fault.loc)}".rstrip()))), fault.text)
+        Problem(
+            ":".join(filter(None, (name, str(fault.line or ""), f" {key_path(fault.loc)}".rstrip()))),
+            fault.text + _origin(fault, origins),
+        )
         for fault in ordered[:MOST_PROBLEMS]
     ]
     if len(ordered) > MOST_PROBLEMS:
         problems.append(Problem(name, f"{len(ordered) - MOST_PROBLEMS} more problems; correct these first"))
     return problems
+
+
+def _origin(fault: Fault, origins: Mapping[int, str]) -> str:
+    """Where a title from a table stands: its line in the manifest is that of the table's address."""
+    place = fault.loc[1] if len(fault.loc) > 1 and fault.loc[0] == "titles" else None
+    return f" ({origins[place]})" if isinstance(place, int) and place in origins else ""
 
 
 def _title(given: Mapping[str, Any], index: int, family: FamilyFacts) -> Title:

@@ -52,7 +52,10 @@ def json_schema() -> dict[str, Any]:
     for model in (ManifestFields, TitleFields, PromptFields, ChapterFields, OptionFields):
         described = schema if model is ManifestFields else definitions[model.__name__]
         described["additionalProperties"] = False
-        if model in REQUIRED:
+        if model is ManifestFields:  # titles may come from elsewhere, and `titles` then gives single keys of them
+            described["required"] = [name for name in REQUIRED[model] if name != "titles"]
+            described["anyOf"] = [{"required": ["titles"]}, {"required": ["titles_from"]}]
+        elif model in REQUIRED:
             described["required"] = list(REQUIRED[model])
         for name, text, extra in _described(model):
             rule = described["properties"][name]

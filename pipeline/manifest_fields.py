@@ -135,6 +135,28 @@ class TitleFields(OptionFields):
     )
 
 
+class SourceFields(OptionFields):
+    table: str = key(
+        "the path or URL of a CSV or Parquet file",
+        "A table of titles: its columns are the keys of a title.",
+        min_length=1,
+        max_length=4096,
+    )
+    glob: str = key(
+        "a path or URL with * in it",
+        "Audio files, each of which becomes a title named by its file.",
+        min_length=1,
+        max_length=4096,
+    )
+    portrait: str = key(
+        "the path or URL of one picture",
+        "Portrait of all these titles; {name} stands for the name of the audio file.",
+        min_length=1,
+        max_length=4096,
+    )
+    priority: int = key("a whole number from -1000 to 1000", "Priority of all these titles.", ge=-1000, le=1000)
+
+
 class ManifestFields(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -150,6 +172,9 @@ class ManifestFields(BaseModel):
         max_length=4096,
     )
     defaults: OptionFields = key("a mapping of options", "Options that hold for every title that does not set them.")
+    titles_from: list[SourceFields] = key(
+        "a list of {table} or {glob}", "Tables of titles, and patterns of audio files.", min_length=1
+    )
     titles: list[TitleFields] = key(
         "a list with at least one title", "The videos to make, one entry each.", min_length=1
     )

@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +22,7 @@ import click
 
 from models.families import FAMILIES, Family
 from pipeline import ffmpeg, scan, timeline, urls
+from pipeline.catalog_report import row_of, write_report
 from pipeline.command import run_command
 from pipeline.drive import Executor, drive
 from pipeline.errors import ManifestError, OutputError, Problem, StoreError
@@ -34,6 +35,7 @@ from pipeline.plan import show_plan
 from pipeline.progress import Reporter
 from pipeline.redact import redact
 from pipeline.schedule import Limits, Schedule, TitleWork
+from pipeline.selection import only_failed, select_titles, without_done
 from pipeline.stop import AGAIN, INTERRUPTED, Stop, stop_now_after
 from pipeline.store import Store, open_store
 from pipeline.titles import TitlePlan
@@ -54,6 +56,9 @@ class Request:
     preview: float | None
     dry_run: bool
     skip_invalid: bool
+    skip_done: bool
+    retry_failed: bool
+    fail_fast: bool
     executor: str
     address: str | None
     chains: int | None
@@ -85,6 +90,9 @@ class Lanes(click.ParamType):
 @click.option("--preview", type=float, metavar="SECONDS", help="Render the first whole GOPs into preview.mp4.")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, render nothing.")
 @click.option("--skip-invalid", is_flag=True, help="Render the titles that are valid; exit 1 if others were not.")
+@click.option("--skip-done", is_flag=True, help="Do not open the inputs of titles that are done.")
+@click.option("--retry-failed", is_flag=True, help="Render only titles that failed when they were last tried.")
+@click.option("--fail-fast", is_flag=True, help="Stop as soon as a title has failed; exit 1.")
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", show_default=True)
 @click.option("--address", help="Ray cluster to join; default: RAY_ADDRESS, else this machine alone.")
 @click.option("--chains", type=click.IntRange(min=1), help="Most chain workers; default: what the cluster holds.")
@@ -116,6 +124,15 @@ def render(request: Request, stop: Stop) -> int:
     catalog, problems = _load(request)
     store = _open_output(catalog)
     family, tell = FAMILIES[catalog.family], _tell(request)
+    if request.retry_failed:
+        catalog = only_failed(catalog, store)
+    if request.skip_done:
+        catalog, done = without_done(catalog, store)
+        for name in done:
+            click.echo(f"{name}: done, {store}/{name}/final.mp4", err=True)
+    if not catalog.titles:
+        click.echo("Nothing is left to render.", err=True)
+        return 1 if problems else 0
     found = find_weights(family, catalog.weights)
     seen, wrong = survey(catalog, store, tell)
     problems += wrong
@@ -146,18 +163,7 @@ def _load(request: Request) -> tuple[Catalog, list[Problem]]:
         catalog, problems = load_valid_titles(request.manifest, families=FAMILIES, output=request.output)
     else:
         catalog = load_manifest(request.manifest, families=FAMILIES, output=request.output)
-    if request.only:
-        ids = {title.id for title in catalog.titles}
-        if unknown := [name for name in request.only if name not in ids]:
-            raise ManifestError(
-                [
-                    Problem(
-                        redact(request.manifest), f"--only {name}: no such title; it has {', '.join(sorted(ids)[:20])}"
-                    )
-                    for name in unknown
-                ]
-            )
-        catalog = replace(catalog, titles=tuple(title for title in catalog.titles if title.id in request.only))
+    catalog = select_titles(catalog, request.only)
     return catalog, problems
 
 
@@ -217,7 +223,7 @@ def _run(
                 schedule,
                 executor,
                 lambda name: scan.scan(store, plans[name], works[name].gops),
-                stop=lambda: stop.reason() or (lease.lost if lease else None),
+                stop=lambda: stop.reason() or (lease.lost if lease else None) or _first_failure(request, schedule),
                 grace=request.grace,
                 mark=marks.note,
                 observe=observe,
@@ -227,7 +233,15 @@ def _run(
     if pages.trouble:
         click.echo(f"pages not up to date ({redact(pages.trouble)}); `longtake pages {store}` writes them", err=True)
     marks.clear()
-    return _conclude(schedule, store, plans, works, run)
+    code = _conclude(schedule, store, plans, works, run)
+    return 1 if _first_failure(request, schedule) else code
+
+
+def _first_failure(request: Request, schedule: Schedule) -> str | None:
+    if not request.fail_fast:
+        return None
+    failed = (name for name, title in schedule.titles.items() if title.failed)
+    return next((f"title {name} failed, and --fail-fast was given" for name in failed), None)
 
 
 def _finish_what_is_in_hand(request: Request, executor: Executor) -> None:
@@ -299,7 +313,7 @@ def _conclude(
     for name, title in schedule.titles.items():
         file = "final.mp4" if works[name].gops == plans[name].gops else "preview.mp4"
         if title.done:
-            ends[name] = {"state": "done", "file": f"{name}/{file}"}
+            ends[name] = {"state": "done", "file": f"{name}/{file}", "gops": title.streamed}
             click.echo(f"{name}: done, {store}/{name}/{file}", err=True)
         elif title.failed:
             ends[name] = {"state": "failed", "reason": redact(title.failed), "gops": title.streamed}
@@ -311,6 +325,7 @@ def _conclude(
     summary = (json.dumps({"run": run, "titles": ends}, indent=1) + "\n").encode()
     try:
         store.put(f"_runs/{run}.json", summary)
+        write_report(store, [row_of(plans[name], end, run) for name, end in ends.items()])
     except (StoreError, OutputError) as error:  # how titles ended is known without it
         click.echo(f"the run's summary was not kept: {redact(str(error))}", err=True)
     states = {end["state"] for end in ends.values()}

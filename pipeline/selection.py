@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pipeline import scan
+from pipeline.catalog_report import CSV, failed_titles
 from pipeline.errors import ManifestError, Problem
 from pipeline.manifest import Catalog
+from pipeline.recall import recall
 from pipeline.redact import redact
+from pipeline.store import Store
 
 _SHOWN = 20  # ids that a message lists
 
@@ -24,3 +28,31 @@ def select_titles(catalog: Catalog, only: Sequence[str]) -> Catalog:
             [Problem(redact(catalog.source), f"--only {name}: no such title; it has {has}") for name in unknown]
         )
     return replace(catalog, titles=tuple(title for title in catalog.titles if title.id in only))
+
+
+def without_done(catalog: Catalog, store: Store) -> tuple[Catalog, list[str]]:
+    """The catalog without titles that are done as they stand in the manifest, and those titles.
+
+    Their inputs are not opened: it is enough that they have not changed since, or are gone.
+    """
+    done = []
+    for title in catalog.titles:
+        found = recall(catalog, store, title)
+        changed = any("has changed" in note for note in found.notes)
+        if found.plan is not None and not changed and scan.is_done(store, found.plan, mend=False):
+            done.append(title.id)
+    return replace(catalog, titles=tuple(title for title in catalog.titles if title.id not in done)), done
+
+
+def only_failed(catalog: Catalog, store: Store) -> Catalog:
+    """The catalog's titles that failed when they were last tried, as the catalog report has it."""
+    failed = failed_titles(store)
+    if failed is None:
+        raise ManifestError(
+            [
+                Problem(
+                    f"{redact(str(store))}/{CSV}", "--retry-failed: no report of an earlier run; leave the option out"
+                )
+            ]
+        )
+    return replace(catalog, titles=tuple(title for title in catalog.titles if title.id in failed))

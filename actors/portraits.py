@@ -1,0 +1,56 @@
+"""Portraits that were prepared already: titles that show the same one, in the same way, share the work.
+
+What is kept is by content, beside the inputs. Every title commits a copy of its own, so that nothing depends on what
+lies here: it may be removed at any time.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import MissingObject
+from pipeline.records import sha256
+from pipeline.store import Store
+from pipeline.titles import TitlePlan, digest
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """`arrays` as they are stored; width and height of the portrait."""
+
+    arrays: bytes
+    notes: tuple[str, ...]
+    size: tuple[int, int]
+
+
+def portrait_key(plan: TitlePlan, numerics: dict[str, Any]) -> str:
+    """Names all that the prepared portrait depends on."""
+    options = plan.options
+    hints = [options.face_box, options.lip_box, plan.face_embedding.sha256 if plan.face_embedding else None]
+    family = [plan.family, plan.constants.chain_revision, plan.weights_hash]
+    facts = [*family, plan.portrait.sha256, options.base_size, options.compat, hints, numerics]
+    return f"_portraits/{digest(facts)[:32]}"
+
+
+def recall_portrait(store: Store, key: str) -> Prepared | None:
+    """What another title has left; None where there is nothing, or it is damaged."""
+    try:
+        if not store.exists(f"{key}.json"):
+            return None
+        facts = json.loads(store.get(f"{key}.json"))
+        arrays = store.get(f"{key}.{facts['sha256'][:16]}")
+        if sha256(arrays) != facts["sha256"]:
+            return None
+        return Prepared(arrays, tuple(facts["notes"]), (facts["size"][0], facts["size"][1]))
+    except (MissingObject, ValueError, KeyError, TypeError, IndexError):
+        return None
+
+
+def keep_portrait(store: Store, key: str, prepared: Prepared) -> None:
+    """First the arrays, under a name of their own, then what names them."""
+    digest_of_it = sha256(prepared.arrays)
+    store.put(f"{key}.{digest_of_it[:16]}", prepared.arrays)
+    facts = {"sha256": digest_of_it, "notes": prepared.notes, "size": prepared.size}
+    store.put(f"{key}.json", (json.dumps(facts) + "\n").encode())

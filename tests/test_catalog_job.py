@@ -1,0 +1,69 @@
+"""A catalog of twelve titles as a submitted job, two of which break after they were planned."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.store import open_store
+from tests.conftest import write_manifest
+from tests.ray_head import free_port, head
+from tests.s3 import S3Server
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
+RUNS_WITHIN = 900.0  # seconds
+
+
+def submit(dashboard: str, *entrypoint: str) -> tuple[int, str]:
+    """Exit code of the driver, and all that was printed."""
+    ray = str(Path(sys.executable).with_name("ray"))
+    hook = json.dumps({"worker_process_setup_hook": "tests.sabotage.install"})
+    command = [ray, "job", "submit", f"--address={dashboard}", "--working-dir", ".", "--runtime-env-json", hook]
+    command += ["--", sys.executable, "-m", "pipeline.render", *entrypoint]
+    for _ in range(60):
+        job = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=RUNS_WITHIN)
+        if "No available agent to submit job" not in job.stderr:
+            break
+        time.sleep(1)
+    said = job.stdout + job.stderr
+    code = re.search(r"exit code (\d+)", said)
+    return (int(code[1]) if code else job.returncode), said
+
+
+def test_ten_of_twelve_are_finished_and_both_reasons_are_reported(
+    tmp_path: Path, s3_server: S3Server, s3: S3Server
+) -> None:
+    titles = [{"id": f"good-{n}", "frames": 20 + 7 * n} for n in range(10)]
+    titles[3:3] = [{"id": "crasher", "frames": 60, "priority": 1}, {"id": "spoiled", "frames": 60, "priority": 1}]
+    manifest, output, port = write_manifest(tmp_path, titles), s3.url(), free_port()
+    with head(2, "--include-dashboard=true", f"--dashboard-port={port}", environment=s3_server.environment):
+        code, said = submit(f"http://127.0.0.1:{port}", str(manifest), "--output", output)
+        store = open_store(output)
+        assert code == 1, said[-4000:]
+        rows = list(csv.DictReader(io.StringIO(store.get("catalog.csv").decode())))
+        reasons = {row["id"]: row["reason"] for row in rows if row["state"] == "failed"}
+        assert reasons.keys() == {"crasher", "spoiled"}
+        assert re.search(r"chain 0 failed 3 times while alone on a worker", reasons["crasher"])
+        assert re.search(r"audio file 1.*run again to have it copied anew", reasons["spoiled"])
+        assert [row["id"] for row in rows if row["state"] == "done"] == [f"good-{n}" for n in range(10)]
+        store.get_file("catalog.parquet", tmp_path / "catalog.parquet")
+        assert pq.read_table(tmp_path / "catalog.parquet").column("id").to_pylist() == [row["id"] for row in rows]
+        before = {f"good-{n}": store.get(f"good-{n}/report.json") for n in range(10)}
+        began = time.monotonic()
+        code, said = submit(f"http://127.0.0.1:{port}", str(manifest), "--output", output, "--skip-done")
+        print(f"rerun: exit {code} after {time.monotonic() - began:.0f} s, the two are tried again")
+        assert code == 1, said[-4000:]
+        assert all(f"{name}: done" in said for name in before)
+        assert {name: store.get(f"{name}/report.json") for name in before} == before, "nothing of the ten is made again"
+        rows = list(csv.DictReader(io.StringIO(store.get("catalog.csv").decode())))
+        assert sorted(row["id"] for row in rows if row["state"] == "failed") == ["crasher", "spoiled"]
