@@ -24,6 +24,7 @@ from pipeline.command import run_command
 from pipeline.errors import LongtakeError, UserError
 from pipeline.findings import local_copy
 from pipeline.found import Found, read_json
+from pipeline.pages.command import write_title
 from pipeline.store import Store
 from pipeline.target import open_target
 
@@ -78,6 +79,8 @@ def command(
                 click.echo(f"{found.title}: not finished, nothing to measure", err=True)
                 continue
             titles.append(measured)
+            if found.stream_hash and str(measured["stream"]).startswith(found.stream_hash):
+                write_title(opened.store, found)  # the curves are shown on its page
     if as_json:
         click.echo(json.dumps({"titles": [without_curves(one) for one in titles]}))
     else:

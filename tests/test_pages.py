@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import evaluate
+from pipeline.command import run_command
 from pipeline.errors import StoreError
 from pipeline.pages import assets, writer
 from pipeline.pages import command as pages_command
@@ -164,7 +166,7 @@ def test_curves_of_whatever_evaluate_left() -> None:
     assert curves_of(None) is None
     assert curves_of({"per_second": "damaged", "note": "x"}) is None
     found = curves_of(
-        {"series": {"identity": [1, None, 0.5, float("nan")], "names": ["a"]}, "mouth_r": 0.9, "ok": True}
+        {"series": {"identity": [1, None, 0.5, float("nan")], "names": ["a"]}, "mouth_r": 0.9, "frames": 9, "ok": True}
     )
     assert found == {
         "series": [{"name": "identity", "step": 1, "values": [1.0, None, 0.5, None]}],
@@ -309,3 +311,10 @@ def test_a_long_run_writes_at_its_pace(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(written) >= 2
     gaps = [later - earlier for earlier, later in pairwise(written[:-1])]  # the last one does not wait
     assert all(gap >= 0.15 for gap in gaps)
+
+
+def test_what_evaluate_measured_is_on_the_page(rendered: Rendered) -> None:
+    assert run_command(evaluate.command, [str(rendered.output)]) == 0
+    curves = data_in(rendered.output / "reading" / "report.html")["curves"]
+    assert {"mouth_sync", "identity", "sharpness", "flicker"} <= {one["name"] for one in curves["series"]}
+    assert "border_ratio" in curves["sums"]

@@ -17,7 +17,7 @@ from pipeline.pages.catalog import KEY, Entry, catalog, catalog_name, entry_of_s
 from pipeline.pages.cells import Cells, Stage
 from pipeline.pages.facts import facts_of, input_names
 from pipeline.pages.html import encode, page, plain
-from pipeline.pages.title_page import facts_before, page_data, put_page, read_on
+from pipeline.pages.title_page import page_data, put_page, read_on, said_before
 from pipeline.status import last_ends, status_of
 from pipeline.store import Store
 from pipeline.target import open_target
@@ -53,18 +53,20 @@ def write_pages(store: Store, titles: Iterable[tuple[Found, tuple[str, ...]]]) -
 def write_title(store: Store, found: Found, end: dict[str, Any] | None = None) -> Entry:
     """Write the page of one title; `end` is how the newest run left it. For whatever adds to a title afterwards."""
     title = found.title
-    facts = facts_of(found.plan, input_names(store, title)) if found.plan else facts_before(store, title)
+    facts, incidents = said_before(store, title)
+    if found.plan:
+        facts = facts_of(found.plan, input_names(store, title))
     name = name_of(found.plan) if found.plan else _name(facts, title)
     status = status_of(store, found, end)
     entry = entry_of_status(status, name, time.time())
-    entry = replace(entry, thumb=store.exists(f"{title}/thumb.jpg"), page=True)
+    entry = replace(entry, thumb=store.exists(f"{title}/thumb.jpg"), page=True, retries=len(incidents))
     cells = Cells(found.gops)
     prefixes: dict[Stage, str] = {"chain": found.prefix("chain"), "stream": found.prefix("stream")}
     upto: dict[Stage, int] = {"chain": entry.chained, "stream": entry.upscaled}
     known = -1
     while not read_on(store, cells, prefixes, upto) and sum(cells.read.values()) > known:
         known = sum(cells.read.values())
-    put_page(store, entry, page_data(store, entry, facts or _reported(store, title), cells, (), time.time()))
+    put_page(store, entry, page_data(store, entry, facts or _reported(store, title), cells, incidents, time.time()))
     return entry
 
 

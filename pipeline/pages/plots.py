@@ -23,7 +23,7 @@ def curves_of(evaluation: Mapping[str, Any] | None) -> dict[str, Any] | None:
         if isinstance(values, list) and any(_is_number(value) for value in values):
             step, thin = thinned([float(value) if _is_number(value) else None for value in values])
             series.append({"name": str(name), "step": step, "values": thin})
-    sums = {str(name): value for name, value in evaluation.items() if _is_number(value)}
+    sums = {str(name): value for name, value in evaluation.items() if _is_number(value) and name != "frames"}
     return {"series": series, "sums": sums} if series or sums else None
 
 

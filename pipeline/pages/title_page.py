@@ -13,7 +13,6 @@ from pipeline.pages import assets
 from pipeline.pages.catalog import VERSION, Entry
 from pipeline.pages.cells import STAGES, Cells, Stage
 from pipeline.pages.html import encode, page, plain
-from pipeline.pages.incidents import Incident
 from pipeline.pages.plots import curves_of
 from pipeline.records import Ledger
 from pipeline.store import Store
@@ -43,7 +42,12 @@ def read_on(store: Store, cells: Cells, prefixes: dict[Stage, str], upto: dict[S
 
 
 def page_data(
-    store: Store, entry: Entry, facts: dict[str, Any], cells: Cells, incidents: Sequence[Incident], written: float
+    store: Store,
+    entry: Entry,
+    facts: dict[str, Any],
+    cells: Cells,
+    incidents: Sequence[Mapping[str, Any]],
+    written: float,
 ) -> dict[str, Any]:
     """Everything that a title's page shows, as plain data. Reads the title's reports once it is over."""
     files, reports = _files(store, entry), _reports(store, entry)
@@ -57,7 +61,7 @@ def page_data(
             "facts": facts,
             "files": files,
             "timeline": cells.plain(),
-            "incidents": [asdict(one) for one in incidents],
+            "incidents": [dict(one) for one in incidents],
             **reports,
         }
     )
@@ -82,10 +86,12 @@ def is_current(store: Store, entry: Entry, hashes: Mapping[str, str]) -> bool:
     return all(before.get(name) == asdict(entry)[name] for name in ("state", "upscaled", "reason"))
 
 
-def facts_before(store: Store, title: str) -> dict[str, Any]:
-    """What an earlier page said that the title is made of, for commands that know no plan."""
-    facts = (read_json(store, data_key(title)) or {}).get("facts")
-    return facts if isinstance(facts, dict) else {}
+def said_before(store: Store, title: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What an earlier page said of what the title is made of, and of what was tried again: no record tells that."""
+    before = read_json(store, data_key(title)) or {}
+    facts, incidents = before.get("facts"), before.get("incidents")
+    kept = [one for one in incidents if isinstance(one, dict)] if isinstance(incidents, list) else []
+    return facts if isinstance(facts, dict) else {}, kept
 
 
 def _files(store: Store, entry: Entry) -> dict[str, Any]:

@@ -198,7 +198,8 @@ class _TitlePage:
             self._cells, self._visit = Cells(self._plan.gops), now.visit
         prefixes: dict[Stage, str] = {"chain": self._plan.prefix("chain"), "stream": self._plan.prefix("stream")}
         self._complete = read_on(self._store, self._cells, prefixes, {"chain": now.chained, "stream": now.streamed})
-        data = page_data(self._store, self.shown(replace(entry)), self._facts, self._cells, now.incidents, time.time())
+        incidents = [asdict(one) for one in now.incidents]
+        data = page_data(self._store, self.shown(replace(entry)), self._facts, self._cells, incidents, time.time())
         put_page(self._store, entry, data)
         self._shown, self.written_at = now, time.monotonic()
         if entry.over and self._complete:

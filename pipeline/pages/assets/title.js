@@ -19,7 +19,15 @@
     sharpness_ratio: ["Sharpness, end to beginning", "1 is as sharp at the end as at the beginning."],
     colour: ["Colour", "Distance from the portrait's colours; 0 is best."],
     flicker: ["Flicker", "Change from frame to frame where nothing moves; 0 is best."],
-    border_ratio: ["Jumps at GOP borders", "Change at borders against change elsewhere; 1 is seamless."],
+    border_ratio: ["Jumps at clip borders", "Change at borders against change elsewhere; 1 is seamless."],
+    mouth: ["Mouth opening", "How far the mouth is open."],
+    grain: ["Grain", "Fine noise of the picture."],
+    motion: ["Motion", "Change from frame to frame."],
+    colour_shift: ["Shift of colours", "Change of colours from beginning to end; 0 is best."],
+    blinks_per_minute: ["Blinks a minute", "People blink ten to twenty times a minute."],
+    head_spread: ["Spread of the head", "How far the head moves, in widths of the face."],
+    motion_energy: ["Motion", "Change from frame to frame, on the whole."],
+    longest_still_seconds: ["Longest still", "Seconds without any motion."],
   };
   let data = read();
   let points = []; // told of the moment that is played
@@ -174,8 +182,19 @@
     return section("marks", "Marked as generated", given.statement || null, pairs([
       ["Digital source type (IPTC)", String(given.digital_source_type || "").split("/").pop()],
       ["File", file.sha256 ? [`${file.name} `, code(file.sha256)] : ""],
-      ...Object.entries(data.marks || {}).map(([name, value]) => [name, value]),
+      ...told(given, ["digital_source_type", "statement", "file", "title", "inputs", "family", "weights", "prompts", "seed", "options", "hashes"]),
+      ...(data.report?.credentials ? told({ credentials: data.report.credentials }, []) : []),
     ]));
+  }
+
+  // Whatever else is said, as pairs of names and words: lists joined, one level of names below another.
+  function told(facts, but) {
+    const words = (value) => value === null || value === undefined || value === "" ? "" : value === true ? "yes" : value === false ? "no"
+      : Array.isArray(value) ? value.map(words).join(", ") : typeof value === "object" ? Object.entries(value).map(([name, one]) => `${name}: ${words(one)}`).join("; ") : String(value);
+    return Object.entries(facts).filter(([name]) => !but.includes(name)).flatMap(([name, value]) =>
+      value && typeof value === "object" && !Array.isArray(value)
+        ? Object.entries(value).map(([part, one]) => [`${label(name)}: ${part.replaceAll("_", " ")}`, words(one)])
+        : [[label(name), words(value)]]);
   }
 
   function made() {
