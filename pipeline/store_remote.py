@@ -31,6 +31,9 @@ _SET_UP = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "
 _TAKEN = ("PreconditionFailed", "pre-conditions", "412")
 _PAST_END = ("InvalidRange", "range is not satisfiable", "416")
 
+# Tries are counted here alone: in three layers on top of each other they would take an hour to give up.
+_ONE_TRY = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": 60}
+
 _memory = threading.Lock()  # fsspec's memory file system looks and writes in two steps
 
 
@@ -40,13 +43,15 @@ class RemoteStore(Store):
         options: dict[str, Any] = {}
         if protocol_of(url) in ("s3", "s3a"):
             # Listings must not come from this process's memory: other workers write too.
-            options = {"use_listings_cache": False, "skip_instance_cache": True}
+            options = {"use_listings_cache": False, "skip_instance_cache": True, "config_kwargs": _ONE_TRY}
         try:
             self.fs, self.root = fsspec.core.url_to_fs(self.url, **options)
         except (ValueError, ImportError) as error:
             raise OutputError(
                 f"output {self}: {self._told(error)}; expected a folder or a URL such as s3://bucket/path"
             ) from error
+        if hasattr(self.fs, "retries"):
+            self.fs.retries = 1
         protocol = self.fs.protocol
         self._protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
         self._fresh = {"refresh": True} if "s3" in self._protocols else {}
