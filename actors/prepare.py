@@ -20,6 +20,7 @@ from models.families import Hints
 from models.speech_level import speech_level
 from pipeline.embedding import read_embedding
 from pipeline.errors import DamagedObject, InputError
+from pipeline.loudness import write_levelled
 from pipeline.portrait import read_portrait
 from pipeline.records import Ledger, Record, new_attempt, sha256
 from pipeline.sound import read_speech, write_sound
@@ -92,16 +93,54 @@ class PrepareWorker(Worker):
         return Hints(options.face_box, options.lip_box, embedding, options.compat)
 
     def _sound(self, plan: TitlePlan) -> Done:
+        """The sound and, where a loudness is asked for, another track of that loudness; what is there already stays."""
+        if plan.publishing.loudness is None:
+            return self._plain_sound(plan)
+        if Ledger(self.store, plan.prefix("sound")).read(0, mend=True) is None:
+            self._plain_sound(plan)
+        return self._levelled(plan, plan.publishing.loudness)
+
+    def _sources(self, plan: TitlePlan, folder: Path) -> list[Path]:
+        return [
+            fetch_input(self.store, one, folder, f"title {plan.id}, audio file {number + 1}")
+            for number, one in enumerate(plan.audio)
+        ]
+
+    def _levelled(self, plan: TitlePlan, target: float) -> Done:
+        """A track at the loudness that is asked for, and the same as CMAF fragments for HLS."""
+        started = time.monotonic()
+        ledger, attempt = Ledger(self.store, plan.prefix("loudness")), new_attempt()
+        with tempfile.TemporaryDirectory(prefix="longtake-") as name:
+            folder = Path(name)
+            sources = self._sources(plan, folder)
+            found = write_levelled(sources, plan.audio_facts, plan.frames, folder, target)
+            self.alive()
+            objects = {
+                "track": ledger.stage_object(0, attempt, "track.m4a", found.track),
+                "hls": ledger.stage_object(0, attempt, "hls.mp4", found.hls),
+                "index": ledger.stage_object(0, attempt, "index.json", json.dumps(asdict(found.fragments)).encode()),
+            }
+        record = Record(
+            stage="loudness",
+            title=plan.id,
+            plan=plan.hashes.sound,
+            first=0,
+            frames=plan.frames,
+            attempt=attempt,
+            objects=objects,
+            uses={f"audio/{number}": one.sha256 for number, one in enumerate(plan.audio)},
+            facts={"target": target, **found.facts()},
+            made=self.made(started),
+        )
+        return Done(plan.id, "sound", 0, ledger.commit(record).won, record.made["seconds"])
+
+    def _plain_sound(self, plan: TitlePlan) -> Done:
         """One AAC track, the same as CMAF fragments for HLS, and the speech that features are made of."""
         started = time.monotonic()
         ledger, attempt = Ledger(self.store, plan.prefix("sound")), new_attempt()
         with tempfile.TemporaryDirectory(prefix="longtake-") as name:
             folder = Path(name)
-            paths = [
-                fetch_input(self.store, one, folder, f"title {plan.id}, audio file {number + 1}")
-                for number, one in enumerate(plan.audio)
-            ]
-            files = write_sound(paths, plan.audio_facts, plan.frames, folder)
+            files = write_sound(self._sources(plan, folder), plan.audio_facts, plan.frames, folder)
             self.alive()
             index = asdict(files.fragments)
             objects = {

@@ -6,6 +6,7 @@ What it writes are views, derived from records and replaced whole; the `done` re
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,14 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from actors.inputs import fetch_input
+from actors.captions import Captions
+from actors.dressing import read_cues, read_picture
 from actors.upscale import init_key
 from actors.worker import Worker
 from pipeline import playlists
 from pipeline.boxes import codec_string
 from pipeline.errors import DamagedObject, MissingObject
 from pipeline.finish import poster, provenance_xmp, write_final
-from pipeline.portrait import fitted, jpeg, read_portrait
+from pipeline.found import read_json
+from pipeline.portrait import fitted, jpeg
 from pipeline.records import Ledger, Record, Stored, fetch_checked, new_attempt, sha256_of_file
 from pipeline.report import SOFTWARE, notes_of, provenance, records_digest, title_report
 from pipeline.stills import contact_sheet, thumbnail
@@ -36,11 +39,13 @@ KEPT = {"all": ("chain", "stream"), "final+hls": ("stream",), "final": ()}
 
 @dataclass
 class _Fragments:
-    """What playlists need of the fragments listed so far: about a hundred bytes a GOP. `visit` is the scheduler's."""
+    """What playlists need of the fragments listed so far: about a hundred bytes a GOP. `visit` is the scheduler's.
+
+    (key, size) by the suffix of the rendition.
+    """
 
     visit: int
-    keys: list[str] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
+    listed: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
 
 
 class PublishWorker(Worker):
@@ -49,6 +54,7 @@ class PublishWorker(Worker):
     def __init__(self, output: str, device: str = "cpu", run: str = "local"):
         super().__init__(output, device, run)
         self._fragments: dict[str, _Fragments] = {}
+        self._captions = Captions(self.store)
 
     def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
         self.check_stop()
@@ -76,30 +82,43 @@ class PublishWorker(Worker):
     def _playlists(self, plan: TitlePlan, gops: int) -> None:
         """List the first `gops` GOPs; the title's own index then points at this stream."""
         listed = self._listed(plan, gops)
-        keys, sizes = listed.keys[:gops], listed.sizes[:gops]
         frames = [stop - first for first, stop in (gop_range(gop, plan.frames) for gop in range(gops))]
-        sound, ledger = self._sound(plan), Ledger(self.store, plan.prefix("sound"))
+        sound, ledger = self._sound(plan), Ledger(self.store, plan.prefix(plan.heard))
         with ledger.voiding(sound):
             index = json.loads(ledger.load(sound, "index"))
         ranges = [(offset, size) for offset, size in index["ranges"]]
         folder, finished = plan.hashes.stream[:16], gops == plan.gops
-        fragments = [(_from_playlist(plan, key), count) for key, count in zip(keys, frames, strict=True)]
-        init, chapters = _from_playlist(plan, init_key(plan)), plan.publishing.chapters
-        video = playlists.video_playlist(init, fragments, finished, chapters)
+        texts, variants = {}, []
+        for one in plan.renditions:
+            found, key = listed[one.suffix][:gops], init_key(plan, one.suffix)
+            fragments = [(_from_playlist(plan, part), count) for (part, _), count in zip(found, frames, strict=True)]
+            name, init = f"{folder}/video{one.suffix}", _from_playlist(plan, key)
+            texts[name] = playlists.video_playlist(init, fragments, finished, plan.publishing.chapters)
+            bits = playlists.bit_rates([size for _, size in found], frames)
+            codec, encoding = codec_string(self.store.get(key)), one.encoding
+            variants.append(playlists.Variant(f"{name}.m3u8", codec, encoding.width, encoding.height, bits))
+        main, *smaller = variants
         heard = _from_playlist(plan, sound.objects["hls"].key)
         audio = playlists.sound_playlist(heard, index["init_bytes"], ranges, frames, finished)
+        said = self._captions.listed(plan)
         both = playlists.index_playlist(
-            f"{folder}/video.m3u8",
+            main.path,
             f"{folder}/audio.m3u8",
-            codec=codec_string(self.store.get(init_key(plan))),
-            width=plan.encoding.width,
-            height=plan.encoding.height,
+            codec=main.codec,
+            width=main.width,
+            height=main.height,
+            smaller=smaller,
             channels=sound.facts["channels"],
-            video_bits=playlists.bit_rates(sizes, frames),
+            video_bits=main.bits,
             sound_bits=playlists.bit_rates([size for _, size in ranges[:gops]], frames),
             language=plan.publishing.language,
+            captions=f"{folder}/captions.m3u8" if said else None,
         )
-        for name, text in ((f"{folder}/video", video), (f"{folder}/audio", audio), ("index", both)):
+        texts[f"{folder}/audio"] = audio
+        if said:
+            where = _from_playlist(plan, said[0])
+            texts[f"{folder}/captions"] = playlists.captions_playlist(where, said[1], frames, finished)
+        for name, text in (*texts.items(), ("index", both)):
             self.store.put(f"{plan.id}/hls/{name}.m3u8", text.encode())
 
     def _shown(self, plan: TitlePlan) -> int:
@@ -109,24 +128,34 @@ class PublishWorker(Worker):
         except MissingObject:
             return 0
 
-    def _listed(self, plan: TitlePlan, gops: int) -> _Fragments:
-        listed = self._fragments[plan.hashes.stream]
+    def _listed(self, plan: TitlePlan, gops: int) -> dict[str, list[tuple[str, int]]]:
+        """(key, size) of the fragments of the first GOPs or more, by suffix."""
+        listed = self._fragments[plan.hashes.stream].listed
+        there = len(listed.setdefault("", []))
         ledger = Ledger(self.store, plan.prefix("stream"))
-        for record in ledger.read_prefix(range(len(listed.keys) * GOP, gops * GOP, GOP)):
-            listed.keys.append(record.objects["fragment"].key)
-            listed.sizes.append(record.objects["fragment"].size)
-        if len(listed.keys) < gops:
-            raise DamagedObject(f"title {plan.id}: the record of GOP {len(listed.keys)} is gone")
+        for record in ledger.read_prefix(range(there * GOP, gops * GOP, GOP)):
+            for one in plan.renditions:
+                stored = record.objects[f"fragment{one.suffix}"]
+                listed.setdefault(one.suffix, []).append((stored.key, stored.size))
+        if len(listed[""]) < gops:
+            raise DamagedObject(f"title {plan.id}: the record of GOP {len(listed[''])} is gone")
         return listed
 
     # -- the finished file ----------------------------------------------------------------------------------------
 
     def _finish(self, plan: TitlePlan) -> None:
         with tempfile.TemporaryDirectory(prefix="longtake-") as name:
-            final = self._assemble(plan, plan.gops, Path(name))
-            stored = Stored(f"{plan.id}/final.mp4", sha256_of_file(final), final.stat().st_size)
             self._playlists(plan, plan.gops)
-            self.store.put_file(stored.key, final)
+            files = {}
+            for one in plan.renditions:
+                final = self._assemble(plan, plan.gops, Path(name), one.suffix)
+                key = f"{plan.id}/final{one.suffix}.mp4"
+                files[f"final{one.suffix}"] = Stored(key, sha256_of_file(final), final.stat().st_size)
+                self.store.put_file(key, final)
+                final.unlink()
+            stored = files["final"]
+            self._forget_renditions(plan)
+        cues = self._captions.settle(plan)
         self._first_pictures(plan)
         sheet = self._contact_sheet(plan)
         ledgers = [Ledger(self.store, plan.prefix(stage)) for stage in ("chain", "stream")]
@@ -134,11 +163,14 @@ class PublishWorker(Worker):
         notes = [plan.constants.note] if plan.constants.note else []
         more = {"final": {"sha256": stored.sha256, "size": stored.size}, "notes": notes + notes_of(self.store, plan)}
         more["contact"] = sheet
+        more["renditions"] = {name: {"sha256": one.sha256, "size": one.size} for name, one in files.items()}
+        if plan.heard == "loudness":
+            more["loudness"] = self._sound(plan).facts
         self._put_json(f"{plan.id}/report.json", title_report(plan, self.run_id, chain, stream, more))
         self._put_json(f"{plan.id}/provenance.json", provenance(plan, stored.sha256))
         done = Ledger(self.store, plan.prefix("done"))
         before = done.read(0, mend=True)
-        if before is not None and before.objects["final"] != stored:
+        if before is not None and before.objects != files:
             done.void(before, "the file was made again and is another one")
         done.commit(
             Record(
@@ -148,16 +180,26 @@ class PublishWorker(Worker):
                 first=0,
                 frames=plan.frames,
                 attempt=new_attempt(),
-                objects={"final": stored},
+                objects=dict(files),
                 facts={
                     "frames": plan.frames,
                     "records": records_digest(ledgers, plan.frames),
                     "kept": plan.options.keep,
+                    "cues": len(cues),
+                    "chapters": len(plan.publishing.chapters),
                 },
                 made=self.made(time.monotonic()),
             )
         )
         self._drop(plan, ledgers)
+
+    def _forget_renditions(self, plan: TitlePlan) -> None:
+        """Remove files of sizes that the plan before had and this one has not."""
+        before = read_json(self.store, f"{plan.id}/report.json") or {}
+        names = before.get("renditions")
+        for name in names if isinstance(names, dict) else ():
+            if re.fullmatch(r"final-[0-9]+", name) and name not in {f"final{one.suffix}" for one in plan.renditions}:
+                self.store.delete(f"{plan.id}/{name}.mp4")
 
     def _first_pictures(self, plan: TitlePlan) -> None:
         """What pages show of a title, from its first GOP on."""
@@ -174,20 +216,20 @@ class PublishWorker(Worker):
         self.store.put(f"{plan.id}/contact.jpg", image)
         return facts
 
-    def _assemble(self, plan: TitlePlan, gops: int, folder: Path) -> Path:
+    def _assemble(self, plan: TitlePlan, gops: int, folder: Path, suffix: str = "") -> Path:
         """Fragments in order and the track into one file; each fragment is checked against its record on the way."""
-        sound, track, target = self._sound(plan), folder / "track.m4a", folder / "final.mp4"
-        with Ledger(self.store, plan.prefix("sound")).voiding(sound):
+        sound, track, target = self._sound(plan), folder / "track.m4a", folder / f"final{suffix}.mp4"
+        with Ledger(self.store, plan.prefix(plan.heard)).voiding(sound):
             fetch_checked(self.store, sound.objects["track"], track, f"title {plan.id}, sound track")
         frames = gop_range(gops - 1, plan.frames)[1]
 
         def fragments() -> Iterator[bytes]:
             for gop in range(gops):
                 self.alive()
-                yield self._load(plan, self._record(plan, gop))
+                yield self._load(plan, self._record(plan, gop), f"fragment{suffix}")
 
         write_final(
-            self.store.get(init_key(plan)),
+            self.store.get(init_key(plan, suffix)),
             fragments(),
             track,
             target,
@@ -195,6 +237,7 @@ class PublishWorker(Worker):
             chapters=plan.publishing.chapters,
             tags_found=plan.publishing.tags,
             cover=self._cover(plan),
+            cues=read_cues(self.store, plan),
             language=plan.publishing.language,
             xmp=_xmp(plan),
         )
@@ -204,10 +247,7 @@ class PublishWorker(Worker):
         """The cover as JPEG of moderate size, without what else its file held."""
         if plan.publishing.cover is None:
             return b""
-        what = f"title {plan.id}: cover"
-        with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
-            picture = read_portrait(fetch_input(self.store, plan.publishing.cover, Path(folder), what), what)
-        return jpeg(fitted(picture, LARGEST_COVER))
+        return jpeg(fitted(read_picture(self.store, plan, plan.publishing.cover, "cover"), LARGEST_COVER))
 
     def _record(self, plan: TitlePlan, gop: int) -> Record:
         record = Ledger(self.store, plan.prefix("stream")).read(gop * GOP)
@@ -215,13 +255,13 @@ class PublishWorker(Worker):
             raise DamagedObject(f"title {plan.id}: the record of GOP {gop} is gone")
         return record
 
-    def _load(self, plan: TitlePlan, record: Record) -> bytes:
+    def _load(self, plan: TitlePlan, record: Record, name: str = "fragment") -> bytes:
         ledger = Ledger(self.store, plan.prefix("stream"))
         with ledger.voiding(record):
-            return ledger.load(record, "fragment")
+            return ledger.load(record, name)
 
     def _sound(self, plan: TitlePlan) -> Record:
-        record = Ledger(self.store, plan.prefix("sound")).read(0)
+        record = Ledger(self.store, plan.prefix(plan.heard)).read(0)
         if record is None:
             raise DamagedObject(f"title {plan.id}: the record of its sound is gone")
         return record
@@ -234,8 +274,8 @@ class PublishWorker(Worker):
                 for record in ledger.read_prefix(range(0, plan.frames, GOP)):
                     ledger.drop(record)
         if "stream" not in kept:
-            for name in ("video", "audio"):
-                self.store.delete(f"{plan.id}/hls/{plan.hashes.stream[:16]}/{name}.m3u8")
+            for key in self.store.list(f"{plan.id}/hls/{plan.hashes.stream[:16]}"):
+                self.store.delete(key)
             self.store.delete(f"{plan.id}/hls/index.m3u8")
 
     def _put_json(self, key: str, facts: dict[str, Any]) -> None:

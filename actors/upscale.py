@@ -6,22 +6,20 @@ Frames never leave this process: what is stored is the fragment and the sha256 o
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import ExitStack, closing
 from typing import Any
 
 import numpy as np
 
-from actors.inputs import fetch_input
+from actors.dressing import Dressing
 from actors.titles import TitleReader
 from actors.worker import Worker, log
-from pipeline.canvas import Canvas, fill_planes
-from pipeline.encode import encode_gop
+from pipeline.encode import Fragment, GopEncoder
 from pipeline.errors import DamagedObject, LongtakeError
-from pipeline.portrait import read_portrait
-from pipeline.records import Ledger, Record, Stored, new_attempt, sha256
+from pipeline.records import Ledger, Record, new_attempt, sha256
+from pipeline.scale import Scaler
 from pipeline.timeline import gop_range
 from pipeline.titles import TitlePlan
 from pipeline.windows import gop_reads, gop_windows
@@ -40,8 +38,8 @@ class UpscaleWorker(Worker):
         self._base: dict[int, Any] = {}  # base frames of the title in hand, by frame number
         self._reader: TitleReader | None = None
         self._visit = 0  # of the title in hand
-        self._canvas: tuple[str, Canvas] | None = None  # picture hash and canvas of the title in hand
-        self._init: tuple[str, bytes] | None = None  # key and bytes that this worker has compared with the store's
+        self._dressing: tuple[str, Dressing] | None = None  # with the picture hash of the title in hand
+        self._inits: dict[str, bytes] = {}  # of the title in hand, by key: compared with the store's
 
     def ready(self, plan: TitlePlan | None = None, lanes: int | None = None) -> Ready:
         """Load the networks, so that the first segment does not wait for them."""
@@ -74,8 +72,13 @@ class UpscaleWorker(Worker):
             return Done(plan.id, "upscale", gop, won=False)
         self._decode(plan, start, latents, part)
         hasher, faceless = hashlib.sha256(), list[int]()
-        fragment = encode_gop(plan.encoding, first, self._planes(reader, gop, part, hasher, faceless))
-        self._agree_on_init(plan, fragment.init)
+        fragments = _encoded(plan, first, self._planes(reader, gop, part, hasher, faceless))
+        objects, inits = {}, {}
+        for suffix, fragment in fragments.items():
+            self._agree_on_init(plan, suffix, fragment.init)
+            inits[f"init{suffix}"] = sha256(fragment.init)
+            name = f"fragment{suffix}"
+            objects[name] = ledger.stage_object(first, attempt, f"{name}.m4s", fragment.data)
         record = Record(
             stage="stream",
             title=plan.id,
@@ -83,13 +86,13 @@ class UpscaleWorker(Worker):
             first=first,
             frames=stop - first,
             attempt=attempt,
-            objects={"fragment": ledger.stage_object(first, attempt, "fragment.m4s", fragment.data)},
+            objects=objects,
             uses=used,
             numerics=numerics,
             facts={
                 "picture": plan.hashes.picture,
                 "planes": hasher.hexdigest(),
-                "init": sha256(fragment.init),
+                **inits,
                 "no_face": faceless,
             },
             made=self.made(started),
@@ -137,7 +140,7 @@ class UpscaleWorker(Worker):
     ) -> Iterator[np.ndarray]:
         """Planes of the GOP's frames in order; `hasher` sees them, `faceless` gets the frames without a face."""
         plan = reader.plan
-        conditioning, canvas = reader.conditioning()[1], self._canvas_of(plan)
+        conditioning, dressing = reader.conditioning()[1], self._dressing_of(plan)
         for window in gop_windows(gop, plan.frames):
             base = [self._base[frame] for frame in window.reads]
             restored = part.restore(base, window.owned_places, conditioning, plan.picture_options)
@@ -145,41 +148,47 @@ class UpscaleWorker(Worker):
                 self.alive()
                 if not part.face_found(frame):
                     faceless.append(number)
-                planes = part.planes(frame)
-                if canvas is not None:
-                    planes = canvas.on(planes)
+                planes = dressing.on(part.planes(frame), number)
                 hasher.update(planes)
                 yield planes
 
-    def _canvas_of(self, plan: TitlePlan) -> Canvas | None:
-        """The canvas of the title, filled once; kept while the title is in hand."""
-        placing, options = plan.options.placing, plan.options
-        if placing is None:
-            return None
-        if self._canvas is None or self._canvas[0] != plan.hashes.picture:
-            image = self._picture(plan, plan.canvas_image, "canvas_fill") if plan.canvas_image else None
-            portrait = self._picture(plan, plan.portrait, "portrait")
-            fill = fill_planes(placing, options.canvas_fill, portrait, image)
-            self._canvas = plan.hashes.picture, Canvas(placing, fill, options.resolution)
-        return self._canvas[1]
+    def _dressing_of(self, plan: TitlePlan) -> Dressing:
+        if self._dressing is None or self._dressing[0] != plan.hashes.picture:
+            self._dressing = plan.hashes.picture, Dressing(self.store, plan)
+        return self._dressing[1]
 
-    def _picture(self, plan: TitlePlan, stored: Stored, name: str) -> np.ndarray:
-        what = f"title {plan.id}: {name}"
-        with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
-            return read_portrait(fetch_input(self.store, stored, Path(folder), what), what)
-
-    def _agree_on_init(self, plan: TitlePlan, init: bytes) -> None:
+    def _agree_on_init(self, plan: TitlePlan, suffix: str, init: bytes) -> None:
         """All fragments of a title must follow the same initialisation segment."""
-        key = init_key(plan)
-        if self._init == (key, init):
+        key = init_key(plan, suffix)
+        if self._inits.get(key) == init:
             return
         if not self.store.create(key, init) and self.store.get(key) != init:
             raise EncoderDiffers(
                 f"title {plan.id}: this worker's encoder writes another header than {key}; "
                 "all workers of a title need the same encoder build"
             )
-        self._init = key, init
+        self._inits = {one: data for one, data in self._inits.items() if one.startswith(_folder(plan))} | {key: init}
 
 
-def init_key(plan: TitlePlan) -> str:
-    return f"{plan.prefix('stream').rsplit('/', 1)[0]}/init.mp4"
+def _encoded(plan: TitlePlan, first: int, planes: Iterator[np.ndarray]) -> dict[str, Fragment]:
+    """The GOP in all its sizes, by suffix; every picture is made once and goes to all encoders."""
+    main, *smaller = plan.renditions
+    with ExitStack() as stack:
+        encoders = {
+            one.suffix: stack.enter_context(closing(GopEncoder(one.encoding, first))) for one in plan.renditions
+        }
+        size = (main.encoding.width, main.encoding.height)
+        scalers = {one.suffix: Scaler(size, (one.encoding.width, one.encoding.height)) for one in smaller}
+        for picture in planes:
+            for suffix, encoder in encoders.items():
+                encoder.add(scalers[suffix](picture) if suffix else picture)
+        return {suffix: encoder.finish() for suffix, encoder in encoders.items()}
+
+
+def _folder(plan: TitlePlan) -> str:
+    return plan.prefix("stream").rsplit("/", 1)[0]
+
+
+def init_key(plan: TitlePlan, suffix: str = "") -> str:
+    """Where the header of a title's fragments lies."""
+    return f"{_folder(plan)}/init{suffix}.mp4"

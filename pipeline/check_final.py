@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+
+import av
 
 from pipeline.errors import LongtakeError
 from pipeline.findings import Findings, check_object, local_copy
 from pipeline.found import read_json
-from pipeline.inspect_media import inspect
+from pipeline.inspect_media import cues_in, inspect
 from pipeline.records import Stored
 from pipeline.report import records_digest
 from pipeline.store import Store
@@ -39,11 +42,12 @@ def check_final(findings: Findings, store: Store, *, every_picture: bool = False
     if found.plan and isinstance(hashes, dict) and hashes.get("file") != found.plan.hashes.file:
         findings.other_plan("final", f"{stored.key} has other words or tags than this plan")
         return
-    if wrong := check_object(findings, store, stored):
-        findings.fault("final", None, f"{stored.key} {wrong}", findings.remedy_of_views())
-    else:
-        with local_copy(store, stored.key) as path:
-            _check_file(findings, path, every_picture)
+    for _, one in sorted(done.objects.items()):
+        if wrong := check_object(findings, store, one):
+            findings.fault("final", None, f"{one.key} {wrong}", findings.remedy_of_views())
+        else:
+            with local_copy(store, one.key) as path:
+                _check_file(findings, path, every_picture)
     _check_sidecars(findings, store, stored, made)
 
 
@@ -70,6 +74,16 @@ def _check_sidecars(findings: Findings, store: Store, stored: Stored, made: str 
         findings.fault("final", None, text, findings.remedy_of_views())
 
 
+def _missing_words(findings: Findings, path: Path) -> Iterator[str]:
+    """Chapters and captions are there, as many as were written."""
+    wanted = findings.done.facts if findings.done else {}
+    with av.open(str(path)) as container:
+        found = {"chapters": len(container.chapters()), "cues": sum(1 for _ in cues_in(container))}
+    for name, count in found.items():
+        if name in wanted and wanted[name] != count:
+            yield f"it holds {count} {name}, expected {wanted[name]}"
+
+
 def _check_file(findings: Findings, path: Path, every_picture: bool) -> None:
     frames = findings.found.frames
     try:
@@ -78,11 +92,11 @@ def _check_file(findings: Findings, path: Path, every_picture: bool) -> None:
         findings.fault("final", None, str(error), findings.remedy_of_views())
         return
     findings.pictures += facts.decoded
-    wrong = list(facts.faults)
+    wrong = [*facts.faults, *_missing_words(findings, path)]
     if facts.frames != frames:
         wrong.append(f"it holds {facts.frames} frames, expected {frames}")
     for name, seconds in (("video", facts.video_seconds), ("sound", facts.audio_seconds)):
         if abs(seconds - frames * FRAME) > FRAME:
             wrong.append(f"its {name} lasts {float(seconds):.3f} s, expected {float(frames * FRAME):.3f} s")
     for text in wrong:
-        findings.fault("final", None, f"final.mp4: {text}", findings.remedy_of_views())
+        findings.fault("final", None, f"{path.name}: {text}", findings.remedy_of_views())

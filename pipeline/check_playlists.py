@@ -14,7 +14,7 @@ from pipeline.records import Ledger
 from pipeline.store import Store
 from pipeline.timeline import FPS, GOP, gop_range
 
-Kind = Literal["pictures", "sound"]
+Kind = Literal["pictures", "sound", "captions"]
 
 _SLACK = 0.001  # seconds by which a listed duration may be rounded
 
@@ -51,9 +51,13 @@ def _check_media_playlist(findings: Findings, store: Store, key: str, committed:
         findings.fault("hls", None, text, findings.remedy_of_views())
     if not entries:
         return None
-    if found.sound and entries[0].key.startswith(f"{found.sound}/"):
-        _check_sound(findings, store, key, playlist)
+    heard = found.plan.prefix(found.plan.heard) if found.plan else "/".join(entries[0].key.split("/")[:3])
+    if entries[0].key.startswith((f"{found.title}/sound/", f"{found.title}/loudness/")):
+        _check_sound(findings, store, key, playlist, heard)
         return "sound"
+    if entries[0].key.endswith(".vtt"):
+        _check_captions(findings, store, key, playlist)
+        return "captions"
     _check_pictures(findings, store, key, playlist)
     return "pictures"
 
@@ -62,7 +66,8 @@ def _check_pictures(findings: Findings, store: Store, key: str, playlist: MediaP
     """Entry g must be the fragment that the record of GOP g names."""
     ledger = findings.found.ledger(store, "stream")
     assert ledger is not None
-    init = f"{findings.found.stream}/init.mp4"
+    suffix = key.rpartition("/")[2].removeprefix("video").removesuffix(".m3u8")  # of the rendition
+    init, name = f"{findings.found.stream}/init{suffix}.mp4", f"fragment{suffix}"
     if playlist.init is None or playlist.init.key != init:
         named = playlist.init.key if playlist.init else "none"
         findings.fault("hls", None, f"{key} names the header {named}, expected {init}", findings.remedy_of_views())
@@ -70,10 +75,10 @@ def _check_pictures(findings: Findings, store: Store, key: str, playlist: MediaP
         if gop >= findings.found.gops:
             return  # told by the count
         record = readable(ledger, gop * GOP)
-        if record is None or "fragment" not in record.objects:
+        if record is None or name not in record.objects:
             continue  # told by the check of the stream
         _check_duration(findings, key, gop, entry)
-        expected = record.objects["fragment"].key
+        expected = record.objects[name].key
         if entry.key != expected:
             text = f"{key} names {entry.key}, the record names {expected}"
             findings.fault("hls", gop * GOP, text, findings.remedy_of_views())
@@ -82,9 +87,9 @@ def _check_pictures(findings: Findings, store: Store, key: str, playlist: MediaP
             findings.fault("hls", gop * GOP, text, findings.remedy(ledger, gop * GOP, record.generation))
 
 
-def _check_sound(findings: Findings, store: Store, key: str, playlist: MediaPlaylist) -> None:
-    """Entry g must be the bytes of GOP g in the sound's fragments."""
-    ledger = Ledger(store, findings.found.sound)
+def _check_sound(findings: Findings, store: Store, key: str, playlist: MediaPlaylist, heard: str) -> None:
+    """Entry g must be the bytes of GOP g in the sound's fragments; `heard` is where its record lies."""
+    ledger = Ledger(store, heard)
     record = readable(ledger, 0)
     try:
         index = json.loads(ledger.load(record, "index")) if record else None
@@ -106,6 +111,24 @@ def _check_sound(findings: Findings, store: Store, key: str, playlist: MediaPlay
     if not _exists(store, whole):
         text = f"{key} names {whole}, which is missing"
         findings.fault("hls", None, text, findings.remedy(ledger, 0, record.generation))
+
+
+def _check_captions(findings: Findings, store: Store, key: str, playlist: MediaPlaylist) -> None:
+    """Entry g must be a WebVTT file of its own inside the one object."""
+    for gop, entry in enumerate(playlist.entries):
+        _check_duration(findings, key, gop, entry)
+    named = playlist.entries[0].key
+    try:
+        data = store.get(named)
+    except StoreError:
+        text = f"{key} names {named}, which is missing"
+        findings.fault("hls", None, text, findings.remedy_of_views())
+        return
+    for gop, entry in enumerate(playlist.entries):
+        start, stop = entry.part or (0, 0)
+        if entry.key != named or not data[start:stop].startswith(b"WEBVTT\n") or stop > len(data):
+            text = f"{key} names bytes {entry.part} of {entry.key}, which are no captions"
+            findings.fault("hls", gop * GOP, text, findings.remedy_of_views())
 
 
 def _check_duration(findings: Findings, key: str, gop: int, entry: Entry) -> None:

@@ -17,6 +17,10 @@ def check_preparation(findings: Findings, store: Store) -> None:
         if ledger := findings.found.ledger(store, stage):
             with suppress(Unreadable):
                 _check_single(findings, ledger, stage)
+    title = findings.found.title
+    for name in store.folders(f"{title}/loudness"):
+        with suppress(Unreadable):
+            _check_single(findings, Ledger(store, f"{title}/loudness/{name}"), "loudness")
     if ledger := findings.found.ledger(store, "features"):
         for first in ledger.hinted():
             with suppress(Unreadable):

@@ -24,7 +24,7 @@ def check_stream(findings: Findings, store: Store, *, every_picture: bool = Fals
     ledger = found.ledger(store, "stream")
     if ledger is None:
         return 0
-    init = _init(findings, store)
+    init, inits = _init(findings, store), dict[str, bytes | None]()
     latents = _latents(findings, store)
     firsts = range(0, found.frames, GOP) if findings.done else ledger.hinted()
     pictures: set[str] = set()
@@ -47,20 +47,24 @@ def check_stream(findings: Findings, store: Store, *, every_picture: bool = Fals
             _check_picture(findings, ledger, record, len(pictures))
         if not check_objects(findings, ledger, record) or init is None:
             continue
-        if sha256(init) != record.facts.get("init"):
-            text = f"it was encoded for another header than {_init_key(findings)}"
-            findings.fault("stream", first, text, findings.remedy(ledger, first, record.generation))
-        else:
-            _check_media(findings, ledger, record, init, every_picture)
+        for suffix in (name.removeprefix("fragment") for name in record.objects if name.startswith("fragment")):
+            header = init if not suffix else inits.setdefault(suffix, _init(findings, store, suffix))
+            if header is None:
+                continue
+            if sha256(header) != record.facts.get(f"init{suffix}"):
+                text = f"it was encoded for another header than {_init_key(findings, suffix)}"
+                findings.fault("stream", first, text, findings.remedy(ledger, first, record.generation))
+            else:
+                _check_media(findings, ledger, record, header, every_picture, f"fragment{suffix}")
     return prefix
 
 
-def _init_key(findings: Findings) -> str:
-    return f"{findings.found.stream}/init.mp4"
+def _init_key(findings: Findings, suffix: str = "") -> str:
+    return f"{findings.found.stream}/init{suffix}.mp4"
 
 
-def _init(findings: Findings, store: Store) -> bytes | None:
-    key = _init_key(findings)
+def _init(findings: Findings, store: Store, suffix: str = "") -> bytes | None:
+    key = _init_key(findings, suffix)
     try:
         return store.get(key)
     except MissingObject:
@@ -116,10 +120,12 @@ def _check_picture(findings: Findings, ledger: Ledger, record: Record, number: i
     findings.fault("stream", record.first, text, findings.remedy(ledger, record.first, record.generation))
 
 
-def _check_media(findings: Findings, ledger: Ledger, record: Record, init: bytes, every_picture: bool) -> None:
+def _check_media(
+    findings: Findings, ledger: Ledger, record: Record, init: bytes, every_picture: bool, name: str
+) -> None:
     """Times of all packets, and the pictures: that at the GOP's border, or every one."""
     try:
-        data = ledger.store.get(record.objects["fragment"].key)
+        data = ledger.store.get(record.objects[name].key)
     except StoreError:
         return  # told before, or allowed to be gone
     remedy = findings.remedy(ledger, record.first, record.generation)

@@ -176,6 +176,7 @@ def stream_bytes(options: Options, frames: int) -> int:
     """Estimate of the encoded pictures; what fills a canvas stands still and costs next to nothing."""
     bits = MEGABITS[options.codec] * 1e6 * (min(options.frame_size) / 1024) ** (2 * RATE_POWER)
     bits *= 2 ** ((DEFAULT_CRF[options.codec] - options.crf) / CRF_HALVES[options.codec])
+    bits += sum(MEGABITS["h264"] * 1e6 * (size / 1024) ** (2 * RATE_POWER) for size in options.renditions)
     return int(bits / 8 * frames / FPS)
 
 

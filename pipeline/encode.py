@@ -11,6 +11,7 @@ import io
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -123,24 +124,23 @@ def _video_frame(planes: bytes | np.ndarray, encoding: Encoding) -> av.VideoFram
     return frame
 
 
-def encode_gop(encoding: Encoding, first_frame: int, planes: Iterable[bytes | np.ndarray]) -> Fragment:
-    """Encodes the GOP that begins at `first_frame` from 1 to 48 pictures of yuv420p (BT.709, limited range).
+class GopEncoder:
+    """An encoder for one GOP, fed picture by picture, so that several sizes can be made of the same pictures."""
 
-    Pictures are taken one by one, so the caller may make them as they are asked for; the encoder itself looks ahead.
-    """
-    if first_frame % GOP:
-        raise ValueError(f"a GOP begins at a multiple of {GOP} frames, not at {first_frame}")
-    codec = CODECS[encoding.codec]
-    buffer = io.BytesIO()
-    movflags = "cmaf+frag_discont+frag_keyframe+empty_moov+skip_sidx+skip_trailer"
-    container_options = {
-        "movflags": movflags, "video_track_timescale": str(VIDEO_TIMESCALE), "fflags": "+bitexact",
-    }  # fmt: skip
-    count = written = 0
-    with av.open(buffer, "w", format="mp4", options=container_options) as container:
-        stream = container.add_stream(codec.encoder, rate=FPS, options=encoding.options())
+    def __init__(self, encoding: Encoding, first_frame: int):
+        if first_frame % GOP:
+            raise ValueError(f"a GOP begins at a multiple of {GOP} frames, not at {first_frame}")
+        self._encoding, self._first = encoding, first_frame
+        self._count = self._written = 0
+        codec, self._buffer = CODECS[encoding.codec], io.BytesIO()
+        options = {
+            "movflags": "cmaf+frag_discont+frag_keyframe+empty_moov+skip_sidx+skip_trailer",
+            "video_track_timescale": str(VIDEO_TIMESCALE), "fflags": "+bitexact",
+        }  # fmt: skip
+        self._container = av.open(self._buffer, "w", format="mp4", options=options)
+        stream = self._container.add_stream(codec.encoder, rate=FPS, options=encoding.options())
         assert isinstance(stream, av.VideoStream)
-        context = stream.codec_context
+        self._stream, context = stream, stream.codec_context
         context.width, context.height, context.pix_fmt = encoding.width, encoding.height, "yuv420p"
         context.sample_aspect_ratio = Fraction(1)
         context.time_base = stream.time_base = Fraction(1, FPS)
@@ -148,30 +148,48 @@ def encode_gop(encoding: Encoding, first_frame: int, planes: Iterable[bytes | np
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         context.gop_size, context.thread_count, context.codec_tag = GOP, THREADS, codec.tag
 
-        def write(packets: list[av.Packet]) -> None:
-            # Decode times are counted here: x265 makes up random ones for a GOP as short as its own delay. The muxer
-            # moves them so that the first is the key frame's own time, whatever DELAY is.
-            nonlocal written
-            for packet in packets:
-                packet.dts = first_frame + written - DELAY
-                written += 1
-                container.mux(packet)
+    def add(self, planes: bytes | np.ndarray) -> None:
+        """The next picture: yuv420p planes, uint8 [height·3/2, width]."""
+        frame = _video_frame(planes, self._encoding)
+        frame.pts, frame.time_base = self._first + self._count, Fraction(1, FPS)
+        self._count += 1
+        if self._count > GOP:
+            raise ValueError(f"more than {GOP} pictures for the GOP at frame {self._first}")
+        self._write(self._stream.encode(frame))
 
+    def finish(self) -> Fragment:
+        if not self._count:
+            raise ValueError(f"no pictures for the GOP at frame {self._first}")
+        self._write(self._stream.encode(None))
+        self._container.close()
+        data = self._buffer.getvalue()
+        starts = [box.offset for box in boxes(data) if box.kind == "moof"]
+        made = (len(starts), self._written)
+        assert made == (1, self._count), f"{made[0]} fragments, {made[1]} packets of {self._count} pictures"
+        return Fragment(data[: starts[0]], data[starts[0] :], self._count)
+
+    def close(self) -> None:
+        """Lets go of what an encoder holds that is not finished; harmless after `finish`."""
+        self._container.close()
+
+    def _write(self, packets: list[av.Packet]) -> None:
+        # Decode times are counted here: x265 makes up random ones for a GOP as short as its own delay. The muxer
+        # moves them so that the first is the key frame's own time, whatever DELAY is.
+        for packet in packets:
+            packet.dts = self._first + self._written - DELAY
+            self._written += 1
+            self._container.mux(packet)
+
+
+def encode_gop(encoding: Encoding, first_frame: int, planes: Iterable[bytes | np.ndarray]) -> Fragment:
+    """Encodes the GOP that begins at `first_frame` from 1 to 48 pictures of yuv420p (BT.709, limited range).
+
+    Pictures are taken one by one, so the caller may make them as they are asked for; the encoder itself looks ahead.
+    """
+    with closing(GopEncoder(encoding, first_frame)) as encoder:
         for picture in planes:
-            frame = _video_frame(picture, encoding)
-            frame.pts, frame.time_base = first_frame + count, Fraction(1, FPS)
-            count += 1
-            if count > GOP:
-                raise ValueError(f"more than {GOP} pictures for the GOP at frame {first_frame}")
-            write(stream.encode(frame))
-        if not count:
-            raise ValueError(f"no pictures for the GOP at frame {first_frame}")
-        write(stream.encode(None))
-    data = buffer.getvalue()
-    found = boxes(data)
-    fragments = [box.offset for box in found if box.kind == "moof"]
-    assert (len(fragments), written) == (1, count), f"{len(fragments)} fragments, {written} packets of {count} pictures"
-    return Fragment(data[: fragments[0]], data[fragments[0] :], count)
+            encoder.add(picture)
+        return encoder.finish()
 
 
 @lru_cache

@@ -24,12 +24,13 @@ _CHUNK = 4 << 20
 DROPPED = {
     "all": frozenset[str](),
     "final+hls": frozenset(["conditioning", "features", "chain"]),
-    "final": frozenset(["conditioning", "features", "chain", "sound", "stream"]),
+    "final": frozenset(["conditioning", "features", "chain", "sound", "loudness", "stream"]),
 }
 
 # The objects that a record of a stage names.
 OBJECTS = {
     "sound": ("track", "hls", "index", "speech"),
+    "loudness": ("track", "hls", "index"),
     "conditioning": ("arrays",),
     "features": ("features",),
     "chain": ("latents", "state"),

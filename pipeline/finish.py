@@ -12,8 +12,9 @@ from xml.sax.saxutils import quoteattr
 
 import ffmpeg as graph
 
-from pipeline import ffmpeg, tags
+from pipeline import captions, ffmpeg, tags
 from pipeline.boxes import top_boxes, uuid_box
+from pipeline.captions import Cue
 from pipeline.errors import DamagedObject, LongtakeError
 from pipeline.inspect_media import count_frames
 from pipeline.languages import three_letters
@@ -75,6 +76,7 @@ def write_final(
     chapters: Sequence[Chapter] = (),
     tags_found: Iterable[tuple[str, str]] = (),
     cover: bytes = b"",
+    cues: Sequence[Cue] = (),
     language: str = "und",
     xmp: bytes = b"",
 ) -> None:
@@ -82,8 +84,8 @@ def write_final(
 
     `fragments` are those of the frames in order, from GOP 0 on; they are read one at a time. The sound is cut by
     packets: a prefix of whole GOPs ends on a packet. The file starts fast (index first), keeps the sound's edit list,
-    chapters, tags and `cover` (a JPEG), and ends with `xmp`. Raises DamagedObject if the parts do not make up these
-    frames; `out` is then removed.
+    chapters, tags, `cover` (a JPEG) and `cues` as a text track, and ends with `xmp`.
+    Raises DamagedObject if the parts do not make up these frames; `out` is then removed.
     """
     track, out = Path(track), Path(out)
     seconds = frames / FPS
@@ -94,7 +96,11 @@ def write_final(
         image = Path(folder, "cover.jpg") if cover else None
         if image:
             image.write_bytes(cover)
-        command = _copy(track, notes, out, seconds, image, three_letters(language))
+        said = captions.cut(cues, frames * 1000 // FPS)
+        words = Path(folder, "captions.vtt") if said else None
+        if words:
+            words.write_text(captions.vtt(said), "utf-8")
+        command = _copy(track, notes, out, seconds, image, words, three_letters(language))
         try:
             with ffmpeg.running(command, stdin=subprocess.PIPE) as run:
                 run.stdin.write(init)
@@ -127,12 +133,17 @@ def _frames_in(path: Path) -> int:
         return 0  # not even a video: the caller says what was expected
 
 
-def _copy(track: Path, notes: Path, out: Path, seconds: float, cover: Path | None, language: str) -> Any:
+def _copy(
+    track: Path, notes: Path, out: Path, seconds: float, cover: Path | None, said: Path | None, language: str
+) -> Any:
     pictures = graph.input("pipe:0", format="mp4")
     sound = graph.input(ffmpeg.to_file(track), format="mp4", t=f"{seconds:.2f}")
     words = graph.input(ffmpeg.to_file(notes), format="ffmetadata")
     streams = [pictures["v:0"], sound["a:0"], words["d?"]]  # words: no streams, but an input must be mapped to be read
     options: dict[str, Any] = {"metadata:s:a:0": f"language={language}"}
+    if said:
+        streams.append(graph.input(ffmpeg.to_file(said), format="webvtt")["s:0"])
+        options |= {"c:s": "mov_text", "metadata:s:s:0": f"language={language}"}
     if cover:
         streams.append(graph.input(ffmpeg.to_file(cover), format="image2", pattern_type="none")["v:0"])
         options["disposition:v:1"] = "attached_pic"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -122,3 +123,14 @@ def _decode(path: Path, frames: int, which: str) -> tuple[int, list[str]]:
             return count, [f"decoding failed near frame {max(at, count) if short else count} ({error.strerror})"]
     expected = frames if not short else len(gops) - 2 + GOP + frames - gops[-1]
     return count, [] if count == expected else [f"{count} frames could be decoded, {expected} were expected"]
+
+
+def cues_in(container: av.container.InputContainer) -> Iterator[tuple[Fraction, Fraction, str]]:
+    """(start, end, text) of what the file's text track shows; seconds. Between cues the track holds empty ones."""
+    for stream in container.streams.subtitles[:1]:
+        assert stream.time_base is not None
+        for packet in container.demux(stream):
+            text = bytes(packet)[2 : 2 + int.from_bytes(bytes(packet)[:2], "big")].decode("utf-8", "replace")
+            if text and packet.pts is not None:
+                start = packet.pts * stream.time_base
+                yield start, start + (packet.duration or 0) * stream.time_base, text

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from models.families import Family
+from pipeline.burn import cannot_be_drawn
 from pipeline.canvas import is_image
+from pipeline.captions import LARGEST_CAPTIONS, clock, read_captions
 from pipeline.embedding import read_embedding
 from pipeline.errors import InputError, MissingObject, Problem
 from pipeline.inputs import LARGEST, LARGEST_PORTRAIT, SourceFile, fetch, stamp_of
@@ -99,7 +101,8 @@ def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[S
     embedding = look("face_embedding", embedding_url, _check_embedding) if embedding_url else None
     extras = {}
     for name, url in extra_urls(title).items():
-        if extra := look(name, url, partial(_size, url=url), LARGEST_PORTRAIT):
+        read, largest = (_read_captions, LARGEST_CAPTIONS) if name == "captions" else (_size, LARGEST_PORTRAIT)
+        if extra := look(name, url, partial(read, url=url), largest):
             extras[name] = extra
     if problems or portrait is None:
         return None, problems
@@ -114,14 +117,40 @@ def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[S
         extras,
     )
     problems += check_prompts(title, seen.frames, catalog.place)
-    problems += _check_boxes(catalog, seen) + _check_vocals(catalog, title)
+    problems += _check_boxes(catalog, seen) + _check_vocals(catalog, title) + _check_captions(catalog, seen)
     return (None if problems else seen), problems
 
 
 def extra_urls(title: Title) -> dict[str, str]:
     """Addresses of the files that a title names beside portrait, audio and embedding, by their key."""
-    fill, cover = title.options.canvas_fill, title.options.cover
-    return ({"canvas_fill": fill} if is_image(fill) else {}) | ({"cover": cover} if cover else {})
+    fill = title.options.canvas_fill
+    named = {"canvas_fill": fill if is_image(fill) else None, "cover": title.options.cover, "captions": title.captions}
+    return {name: url for name, url in named.items() if url}
+
+
+def _read_captions(path: Path, url: str) -> dict[str, Any]:
+    """What must be known of captions to check them against their title."""
+    cues = read_captions(path, redact(url))
+    last = cues[-1]
+    return {"cues": len(cues), "last": last.start, "line": last.line, "cannot_be_drawn": cannot_be_drawn(cues)}
+
+
+def _check_captions(catalog: Catalog, seen: Seen) -> list[Problem]:
+    if "captions" not in seen.extras:
+        return []
+    title, facts, end = seen.title, seen.extras["captions"][1], seen.frames * 1000 // FPS
+    problems = []
+    if facts["last"] >= end:
+        problems.append(
+            f"the cue of line {facts['line']} begins at {clock(facts['last'])}, the title ends at {clock(end)}; "
+            "give the captions of this sound"
+        )
+    if title.options.burn_captions and facts["cannot_be_drawn"]:
+        problems.append(
+            f"holds {facts['cannot_be_drawn'][:20]!r}, which the font of captions in the picture has not; leave "
+            "burn_captions out: players draw the text track with fonts of their own"
+        )
+    return [Problem(catalog.place(f"{title.key}.captions"), text) for text in problems]
 
 
 def _check_embedding(path: Path) -> None:
@@ -234,6 +263,8 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
     publishing = _publishing(seen, extras)
     if publishing.cover:
         options = replace(options, cover=publishing.cover.sha256)
+    if publishing.captions is None:  # what then has no effect must not change a hash
+        options = replace(options, burn_captions=False)
     prompts = tuple((clip_of_second(prompt.at), prompt.text) for prompt in title.prompts)
     weights_hash = weights.hash or family.default_weights_hash()
     return TitlePlan(
@@ -273,6 +304,8 @@ def _publishing(seen: Seen, extras: Mapping[str, Stored]) -> Publishing:
     return Publishing(
         tags=named(seen.facts[0].tags, title.title, options.author),
         cover=extras.get("cover"),
+        captions=extras.get("captions"),
         chapters=chapters or continuous(joined_chapters(parts, seen.facts), seen.frames * 1000 // FPS),
         language=options.language,
+        loudness=options.loudness,
     )

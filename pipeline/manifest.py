@@ -48,7 +48,10 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Title:
-    """One video to make. `portrait` and `audio` are absolute paths or URLs; `key` is its place, `titles[3]`."""
+    """One video to make. `portrait`, `audio` and `captions` are absolute paths or URLs.
+
+    `key` is its place, `titles[3]`.
+    """
 
     id: str
     portrait: str
@@ -59,6 +62,7 @@ class Title:
     options: Options
     title: str | None = None
     chapters: tuple[Prompt, ...] = ()
+    captions: str | None = None
     key: str = field(default="titles[0]", compare=False)
 
 
@@ -193,6 +197,7 @@ def _title(given: Mapping[str, Any], index: int, family: FamilyFacts) -> Title:
         options=complete(given["options"], family),
         title=given.get("title"),
         chapters=tuple(Prompt(moment(one["at"]), one["title"]) for one in given.get("chapters", ())),
+        captions=given.get("captions"),
         key=key_path(("titles", index)),
     )
 

@@ -184,7 +184,7 @@ class _Check:
             first_use[name] = self.lines[self.known(place)]
 
     def check_addresses(self, loc: Loc, given: dict[str, Any]) -> None:
-        for name in ("portrait", "face_embedding", "canvas_fill", "cover"):
+        for name in ("portrait", "face_embedding", "canvas_fill", "cover", "captions"):
             if name in given and (name != "canvas_fill" or is_image(given[name])):
                 given[name] = self.address((*loc, name), given[name], self.source)
         if "audio" in given:

@@ -120,6 +120,9 @@ class TitleFields(OptionFields):
         "Chapters in order of time; those of the sound files where not given.",
         max_length=MOST_CHAPTERS,
     )
+    captions: Address = key(
+        "the path or URL of a SubRip (.srt) or WebVTT (.vtt) file", "What is said, as a text track: SubRip or WebVTT."
+    )
     prompts: list[PromptFields] = key("a list of {at, text}", "Texts that steer expression, in order of time.")
     seed: int = key(
         "a whole number from 0 to 2^63 - 1",

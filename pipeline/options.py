@@ -78,6 +78,9 @@ class Options:
     owner: str
     share: float
     due: str | None
+    burn_captions: bool
+    loudness: float | None
+    renditions: tuple[int, ...]
 
     @property
     def placing(self) -> Layout | None:
@@ -95,6 +98,10 @@ def option(expected: str, description: str, enters: Stage, default: Any, **rules
     """A field that may be left out. `default` is what the documentation shows: a value, or words."""
     extra = {"expected": expected, "enters": enters, "shown_default": default}
     return Field(default=None, description=description, json_schema_extra=extra, **rules)
+
+
+Size = Annotated[int, Field(ge=64, le=2160, multiple_of=2)]
+Sizes = Annotated[list[Size], Field(max_length=4)]
 
 
 def _line(value: Any) -> Any:
@@ -295,6 +302,24 @@ class OptionFields(BaseModel):
         "und",
         pattern=LANGUAGE,
     )
+    loudness: Literal["source"] | Annotated[float, Field(ge=-40, le=-5, allow_inf_nan=False)] = option(
+        "source or a number of LUFS from -40 to -5",
+        "Loudness of the sound track: as in the source, or brought to this level (-16 is usual for speech).",
+        "file",
+        "source",
+    )
+    renditions: Sizes = option(
+        "a list of sizes such as [1080], each smaller than the picture",
+        "Further, smaller H.264 videos made in the same run, by their shorter edge: a file and an HLS rendition each.",
+        "stream",
+        "none",
+    )
+    burn_captions: bool = option(
+        "true or false",
+        "Draw the captions into the picture as well; without captions it does nothing.",
+        "picture",
+        False,
+    )
 
     owner: str = option(
         "up to 100 letters, digits, '.', '_', '-' and spaces",
@@ -350,6 +375,10 @@ def faults_of(given: Mapping[str, Any], family: FamilyFacts | None) -> Iterator[
     codec = given.get("codec") or _default_codec(given.get("resolution", 0))
     if given.get("crf", 0) > LARGEST_CRF[codec]:
         yield "crf", f"value {given['crf']}: expected 1 to {LARGEST_CRF[codec]} for {codec}; choose a smaller value"
+    shown = CANVASES.get(given.get("canvas", "none")) or (given.get("resolution", default_resolution(given)),)
+    for size in given.get("renditions", ()):
+        if size >= min(shown):
+            yield "renditions", f"value {size}: the picture's shorter edge is {min(shown)}; expected smaller ones"
     if family is None:
         return
     base_size = given.get("base_size", family.base_sizes[0])
@@ -382,6 +411,8 @@ def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
     boxes = {name: tuple(given[name]) if name in given else None for name in ("face_box", "lip_box")}
     computed = {
         "resolution": resolution,
+        "renditions": tuple(sorted(set(given.get("renditions", ())), reverse=True)),
+        "loudness": None if values["loudness"] == "source" else float(values["loudness"]),
         "codec": codec,
         "crf": given.get("crf", DEFAULT_CRF[codec]),
         "steps": given.get("steps", ceil(family.default_steps * PRESET_STEPS[values["preset"]])),

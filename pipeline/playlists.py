@@ -7,6 +7,7 @@ them at any time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -78,13 +79,35 @@ def sound_playlist(
 ) -> str:
     """The sound of as many GOPs as `frames` lists; `ranges` are (offset, size) of all GOPs in the one file `path`."""
     uri = _uri(path)
-    segments = [
-        (_duration(count), f"#EXT-X-BYTERANGE:{size}@{offset}", uri)
-        for count, (offset, size) in zip(frames, ranges, strict=False)
-    ]
+    segments = _parts(path, ranges, frames)
     if len(segments) < len(frames):
         raise ValueError(f"sound of {len(ranges)} GOPs for {len(frames)} GOPs of video")
     return _playlist([f'#EXT-X-MAP:URI="{uri}",BYTERANGE="{init_bytes}@0"'], segments, finished)
+
+
+def captions_playlist(path: str, ranges: Sequence[tuple[int, int]], frames: Sequence[int], finished: bool) -> str:
+    """The captions of as many GOPs as `frames` lists; `ranges` are (offset, size) of all GOPs in the file `path`."""
+    return _playlist([], _parts(path, ranges, frames), finished)
+
+
+def _parts(path: str, ranges: Sequence[tuple[int, int]], frames: Sequence[int]) -> list[list[str]]:
+    """Segments that are ranges of one file."""
+    uri = _uri(path)
+    return [
+        [_duration(count), f"#EXT-X-BYTERANGE:{size}@{offset}", uri]
+        for count, (offset, size) in zip(frames, ranges, strict=False)
+    ]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A video of the multivariant playlist; `codec` is `boxes.codec_string(init)`, `bits` are those of `bit_rates`."""
+
+    path: str
+    codec: str
+    width: int
+    height: int
+    bits: tuple[int, int]
 
 
 def index_playlist(
@@ -99,10 +122,12 @@ def index_playlist(
     sound_bits: tuple[int, int],
     name: str = "Speech",
     language: str = "und",
+    captions: str | None = None,
+    smaller: Sequence[Variant] = (),
 ) -> str:
     """The multivariant playlist; `codec` is `boxes.codec_string(init)`, `…_bits` are (peak, average) of `bit_rates`."""
-    peak, average = video_bits[0] + sound_bits[0], video_bits[1] + sound_bits[1]
     label = _quoted(name)
+    group = ',SUBTITLES="captions"' if captions else ""
     spoken = f'LANGUAGE="{_quoted(language)}",' if language != "und" else ""
     lines = [
         "#EXTM3U",
@@ -110,10 +135,20 @@ def index_playlist(
         "#EXT-X-INDEPENDENT-SEGMENTS",
         f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="{label}",{spoken}DEFAULT=YES,AUTOSELECT=YES,'
         f'CHANNELS="{channels}",URI="{_uri(sound)}"',
-        f'#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS="{codec},mp4a.40.2",'
-        f'RESOLUTION={width}x{height},FRAME-RATE={FPS:.3f},AUDIO="sound"',
-        _uri(video),
     ]
+    for one in (Variant(video, codec, width, height, video_bits), *smaller):
+        peak, average = one.bits[0] + sound_bits[0], one.bits[1] + sound_bits[1]
+        lines += [
+            f'#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},CODECS="{one.codec},mp4a.40.2",'
+            f'RESOLUTION={one.width}x{one.height},FRAME-RATE={FPS:.3f},AUDIO="sound"{group}',
+            _uri(one.path),
+        ]
+    if captions:
+        lines.insert(
+            4,
+            f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="captions",NAME="Captions",{spoken}DEFAULT=NO,AUTOSELECT=YES,'
+            f'FORCED=NO,URI="{_uri(captions)}"',
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -16,17 +16,22 @@ PUBLISHING_REVISION = 1  # raised when a change alters what is written around pi
 
 @dataclass(frozen=True)
 class Publishing:
-    """`tags` by ffmpeg's names; `cover` lies in the store; `language` is a tag as in BCP 47, `und` where unknown."""
+    """`tags` by ffmpeg's names; `cover` and `captions` lie in the store; `language` as in BCP 47, else `und`;
+    `loudness` in LUFS, None as in the source."""
 
     tags: Tags = ()
     cover: Stored | None = None
+    captions: Stored | None = None
     chapters: tuple[Chapter, ...] = ()
     language: str = "und"
+    loudness: float | None = None
 
     def identity(self) -> dict[str, Any]:
         """All of it as plain data, files by content."""
         facts = asdict(self)
-        return facts | {"revision": PUBLISHING_REVISION, "cover": self.cover.sha256 if self.cover else None}
+        files = {"cover": self.cover, "captions": self.captions}
+        contents = {name: stored.sha256 if stored else None for name, stored in files.items()}
+        return facts | contents | {"revision": PUBLISHING_REVISION}
 
     def described(self) -> dict[str, Any]:
         """For reports: what people read."""
@@ -35,6 +40,7 @@ class Publishing:
             "author": dict(self.tags).get("artist"),
             "language": self.language,
             "cover": self.cover.sha256 if self.cover else None,
+            "captions": self.captions.sha256 if self.captions else None,
             "chapters": [asdict(chapter) for chapter in self.chapters],  # milliseconds
         }
 

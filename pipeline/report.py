@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.finish import NOTICE, SOURCE_TYPE
-from pipeline.records import Ledger, Record
+from pipeline.records import Ledger, Record, Stored
 from pipeline.store import Store
 from pipeline.timeline import GOP
 from pipeline.titles import TitlePlan, digest
@@ -76,7 +76,7 @@ def provenance(plan: TitlePlan, final_sha256: str) -> dict[str, Any]:
         "inputs": {
             "portrait": plan.portrait.sha256,
             "audio": [one.sha256 for one in plan.audio],
-            **({"canvas_fill": plan.canvas_image.sha256} if plan.canvas_image else {}),
+            **{name: stored.sha256 for name, stored in _further_inputs(plan).items() if stored},
         },
         "family": plan.family,
         "weights": plan.weights_hash,
@@ -85,6 +85,10 @@ def provenance(plan: TitlePlan, final_sha256: str) -> dict[str, Any]:
         "options": plan.plain_options,
         "hashes": {name: getattr(plan.hashes, name) for name in ("sound", "chain", "picture", "stream")},
     }
+
+
+def _further_inputs(plan: TitlePlan) -> dict[str, Stored | None]:
+    return {"canvas_fill": plan.canvas_image, "cover": plan.publishing.cover, "captions": plan.publishing.captions}
 
 
 def records_digest(ledgers: Sequence[Ledger], frames: int) -> str:

@@ -41,13 +41,12 @@ def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool =
     """
     if (goal is None or goal == plan.gops) and is_done(store, plan, mend=mend):
         return Scanned(plan.id, True, True, tuple(range(plan.blocks)), plan.gops, tuple(range(plan.gops)), True)
-    sound = Ledger(store, plan.prefix("sound")).read(0, mend=mend)
+    needed = dict.fromkeys(["sound", plan.heard])
+    sound = all(Ledger(store, plan.prefix(stage)).read(0, mend=mend) is not None for stage in needed)
     if mend:
         void_dropped(Ledger(store, plan.prefix("stream")))
     if _rendered(store, plan, mend):
-        return Scanned(
-            plan.id, sound is not None, True, tuple(range(plan.blocks)), plan.gops, tuple(range(plan.gops)), False
-        )
+        return Scanned(plan.id, sound, True, tuple(range(plan.blocks)), plan.gops, tuple(range(plan.gops)), False)
     if mend:
         void_dropped(Ledger(store, plan.prefix("chain")))
     conditioning = Ledger(store, plan.prefix("conditioning")).read(0, mend=mend)
@@ -63,7 +62,7 @@ def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool =
     streamed = tuple(made_of(Ledger(store, plan.prefix("stream")), latents, mend=mend))
     blocks = tuple(first // plan.constants.feature_block for first in sorted(features))
     lanes = lanes_of(store, plan)
-    there = sound is not None, conditioning is not None
+    there = sound, conditioning is not None
     return Scanned(plan.id, *there, blocks, len(latents), streamed, False, lanes)
 
 

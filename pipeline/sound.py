@@ -185,7 +185,12 @@ def _blocks(path: Path, facts: AudioFacts, samples: int, channels: int) -> Itera
         yield np.zeros((samples - count, channels), np.float32)
 
 
-def _join(paths: Sequence[Path], facts: Sequence[AudioFacts], frames: int, channels: int) -> Iterator[np.ndarray]:
+def channels_of(facts: Sequence[AudioFacts]) -> int:
+    """Channels of a title's track."""
+    return min(2, max(fact.channels for fact in facts))
+
+
+def join(paths: Sequence[Path], facts: Sequence[AudioFacts], frames: int, channels: int) -> Iterator[np.ndarray]:
     """The files on the 48 kHz grid and then silence, in all exactly 1920 samples a frame."""
     starts = starts_in_join([(fact.samples, fact.rate) for fact in facts])
     for path, fact, start, end in zip(paths, facts, starts[:-1], starts[1:], strict=True):
@@ -207,27 +212,32 @@ def write_sound(
         raise ValueError(f"{frames} frames for {float(seconds_of(files))} s of sound")
     sources, folder = [Path(path) for path in paths], Path(folder)
     track, hls, speech = folder / "track.m4a", folder / "hls.mp4", folder / "speech.pcm"
-    channels = min(2, max(fact.channels for fact in facts))
+    channels = channels_of(facts)
     with ffmpeg.running(_encoder(channels, frames, track, speech), stdin=subprocess.PIPE) as encoder:
-        for block in _join(sources, facts, frames, channels):
+        for block in join(sources, facts, frames, channels):
             encoder.stdin.write(np.ascontiguousarray(block, "<f4").data)
     return SoundFiles(track, hls, speech, channels, write_fragments(track, hls, frames))
 
 
 def _encoder(channels: int, frames: int, track: Path, speech: Path) -> Any:
     """One pass over the join (float32, 48 kHz, from a pipe) into both files."""
-    join = graph.input("pipe:0", format="f32le", ar=SOUND_RATE, ac=channels)
-    copies = join["a:0"].filter_multi_output("asplit")
-    bitexact = {"fflags": "+bitexact", "flags:a": "+bitexact", "map_metadata": -1}
-    encoded = copies[0].output(
-        ffmpeg.to_file(track), format="ipod", acodec="aac", audio_bitrate=BITRATE[channels], **bitexact
-    )
+    source = graph.input("pipe:0", format="f32le", ar=SOUND_RATE, ac=channels)
+    copies = source["a:0"].filter_multi_output("asplit")
     length = frames * SPEECH_PER_FRAME
     # with this bound on its gain the resampler takes the mean of the channels, else it keeps their power
     mono = copies[1].filter("aresample", osr=SPEECH_RATE, ochl="mono", rematrix_maxval=1)
     mono = mono.filter("apad", whole_len=length).filter("atrim", end_sample=length)
-    heard = mono.output(ffmpeg.to_file(speech), format="s16le", acodec="pcm_s16le", **bitexact)
-    return graph.merge_outputs(encoded, heard)
+    heard = mono.output(ffmpeg.to_file(speech), format="s16le", acodec="pcm_s16le", **_BITEXACT)
+    return graph.merge_outputs(encoded(copies[0], channels, track), heard)
+
+
+_BITEXACT = {"fflags": "+bitexact", "flags:a": "+bitexact", "map_metadata": -1}
+
+
+def encoded(source: Any, channels: int, track: Path) -> Any:
+    """A stream of the program as the AAC track of a title, with an edit list for the encoder's priming."""
+    bitrate = BITRATE[channels]
+    return source.output(ffmpeg.to_file(track), format="ipod", acodec="aac", audio_bitrate=bitrate, **_BITEXACT)
 
 
 def read_speech(data: bytes) -> np.ndarray:

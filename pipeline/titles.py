@@ -16,11 +16,13 @@ from models.families import FAMILIES, ClipOptions, Family, PictureOptions
 from pipeline import ffmpeg, timeline
 from pipeline.encode import Encoding
 from pipeline.manifest import Options, options_entering
+from pipeline.options import DEFAULT_CRF
 from pipeline.publishing import Publishing
 from pipeline.records import Stored
 from pipeline.sound import AudioFacts
 
 SOUND_REVISION = 2  # raised when a change alters the sound track or the speech that the features come from
+LOUDNESS_REVISION = 1  # raised when a change alters how sound is brought to a level
 CANVAS_REVISION = 1  # raised when a change alters how the portrait is placed or what fills the canvas
 STREAM_REVISION = 1  # raised when a change alters the encoded fragments in another way than by encoder build
 
@@ -82,11 +84,23 @@ class TitlePlan:
         match stage:
             case "sound":
                 return f"{self.id}/sound/{self.hashes.sound[:16]}"
+            case "loudness":
+                facts = [LOUDNESS_REVISION, self.hashes.sound, self.publishing.loudness]
+                return f"{self.id}/loudness/{digest(facts)[:16]}"
             case "conditioning" | "features" | "chain":
                 return f"{self.id}/chain/{self.hashes.chain[:16]}/{stage}"
             case "stream" | "done":
                 return f"{self.id}/stream/{self.hashes.stream[:16]}/{stage}"
-        raise ValueError(f"stage {stage!r}: expected sound, conditioning, features, chain, stream or done")
+        raise ValueError(f"stage {stage!r}: expected sound, loudness, conditioning, features, chain, stream or done")
+
+    @property
+    def renditions(self) -> tuple[Rendition, ...]:
+        return renditions_of(self.options)
+
+    @property
+    def heard(self) -> str:
+        """The stage whose sound people hear."""
+        return "sound" if self.publishing.loudness is None else "loudness"
 
     @property
     def plain_options(self) -> dict[str, Any]:
@@ -105,6 +119,24 @@ class TitlePlan:
     @property
     def encoding(self) -> Encoding:
         return encoding_of(self.options)
+
+
+@dataclass(frozen=True)
+class Rendition:
+    """The picture in another size: `suffix` marks its objects and files, empty for the main one."""
+
+    suffix: str
+    encoding: Encoding
+
+
+def renditions_of(options: Options) -> tuple[Rendition, ...]:
+    """The main one and then the smaller ones, largest first."""
+    width, height = options.frame_size
+    found = [Rendition("", encoding_of(options))]
+    for size in options.renditions:
+        wide, high = (edge * size // min(width, height) // 2 * 2 for edge in (width, height))
+        found.append(Rendition(f"-{size}", Encoding("h264", wide, high, DEFAULT_CRF["h264"])))
+    return tuple(found)
 
 
 def encoding_of(options: Options) -> Encoding:
@@ -153,13 +185,15 @@ def title_hashes(
             "options": chosen("chain"),
         }
     )
+    burnt = publishing.captions.sha256 if options.burn_captions and publishing.captions else None
     shown = {"revision": family.picture_revision, "canvas_revision": CANVAS_REVISION, "options": chosen("picture")}
+    shown |= {"captions": burnt}
     picture = digest({"chain": chain, **shown})
     stream = digest(
         {
             "picture": picture,
             "revision": STREAM_REVISION,
-            "encoding": encoding_of(options).identity(),
+            "encodings": [one.encoding.identity() for one in renditions_of(options)],
         }
     )
     return Hashes(sound, chain, picture, stream, digest({"stream": stream, "publishing": publishing.identity()}))

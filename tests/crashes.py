@@ -8,15 +8,17 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline import choose, trouble
 from pipeline.pages import writer
-from pipeline.store import Store
+from pipeline.store import Store, open_store
 from pipeline.store_local import LocalStore
 from pipeline.store_remote import RemoteStore
+from tests.conftest import render_inline
 
 READS = ("get", "get_range", "get_file", "exists", "size", "list", "folders")
 WRITES = ("put", "create", "put_file", "delete")
@@ -132,3 +134,17 @@ def records(store: Store) -> dict[str, Any]:
 def attempts(store: Store) -> dict[str, str]:
     """Who made each record."""
     return {key: json.loads(store.get(key))["attempt"] for key in keys_under(store) if _RECORD.search(key)}
+
+
+def same_after_kills(manifest: Path, folder: Path, *percents: int) -> None:
+    """Renders into `folder` without a fault, then once for each share of its writes with a kill there, and again."""
+    with one_playlist():
+        with failing(Fault()) as undisturbed:
+            assert render_inline(manifest, "--output", str(folder / "whole")) == 0
+        expected = records(open_store(str(folder / "whole")))
+        for percent in percents:
+            output = str(folder / f"killed-{percent}")
+            with failing(Fault(percent * undisturbed.count // 100)), pytest.raises(Killed):
+                render_inline(manifest, "--output", output)
+            assert render_inline(manifest, "--output", output) == 0
+            assert records(open_store(output)) == expected, f"killed after {percent} % of the writes"

@@ -49,4 +49,7 @@ GIVEN: dict[str, Any] = {
     "author": "Ada",
     "cover": "/e/cover.jpg",
     "language": "pt-BR",
+    "burn_captions": True,
+    "loudness": -16.5,
+    "renditions": [1080, 720],
 }

@@ -15,7 +15,7 @@ from models.yuv import yuv420p
 from pipeline.canvas import CANVASES, Canvas, chroma_planes, fill_planes, layout, planes_of
 from pipeline.scale import Scaler
 from tests.conftest import render_inline
-from tests.test_crash_points import Fault, Killed, records, writing
+from tests.crashes import same_after_kills
 
 Make = Callable[..., Path]
 PLACES = ("left", "centre", "right")
@@ -134,12 +134,4 @@ def test_a_fill_that_is_no_picture_is_refused(
 
 def test_frames_on_a_canvas_are_the_same_after_kills(fake_manifest: Make, tmp_path: Path) -> None:
     manifest = fake_manifest([55], canvas="1920x1080", canvas_place="right", segment_frames=48)
-    with writing(Fault()) as undisturbed:
-        assert render_inline(manifest, "--output", str(tmp_path / "whole")) == 0
-    expected = records(tmp_path / "whole")
-    for percent in (50, 80):
-        output = tmp_path / str(percent)
-        with writing(Fault(percent * undisturbed.writes // 100)), pytest.raises(Killed):
-            render_inline(manifest, "--output", str(output))
-        assert render_inline(manifest, "--output", str(output)) == 0
-        assert records(output) == expected
+    same_after_kills(manifest, tmp_path, 50, 80)

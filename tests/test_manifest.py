@@ -77,6 +77,9 @@ def test_a_short_manifest_gets_every_default(load: Callable[..., Catalog], tmp_p
         author=None,
         cover=None,
         language="und",
+        burn_captions=False,
+        loudness=None,
+        renditions=(),
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         title.seed = 3  # type: ignore[misc]
@@ -111,6 +114,9 @@ def test_a_title_wins_over_defaults(load: Callable[..., Catalog]) -> None:
         ("resolution: 4096\ncodec: h264", {"codec": "h264", "crf": 20}),
         ("base_size: 128\nresolution: 144", {"resolution": 144}),
         ("guidance_scale: 2", {"guidance_scale": 2.0}),
+        ("renditions: [480, 720, 480]", {"renditions": (720, 480)}),
+        ("loudness: -16", {"loudness": -16.0}),
+        ("loudness: source", {"loudness": None}),
         ("canvas: 1920x1080", {"resolution": 1080, "codec": "h264"}),
         ("canvas: 3840x2160\nresolution: 1024", {"resolution": 1024}),
         ('canvas: 1080x1920\ncanvas_fill: "#AbCdEf"', {"canvas_fill": "#abcdef"}),
@@ -293,6 +299,9 @@ titles:
         ("face_box: [1, 2, 0, 4]", "face_box: value [1, 2, 0, 4]: expected [x, y, width, height]"),
         ("face_box: [1, 2, 3]", "face_box: value [1, 2, 3]: expected [x, y, width, height]"),
         ("seed: -1", "seed: value -1: expected a whole number from 0"),
+        ("renditions: [1080]", "renditions: value 1080: the picture's shorter edge is 1024; expected smaller ones"),
+        ("renditions: 720", "renditions: value 720: expected a list of sizes such as [1080]"),
+        ("loudness: -60", "loudness: value -60: expected source or a number of LUFS from -40 to -5"),
         ("title: '  '", 'title: value "  ": expected 1 to 500 characters on one line'),
         ("language: english please", 'language: value "english please": expected a language tag such as en'),
         (

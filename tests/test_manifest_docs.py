@@ -24,7 +24,7 @@ def test_generated_docs_are_current() -> None:
         assert path.read_text() == text, f"{path.name}: run `python -m pipeline.manifest --write-docs`"
 
 
-PICTURE = {"resolution", "fidelity", "background", "canvas", "canvas_place", "canvas_fill"}
+PICTURE = {"resolution", "fidelity", "background", "canvas", "canvas_place", "canvas_fill", "burn_captions"}
 
 
 def test_every_option_is_in_the_table_and_enters_one_hash() -> None:
@@ -33,9 +33,9 @@ def test_every_option_is_in_the_table_and_enters_one_hash() -> None:
         assert table.count(f"| `{name}` |") == 1
     by_stage = {stage: options_entering(stage) for stage in ("chain", "picture", "stream", "file", "none")}
     assert sorted(name for names in by_stage.values() for name in names) == sorted(OptionFields.model_fields)
-    assert by_stage["stream"] == ("codec", "crf")
+    assert set(by_stage["stream"]) == {"codec", "crf", "renditions"}
     assert set(by_stage["picture"]) == PICTURE
-    assert set(by_stage["file"]) == {"author", "cover", "language"}
+    assert set(by_stage["file"]) == {"author", "cover", "language", "loudness"}
     scheduling = {"owner", "share", "due"}
     assert set(by_stage["none"]) == {"preset", "segment_frames", "keep", "allow_mixed"} | scheduling
 
