@@ -105,6 +105,7 @@ class Worker:
         now = time.time()
         return {
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+            "ended": round(now, 3),
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "run": self.run_id,

@@ -20,10 +20,10 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 
-from actors.roles import WORKERS
 from models.families import Family
 from pipeline.errors import OutputError, SetupError
 from pipeline.execute_drain import Drains
+from pipeline.execute_metrics import MEASURED
 from pipeline.schedule import Limits
 from pipeline.store import Store
 from pipeline.store_local import LocalStore
@@ -200,7 +200,7 @@ class RayExecutor:
                 # No restarts: a worker that died is the scheduler's affair. `control` answers while `run` is running.
                 options: dict[str, Any] = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_restarts": 0}
                 options |= {"max_task_retries": 0, "concurrency_groups": {"control": 1}}
-                handle: Any = ray.remote(**options)(WORKERS[role]).remote(self._output, device, self._run)
+                handle: Any = ray.remote(**options)(MEASURED[role]).remote(self._output, device, self._run)
                 self._actors[name] = _Actor(handle)
                 sample = next(iter(self._plans.values()))
                 self._calls[handle.ready.remote(sample, self._layout.lanes)] = (name, "ready")

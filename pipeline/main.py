@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from pipeline import evaluate, gc, plan, render, serve, status, verify, weights
+from pipeline import evaluate, gc, plan, render, serve, status, trace, verify, weights
 from pipeline.command import run_command
 from pipeline.pages import command as pages
 
@@ -26,6 +26,7 @@ for name, verb in (
     ("pages", pages.command),
     ("gc", gc.command),
     ("serve", serve.command),
+    ("trace", trace.command),
     ("weights", weights.command),
 ):
     group.add_command(verb, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -30,6 +31,7 @@ class Reporter:
         self._live: Live | None = None
         self._said: dict[str, tuple[float, str]] = {}
         self._pace = {name: Pace() for name in schedule.titles}
+        self._told: set[tuple[str, str, int]] = set()  # units told while the call that makes them goes on
         self._console = Console(file=stream)
 
     def __enter__(self) -> Reporter:
@@ -73,13 +75,26 @@ class Reporter:
                     self.say(
                         f"{job.title}: {job.kind} {job.first} failed ({failure.cause}): {failure.message}",
                         title=job.title,
+                        stage=job.kind,
+                        **({"gop": job.first} if job.kind in ("chain", "upscale") else {}),
                         cause=failure.cause,
                     )
         elif isinstance(event, WorkerLost):
             self.say(f"worker {event.worker} lost ({event.failure.cause}): {event.failure.message}")
         if self._json:
-            for item in done:
-                self._write_json("committed", title=item.title, stage=item.kind, unit=item.unit, seconds=item.seconds)
+            self._tell_done(done, last=isinstance(event, Finished))
+
+    def _tell_done(self, done: tuple[Done, ...], last: bool) -> None:
+        """Units come as news while a call runs, and once more when it ends (`last`): each is told once."""
+        for item in done:
+            unit = (item.title, item.kind, item.unit)
+            if unit not in self._told:
+                number = {"gop": item.unit} if item.kind in ("chain", "upscale") else {"unit": item.unit}
+                self._write_json("committed", title=item.title, stage=item.kind, **number, seconds=item.seconds)
+            if last:
+                self._told.discard(unit)
+            else:
+                self._told.add(unit)
 
     def _rows(self) -> list[tuple[str, str, str, str, str, str]]:
         rows = []
@@ -121,6 +136,7 @@ class Reporter:
                 self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _write_json(self, event: str, **facts: Any) -> None:
-        line = {"event": event, "at": round(time.monotonic() - self._started, 3), **facts}
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = {"time": now, "event": event, "at": round(time.monotonic() - self._started, 3), **facts}
         self._stream.write(json.dumps(line) + "\n")
         self._stream.flush()

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -211,10 +212,12 @@ def _run(
     schedule = Schedule(works.values(), limits, marks.take_over())
     stop.hold(lambda: _finish_what_is_in_hand(request, executor))
     try:
+        measure = _metrics(request)
         with Reporter(schedule, json_log=request.json_log) as reporter, Pages(store, plans, schedule, run) as pages:
 
             def observe(schedule: Schedule, events: list[Event]) -> None:
                 reporter.observe(schedule, events)
+                measure(schedule, events)
                 pages.observe(schedule, events)
 
             if family.note:
@@ -242,6 +245,15 @@ def _first_failure(request: Request, schedule: Schedule) -> str | None:
         return None
     failed = (name for name, title in schedule.titles.items() if title.failed)
     return next((f"title {name} failed, and --fail-fast was given" for name in failed), None)
+
+
+def _metrics(request: Request) -> Callable[[Schedule, list[Event]], None]:
+    """What keeps the driver's metrics; nobody asks for those of a run in this process."""
+    if request.executor == "inline":
+        return lambda schedule, events: None
+    from pipeline.execute_metrics import DriverMetrics
+
+    return DriverMetrics().observe
 
 
 def _finish_what_is_in_hand(request: Request, executor: Executor) -> None:

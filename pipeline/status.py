@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 
 from pipeline import scan
@@ -18,10 +21,11 @@ from pipeline.found import Found, read_json
 from pipeline.m3u8 import media_playlists, read_media_playlist
 from pipeline.redact import redact
 from pipeline.store import Store
-from pipeline.target import open_target
+from pipeline.target import Target, open_target
 from pipeline.timeline import GOP
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal
+ENDED = ("done", "failed", "damaged")
 MOST_RUNS = 200  # newest runs that are searched for a title's last end
 
 
@@ -56,16 +60,55 @@ class _Counts:
 @click.argument("target", metavar="MANIFEST|OUTPUT")
 @click.option("--output", help="Folder or URL of the results; wins over the manifest's.")
 @click.option("--only", multiple=True, metavar="ID", help="This title only (may be given several times).")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(target: str, output: str | None, only: tuple[str, ...], as_json: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch a line every time.")
+@click.option("--watch", is_flag=True, help="Show it anew until every title has ended, or Ctrl-C.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two looks of --watch; each reads the records of the titles that are not done.",
+)
+def command(target: str, output: str | None, only: tuple[str, ...], as_json: bool, watch: bool, every: float) -> None:
     """Print how far the titles of a manifest are, or those that an output folder or URL holds."""
     opened = open_target(target, output, only)
-    ends = last_ends(opened.store)
-    found = [status_of(opened.store, one, ends.get(one.title), notes) for one, notes in opened.titles()]
-    if as_json:
-        click.echo(json.dumps({"output": str(opened.store), "titles": [asdict(one) for one in found]}))
+    if watch:
+        with suppress(KeyboardInterrupt):
+            _watch(opened, as_json, every)
     else:
-        _print_table(str(opened.store), found)
+        _print(str(opened.store), _look(opened), as_json)
+
+
+def _look(opened: Target) -> list[Status]:
+    ends = last_ends(opened.store)
+    return [status_of(opened.store, one, ends.get(one.title), notes) for one, notes in opened.titles()]
+
+
+def _watch(opened: Target, as_json: bool, every: float) -> None:
+    """One table that changes in its place; where the output is no terminal, each change anew."""
+    output, console, before = str(opened.store), _console(), None
+    with ExitStack() as stack:
+        live = None
+        if console.is_terminal and not as_json:
+            live = stack.enter_context(Live(console=console, auto_refresh=False))
+        while True:
+            found = _look(opened)
+            if live is not None:
+                live.update(_table(found), refresh=True)
+            elif found != before:
+                _print(output, found, as_json)
+            if found and all(one.state in ENDED for one in found):
+                return
+            before = found
+            time.sleep(every)
+
+
+def _print(output: str, found: list[Status], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"output": output, "titles": [asdict(one) for one in found]}))
+    else:
+        _print_table(output, found)
 
 
 def status_of(store: Store, found: Found, end: dict[str, Any] | None, notes: tuple[str, ...] = ()) -> Status:
@@ -158,13 +201,12 @@ def last_ends(store: Store) -> dict[str, dict[str, Any]]:
     return ends
 
 
-def _print_table(output: str, found: list[Status]) -> None:
+def _console() -> Console:
     console = Console(file=sys.stdout)
-    if not console.is_terminal:
-        console = Console(file=sys.stdout, width=PLAIN_WIDTH)
-    if not found:
-        click.echo(f"{output} holds no titles.")
-        return
+    return console if console.is_terminal else Console(file=sys.stdout, width=PLAIN_WIDTH)
+
+
+def _table(found: list[Status]) -> Table:
     table = Table("title", "state", box=None)
     for name in ("frames", "chained", "upscaled", "published"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -173,10 +215,18 @@ def _print_table(output: str, found: list[Status]) -> None:
     for one in found:
         counts = (f"{count}/{one.gops}" for count in (one.chained, one.upscaled, one.published))
         table.add_row(one.id, one.state, f"{one.frames:,}", *counts, one.file, one.stream)
-    console.print(table)
+    return table
+
+
+def _print_table(output: str, found: list[Status]) -> None:
+    if not found:
+        click.echo(f"{output} holds no titles.")
+        return
+    _console().print(_table(found))
     for one in found:
         for note in one.notes:
             click.echo(f"{one.id}: {note}")
+    sys.stdout.flush()
 
 
 def run(argv: list[str]) -> int:
