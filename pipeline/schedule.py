@@ -316,8 +316,9 @@ class Schedule:
         self._to_upscale[name] = waiting
         work = title.work
         prepare = next(prepare_jobs(title, self._free), None) if title.active else None
-        if prepare:  # what every title needs to begin, before more of the longest
-            stage = 1 + prepare.first if prepare.kind == "features" else 0
+        if prepare:  # what a chain hears soon, then what every title needs to begin, then more of the longest
+            soon = prepare.kind == "features" and prepare.first <= work.blocks_for(min(title.chained, work.gops - 1))
+            stage = 0 if soon else 2 + prepare.first if prepare.kind == "features" else 1
             self._stand("prepare", name, (stage, -work.priority), NOBODY, (-work.gops, name))
         else:
             self._lines["prepare"].remove(name)

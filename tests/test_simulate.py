@@ -200,3 +200,13 @@ def test_mistakes_are_said(
     found = capsys.readouterr().err
     assert said in found
     assert "Traceback" not in found
+
+
+def test_chains_begin_while_other_titles_are_still_being_prepared() -> None:
+    """A sound track takes half a minute an hour: nobody waits for those of a whole catalog."""
+    slow = replace(QUICK, sound=0.05, features=2.0)
+    found = run([title(f"t{number:02}", 40, slow) for number in range(30)])
+    first = min(call.start for call in found.calls if call.kind == "chain")
+    last = max(call.end for call in found.calls if call.kind == "sound")
+    assert first < 15 < 60 < last
+    assert found.makespan < 30 * 40 * 0.3 * 1.1
