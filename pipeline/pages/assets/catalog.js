@@ -127,7 +127,7 @@
     const told = one.state === "done" ? "complete"
       : one.upscaled || one.chained ? `${clock(one.gops ? one.seconds * one.upscaled / one.gops : 0)} of ${clock(one.seconds)}${one.rate && one.state === "rendering" ? ` · ${one.rate.toFixed(1)} frames/s` : ""}`
       : one.state === "waiting" ? "not begun" : one.state === "preparing" ? "reading portrait and sound" : "nothing rendered";
-    const main = el("tr", { role: "row", class: `${one.state} ${one.reason ? "explained" : ""}`, "data-id": one.id },
+    const main = el("tr", { role: "row", class: `${one.state} ${one.reason || one.remedy ? "explained" : ""}`, "data-id": one.id },
       el("th", { role: "rowheader", scope: "row", class: "c-name" },
         el("div", { class: "who" }, el("span", { class: "poster" }, picture),
           el("span", { class: "words" }, el("span", { class: "heading" }, heading),
@@ -137,9 +137,9 @@
       el("td", { role: "cell", class: "c-progress" }, progress(one), el("span", { class: "told" }, told)),
       el("td", { role: "cell", class: "c-left" }, el("span", { class: "label" }, "Time left "), one.left ? span(one.left) : "—"),
       el("td", { role: "cell", class: "c-length" }, el("span", { class: "label" }, "Length "), clock(one.seconds)));
-    if (!one.reason) return [main];
+    if (!one.reason && !one.remedy) return [main];
     return [main, el("tr", { role: "row", class: "because" }, el("td", { role: "cell", colspan: COLUMNS.length },
-      el("div", { class: `why ${groupOf(one)}` }, el("p", {}, one.reason), one.remedy ? el("p", { class: "remedy" }, one.remedy) : null)))];
+      el("div", { class: `why ${groupOf(one)}` }, one.reason ? el("p", {}, one.reason) : null, one.remedy ? el("p", { class: "remedy" }, one.remedy) : null)))];
   }
 
   // Every second: how old this is, and whether the run still gives signs of life.

@@ -5,7 +5,7 @@ const Charts = (() => {
   const { el, draw, clock } = Longtake;
   const WIDTH = 560;
   const HEIGHT = 150;
-  const SIDE = { left: 46, right: 10, top: 10, bottom: 22 };
+  const SIDE = { left: 54, right: 10, top: 10, bottom: 22 };
 
   const short = (value) => {
     if (!Number.isFinite(value)) return "—";
@@ -50,7 +50,7 @@ const Charts = (() => {
         draw("text", { class: "tick", x: SIDE.left - 8, y: placeY(value) + 4, "text-anchor": "end" }, tellY(value)));
     }
     for (const value of ticksX || moments(x[0], x[1], 6)) {
-      picture.append(draw("text", { class: "tick", x: placeX(value), y: HEIGHT - 5, "text-anchor": "middle" }, tellX(value)));
+      picture.append(draw("text", { class: "tick", x: placeX(value), y: HEIGHT - 4, "text-anchor": "middle" }, tellX(value)));
     }
     for (const { points, name } of lines) {
       let path = "";

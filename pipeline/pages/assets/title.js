@@ -83,7 +83,7 @@
     const status = el("section", { class: "card", "aria-label": "State" },
       el("p", { class: "now" }, chip(entry.state), entry.state === "done" ? null : el("strong", {}, `${per} %`)),
       entry.state === "done" ? null : progress(entry),
-      entry.reason ? el("div", { class: `why ${entry.state === "paused" ? "paused" : "failed"}` }, el("p", {}, entry.reason), entry.remedy ? el("p", { class: "remedy" }, entry.remedy) : null) : null,
+      entry.reason || entry.remedy ? el("div", { class: `why ${entry.state === "paused" ? "paused" : "failed"}` }, entry.reason ? el("p", {}, entry.reason) : null, entry.remedy ? el("p", { class: "remedy" }, entry.remedy) : null) : null,
       pairs([
         ["Time left", entry.left ? span(entry.left) : ""],
         ["Speed", entry.rate && entry.state === "rendering" ? `${entry.rate.toFixed(1)} frames/s` : ""],
