@@ -112,6 +112,11 @@ def test_chains_are_on_demand_and_most_upscalers_spot() -> None:
     assert all(group["minReplicas"] == 0 for group in groups.values())  # to zero when idle
 
 
+def test_the_driver_knows_how_far_the_cluster_grows() -> None:
+    groups = cluster_spec("rayjob")["workerGroupSpecs"]
+    assert entrypoint().params["gpus"] == sum(group["maxReplicas"] for group in groups)
+
+
 def test_versions_agree() -> None:
     found = re.search(r"^ray==(.+)$", CONSTRAINTS, re.M)
     assert found
