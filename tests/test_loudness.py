@@ -98,7 +98,7 @@ def test_the_finished_file_is_as_loud_as_asked(fake_manifest: Make, tmp_path: Pa
     (playlist,) = folder.glob("hls/*/audio.m3u8")
     assert "../../loudness/" in playlist.read_text()
     calm = np.s_[2 * RATE - 6000 : 2 * RATE + 6000, 0]  # in time with the source, to the sample
-    lags = [np.dot(heard[calm], np.roll(source[:, 0], lag)[calm]) for lag in range(-20, 21)]
+    lags = [np.dot(heard[calm], np.roll(source, lag, 0)[calm]) for lag in range(-20, 21)]
     assert int(np.argmax(lags)) == 20
     assert verify.run([str(manifest)]) == 0
 
