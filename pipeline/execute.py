@@ -223,7 +223,8 @@ class RayExecutor:
             ready, _ = ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)
         events = leaving
         for reference in ready:
-            name, kind = self._calls.pop(reference)
+            # A worker that dies fails all its calls at once; the first of them has taken the others away.
+            name, kind = self._calls.pop(reference, ("", ""))
             if name in self._actors:
                 events += self._answer(name, kind, reference)
         return events + self._find_stuck()

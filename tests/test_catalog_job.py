@@ -50,6 +50,7 @@ def test_ten_of_twelve_are_finished_and_both_reasons_are_reported(
         code, said = submit(f"http://127.0.0.1:{port}", str(manifest), "--output", output)
         store = open_store(output)
         assert code == 1, said[-4000:]
+        assert store.exists("catalog.csv"), said[-4000:]
         rows = list(csv.DictReader(io.StringIO(store.get("catalog.csv").decode())))
         reasons = {row["id"]: row["reason"] for row in rows if row["state"] == "failed"}
         assert reasons.keys() == {"crasher", "spoiled"}
