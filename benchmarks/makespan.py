@@ -13,7 +13,7 @@ import random
 import tempfile
 import time
 import wave
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from math import log
@@ -29,14 +29,17 @@ from benchmarks import stand_ins
 from benchmarks.stand_ins import CLIP_SECONDS, GOP_SECONDS
 from cluster import local
 from pipeline import scan
+from pipeline.call_times import CallTimes
 from pipeline.drive import drive
 from pipeline.intake import copy_inputs, plan_title, survey
 from pipeline.manifest import load_manifest
 from pipeline.render import title_work
 from pipeline.schedule import Limits, Schedule
+from pipeline.simulate import Title, simulate
 from pipeline.store import open_store
 from pipeline.timeline import CLIPS_PER_GOP, GOP
-from pipeline.work import Assign, Command, Done, Event, Finished, Role, WorkerReady
+from pipeline.title_state import TitleWork
+from pipeline.work import Assign, Command, Done, Event, Finished, Role, Scanned, WorkerReady
 
 SPEECH_RATE = 8_000
 MEAN, SIGMA = 30, 1.0  # GOPs of a title, log-normal
@@ -87,6 +90,24 @@ def lower_bound(gops: Iterable[int], size: Size, publish: float) -> Bound:
         upscale=GOP_CHAIN + upscale + publish,
         longest=max(left) * GOP_CHAIN + GOP_SECONDS + publish,
     )
+
+
+def predict(gops: Mapping[str, int], size: Size, call: float, gop: float, publish: float) -> float:
+    """Seconds that the simulator expects for what is left of every title, all of it prepared.
+
+    `call`: seconds that a chain worker takes for a GOP of its lanes, `gop` an upscaler for one, `publish` for a title.
+    """
+    times = CallTimes(
+        clip=call / CLIPS_PER_GOP, batch=call / CLIPS_PER_GOP, gop=gop, call=0.0, finish=publish, finish_gop=0.0
+    )
+    limits = Limits(chain=size.chains, upscale=size.upscalers, upscale_after=size.upscalers, lanes=size.lanes)
+    titles = []
+    for name, count in gops.items():
+        if count:
+            work = TitleWork(id=name, priority=0, gops=count, blocks=1, segment=10, block_of_gop=(count * GOP, GOP))
+            ready = Scanned(name, True, True, (0,), 0, (), False)
+            titles.append(Title(work, count * CLIPS_PER_GOP, times, ready))
+    return simulate(titles, limits).makespan
 
 
 @dataclass
@@ -189,6 +210,7 @@ class Result:
     makespan: float
     bound: Bound
     over: float  # makespan beyond the bound, as a share
+    predicted: float  # by the simulator, from the times that calls took
     serial: float
     publish: float
     startup: float
@@ -267,6 +289,8 @@ def _result(
     between = [b[0] - a[1] for spans in mine.values() for a, b in pairwise(spans)]
     beyond = [b - a - GOP_CHAIN for spans in mine.values() for a, b in spans]
     makespan = ended - start
+    upscaled = [one.seconds for one in done if one.kind == "upscale" and one.seconds]
+    predicted = predict(left, size, GOP_CHAIN + mean(beyond), mean(upscaled), publish)
     busy = {}
     for role, count in (("chain", size.chains), ("upscale", size.upscalers)):
         spans = [(max(a, start), min(b, ended)) for _, kind, a, b, _ in calls if kind == role and b > start]
@@ -278,6 +302,7 @@ def _result(
         makespan=makespan,
         bound=bound,
         over=makespan / bound.seconds - 1,
+        predicted=predicted,
         serial=total * (GOP_CHAIN + GOP_SECONDS) + len(gops) * publish,
         publish=publish,
         startup=start - began,
@@ -296,6 +321,7 @@ def show(result: Result) -> str:
             "makespan",
             f"{result.makespan:.1f} s, {result.over:+.1%} of the bound; start-up of {result.startup:.1f} s excluded",
         ),
+        ("simulated", f"{result.predicted:.1f} s, {result.predicted / result.makespan - 1:+.1%} of what it took"),
         ("lower bound", f"{bound.seconds:.1f} s: chain {bound.chain:.1f}, upscale {bound.upscale:.1f}, longest title "),
         ("", f"{bound.longest:.1f}, publishing {result.publish:.2f} of them"),
         ("serial", f"{result.serial:.1f} s, computed: {result.serial / result.makespan:.1f} times as long"),

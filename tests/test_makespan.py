@@ -8,7 +8,7 @@ from statistics import mean
 import pytest
 
 from benchmarks import stand_ins
-from benchmarks.makespan import Size, lengths, lower_bound
+from benchmarks.makespan import Size, lengths, lower_bound, predict
 from models.families import FAMILIES, load_part
 
 
@@ -39,3 +39,13 @@ def test_stand_ins_take_their_time_and_are_found_by_name(monkeypatch: pytest.Mon
         assert time.monotonic() - started >= stand_ins.CLIP_SECONDS
     finally:
         FAMILIES.pop("timed")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_simulator_comes_close_to_the_bound_where_nothing_costs_more_than_the_models(seed: int) -> None:
+    """So what a real run takes beyond it is the pipeline's own doing, and not the order of work."""
+    gops = {f"t{number:02}": count for number, count in enumerate(lengths(seed, 40))}
+    bound = lower_bound(gops.values(), Size(), publish=0.2).seconds
+    predicted = predict(gops, Size(), call=0.6, gop=0.3, publish=0.2)
+    print(f"seed {seed}: simulated {predicted:.1f} s, lower bound {bound:.1f} s, {predicted / bound - 1:+.1%}")
+    assert bound <= predicted < bound * 1.05
