@@ -140,7 +140,15 @@ class PrepareWorker(Worker):
         ledger, attempt = Ledger(self.store, plan.prefix("sound")), new_attempt()
         with tempfile.TemporaryDirectory(prefix="longtake-") as name:
             folder = Path(name)
-            files = write_sound(self._sources(plan, folder), plan.audio_facts, plan.frames, folder)
+            separate = plan.options.vocals == "separate"
+            part = self.part(plan, "prepare") if separate else None
+            sources = self._sources(plan, folder)
+            try:
+                files = write_sound(sources, plan.audio_facts, plan.frames, folder, part.voices if part else None)
+            except ValueError as error:
+                if "SeparatorProblem" not in [cls.__name__ for cls in type(error).__mro__]:
+                    raise
+                raise InputError(f"title {plan.id}: vocals: {error}") from error
             self.alive()
             index = asdict(files.fragments)
             objects = {

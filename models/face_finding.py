@@ -100,7 +100,7 @@ def open_onnx(path: Path) -> Any:
     except ImportError as error:
         raise RuntimeError(
             f"{path.name} needs the package onnxruntime, which is not installed: "
-            "install longtake[faces], or give face_box in the manifest"
+            "install longtake[faces], or do without that file"
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
@@ -149,6 +149,9 @@ class PreparePart(Protocol):
         `silence`: frames that fill the title's last clip, where nothing is said; `level`: how loud the whole title is
         (`models.speech_level`), for families that do not hear each block at its own loudness.
         """
+
+    def voices(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Sound [s, 2] at 44.1 kHz in blocks → the voices in it, for families whose weights have a separator."""
 
 
 class ChainPart(Protocol):

@@ -6,7 +6,7 @@ threads is the family's, because it changes the order of additions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +26,7 @@ from models.motion_frames import add_motion_noise, latent_protection, patch_drop
 from models.network_config import NetworkConfig
 from models.portrait import MeshFinder, PortraitHints, PortraitSizes, prepare_portrait
 from models.prompts import PromptProblem, Prompts
+from models.separator import Separator, SeparatorProblem, sizes_of
 from models.spectrum import SAMPLES_A_FRAME, log_mel
 from models.speech_level import gain_for
 from models.upscale import UpscaledFrame, Upscaler
@@ -89,6 +90,7 @@ class Prepare(Part):
         self._notes: list[str] = []
         self._faces = self._optional("face_finder", self._onnx_faces)
         self._mesh: MeshFinder | None = self._optional("face_mesh", mesh_finder)
+        self._separator: Separator | None = self._optional("separator", self._open_separator)
         # Loaded now: the folder of weights is there for as long as parts are being loaded only.
         plain = self._faces is None and self.folder is not None and self.config.detector is not None
         self._detector = torch_finder(self.ready("detector").cpu()) if plain else None
@@ -137,6 +139,18 @@ class Prepare(Part):
             found = self._speech(heard.to(self.device), left + frames + right + silence).cpu()
         return found[left : left + frames + silence].contiguous().numpy()
 
+    def voices(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Sound [s, 2] at 44.1 kHz in blocks of any lengths → what voices say in it, as many samples."""
+        if self._separator is None:
+            reasons = "; ".join(self._notes) or "the weights have no separator"
+            raise SeparatorProblem(f"value separate: {reasons}; expected as_is, or weights with the separator")
+        return self._separator(blocks)
+
+    def _open_separator(self, network: Path) -> Separator:
+        table = self.file("separator_table")
+        assert table is not None
+        return Separator(open_onnx(network), sizes_of(network, table[1]))
+
     def _onnx_faces(self, detector: Path) -> Finder:
         embedder = self.file("face_embedder")
         return OnnxFaces(open_onnx(detector), open_onnx(embedder[1]) if embedder else None)
@@ -148,7 +162,7 @@ class Prepare(Part):
             return None
         try:
             return make(found[1])
-        except RuntimeError as error:
+        except (RuntimeError, SeparatorProblem) as error:
             self._notes.append(str(error))
             return None
 

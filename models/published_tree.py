@@ -117,6 +117,25 @@ def published_tree(config: NetworkConfig) -> tuple[WeightFile, ...]:
             "yes",
             optional=True,
         ),
+        WeightFile(
+            "audio_separator/Kim_Vocal_2.onnx",
+            "separator",
+            ("prepare",),
+            "voice out of music, for `vocals: separate`",
+            "of the Ultimate Vocal Remover community, none stated",
+            "unclear",
+            optional=True,
+        ),
+        WeightFile(
+            "audio_separator/mdx_model_data.json",
+            "separator_table",
+            ("prepare",),
+            "sizes of the separator",
+            "MIT (Ultimate Vocal Remover)",
+            "yes",
+            optional=True,
+            along_with="separator",
+        ),
     ]
     return tuple(files) + (_text("hallo2/text.safetensors", "clip", config) if config.text else ())
 

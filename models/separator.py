@@ -27,6 +27,10 @@ CLEARED = 3  # lowest bins, which such networks were trained without
 HASHED = 10_000 * 1024  # bytes at the end of a file that its key in the table is the MD5 of
 
 
+class SeparatorProblem(ValueError):
+    """Separating was asked for and cannot be done with these weights."""
+
+
 @dataclass(frozen=True)
 class Sizes:
     """Of one network."""
@@ -44,7 +48,7 @@ class Sizes:
 
 
 def sizes_of(network: Path, table: Path) -> Sizes:
-    """Sizes of a network by the table. Raises ValueError where it is not listed, or gives no voices."""
+    """Sizes of a network by the table. Raises SeparatorProblem where it is not listed, or gives no voices."""
     data = network.read_bytes()
     key = hashlib.md5(data[-HASHED:], usedforsecurity=False).hexdigest()
     try:
@@ -57,11 +61,11 @@ def sizes_of(network: Path, table: Path) -> Sizes:
         )
         stem = entry["primary_stem"]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
+        raise SeparatorProblem(
             f"{table.name} does not tell the sizes of {network.name} ({key}): use both files of the published folder"
         ) from error
     if stem != "Vocals":
-        raise ValueError(f"{network.name} gives {stem!r}, expected a network that gives 'Vocals'")
+        raise SeparatorProblem(f"{network.name} gives {stem!r}, expected a network that gives 'Vocals'")
     return sizes
 
 

@@ -117,7 +117,7 @@ def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[S
         extras,
     )
     problems += check_prompts(title, seen.frames, catalog.place)
-    problems += _check_boxes(catalog, seen) + _check_vocals(catalog, title) + _check_captions(catalog, seen)
+    problems += _check_boxes(catalog, seen) + _check_captions(catalog, seen)
     return (None if problems else seen), problems
 
 
@@ -176,16 +176,6 @@ def _check_boxes(catalog: Catalog, seen: Seen) -> list[Problem]:
     return problems
 
 
-def _check_vocals(catalog: Catalog, title: Title) -> list[Problem]:
-    if title.options.vocals == "as_is":
-        return []
-    text = (
-        f"value {title.options.vocals}: the separator of voice and music (Kim_Vocal_2.onnx) is not part of this "
-        "version; expected as_is; speech without music under it needs no separation"
-    )
-    return [Problem(catalog.place(f"{title.key}.vocals"), text)]
-
-
 def remembered(store: Store, title: Title) -> dict[str, dict[str, Any]]:
     """Entries of the title's inputs record by redacted address; nothing where there is none of use."""
     try:
@@ -231,23 +221,35 @@ def copy_inputs(store: Store, seen: Seen, tell: Tell = lambda text: None) -> Non
         store.put(key, data)
 
 
-def without_unusable_prompts(
-    catalog: Catalog, seen: list[Seen], found: FoundTree | None
-) -> tuple[list[Seen], list[Problem]]:
-    """The titles that can be rendered with these weights; one with prompts is a problem where no text branch is."""
-    if found is None or found.has("text"):
-        return seen, []
-    prompted = [one for one in seen if one.title.prompts]
+def without_impossible(catalog: Catalog, seen: list[Seen], found: FoundTree | None) -> tuple[list[Seen], list[Problem]]:
+    """The titles that can be rendered with these weights; prompts need a text branch, separating needs a separator."""
+    problems, kept = [], []
+    for one in seen:
+        mine = _prompts_without_text(catalog, one, found) + _voices_without_separator(catalog, one, found)
+        problems += mine
+        if not mine:
+            kept.append(one)
+    return kept, problems
+
+
+def _prompts_without_text(catalog: Catalog, seen: Seen, found: FoundTree | None) -> list[Problem]:
+    if not seen.title.prompts or found is None or found.has("text"):
+        return []
     name = next((file.path for file in found.absent if file.network == "text"), "text branch")
     remedy = f"without which family {catalog.family} takes no prompts; remove `prompts`, or use weights that have it"
-    problems = [
-        Problem(
-            catalog.place(f"{one.title.key}.prompts"),
-            f"{len(one.title.prompts)} given, but the weights at {redact(found.url)} have no {name}, {remedy}",
-        )
-        for one in prompted
-    ]
-    return [one for one in seen if one not in prompted], problems
+    text = f"{len(seen.title.prompts)} given, but the weights at {redact(found.url)} have no {name}, {remedy}"
+    return [Problem(catalog.place(f"{seen.title.key}.prompts"), text)]
+
+
+def _voices_without_separator(catalog: Catalog, seen: Seen, found: FoundTree | None) -> list[Problem]:
+    if seen.title.options.vocals == "as_is" or (found is not None and found.has("separator")):
+        return []
+    where = f"the weights at {redact(found.url)} have" if found else f"family {catalog.family} has"
+    text = (
+        f"value separate: {where} no separator of voice and music (audio_separator/Kim_Vocal_2.onnx and its table); "
+        "expected as_is; speech without music under it needs no separation"
+    )
+    return [Problem(catalog.place(f"{seen.title.key}.vocals"), text)]
 
 
 def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> TitlePlan:

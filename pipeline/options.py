@@ -243,7 +243,7 @@ class OptionFields(BaseModel):
     vocals: Literal["separate", "as_is"] = option(
         "separate or as_is",
         "Whether the voice is separated from music before it drives the face; the sound track is never changed. "
-        "This version has no separator and refuses separate.",
+        "Separating needs the published separator beside the weights, and the package onnxruntime.",
         "chain",
         "as_is",
     )

@@ -27,7 +27,7 @@ from pipeline.catalog_report import row_of, write_report
 from pipeline.command import run_command
 from pipeline.drive import Executor, drive
 from pipeline.errors import ManifestError, OutputError, Problem, StoreError
-from pipeline.intake import copy_inputs, plan_title, survey, without_unusable_prompts
+from pipeline.intake import copy_inputs, plan_title, survey, without_impossible
 from pipeline.lease import Lease
 from pipeline.manifest import Catalog, load_manifest, load_valid_titles
 from pipeline.marks import Marks
@@ -137,7 +137,7 @@ def render(request: Request, stop: Stop) -> int:
     found = find_weights(family, catalog.weights)
     seen, wrong = survey(catalog, store, tell)
     problems += wrong
-    seen, wrong = without_unusable_prompts(catalog, seen, found)
+    seen, wrong = without_impossible(catalog, seen, found)
     problems += wrong
     if problems and not (request.skip_invalid and seen):
         raise ManifestError(problems)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,10 @@ from pipeline.timeline import (
     starts_in_join,
 )
 
+Separate = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+"""Sound [s, 2] at 44.1 kHz in blocks → the voices in it, as many samples."""
+
+MUSIC_RATE = 44_100  # what separators of voice and music hear
 BLOCK = SOUND_RATE  # samples read at a time
 LONGEST = 200 * 3600  # seconds of one file; no recording is longer, a crafted file may claim to be
 SLACK = 96  # samples by which a resampled file may differ from its place in the join, 2 ms
@@ -199,13 +203,18 @@ def join(paths: Sequence[Path], facts: Sequence[AudioFacts], frames: int, channe
 
 
 def write_sound(
-    paths: Sequence[str | Path], facts: Sequence[AudioFacts], frames: int, folder: str | Path
+    paths: Sequence[str | Path],
+    facts: Sequence[AudioFacts],
+    frames: int,
+    folder: str | Path,
+    voices: Separate | None = None,
 ) -> SoundFiles:
     """Joins a title's files sample-exactly and writes `track.m4a`, `hls.mp4` and `speech.pcm` into `folder`.
 
     File i starts at sample `starts_in_join[i]` of the join; silence fills it up to 1920·frames samples at 48 kHz. The
     track is encoded once; the HLS file holds the same packets without the encoder's priming packet. Speech is the mean
-    of the channels of that join at 16 kHz, exactly 640·frames samples. Raises InputError if a file has changed.
+    of the channels of that join at 16 kHz, exactly 640·frames samples; with `voices`, of what that makes of the join
+    at 44.1 kHz (kept in a file meanwhile, so memory does not grow). Raises InputError if a file has changed.
     """
     files = [(fact.samples, fact.rate) for fact in facts]
     if frames != frames_of(files):
@@ -213,22 +222,45 @@ def write_sound(
     sources, folder = [Path(path) for path in paths], Path(folder)
     track, hls, speech = folder / "track.m4a", folder / "hls.mp4", folder / "speech.pcm"
     channels = channels_of(facts)
-    with ffmpeg.running(_encoder(channels, frames, track, speech), stdin=subprocess.PIPE) as encoder:
+    music = folder / "music.f32" if voices else None
+    both = _encoder(channels, frames, track, music or speech, music is None)
+    with ffmpeg.running(both, stdin=subprocess.PIPE) as encoder:
         for block in join(sources, facts, frames, channels):
             encoder.stdin.write(np.ascontiguousarray(block, "<f4").data)
+    if voices and music:
+        heard = graph.input("pipe:0", format="f32le", ar=MUSIC_RATE, ac=2)["a:0"]
+        with ffmpeg.running(_speech(heard, frames, speech), stdin=subprocess.PIPE) as encoder:
+            for block in voices(_music(music)):
+                encoder.stdin.write(np.ascontiguousarray(block, "<f4").data)
+        music.unlink()
     return SoundFiles(track, hls, speech, channels, write_fragments(track, hls, frames))
 
 
-def _encoder(channels: int, frames: int, track: Path, speech: Path) -> Any:
-    """One pass over the join (float32, 48 kHz, from a pipe) into both files."""
+def _encoder(channels: int, frames: int, track: Path, beside: Path, speech: bool) -> Any:
+    """One pass over the join (float32, 48 kHz, from a pipe) into the track, and speech or music beside it."""
     source = graph.input("pipe:0", format="f32le", ar=SOUND_RATE, ac=channels)
     copies = source["a:0"].filter_multi_output("asplit")
+    compressed = encoded(copies[0], channels, track)
+    if speech:
+        return graph.merge_outputs(compressed, _speech(copies[1], frames, beside))
+    stereo = copies[1].filter("aresample", osr=MUSIC_RATE, ochl="stereo")
+    return graph.merge_outputs(compressed, stereo.output(ffmpeg.to_file(beside), format="f32le", acodec="pcm_f32le"))
+
+
+def _speech(heard: Any, frames: int, path: Path) -> Any:
+    """Sound of any rate as 640·frames samples at 16 kHz, the mean of its channels, in a file."""
     length = frames * SPEECH_PER_FRAME
     # with this bound on its gain the resampler takes the mean of the channels, else it keeps their power
-    mono = copies[1].filter("aresample", osr=SPEECH_RATE, ochl="mono", rematrix_maxval=1)
+    mono = heard.filter("aresample", osr=SPEECH_RATE, ochl="mono", rematrix_maxval=1)
     mono = mono.filter("apad", whole_len=length).filter("atrim", end_sample=length)
-    heard = mono.output(ffmpeg.to_file(speech), format="s16le", acodec="pcm_s16le", **_BITEXACT)
-    return graph.merge_outputs(encoded(copies[0], channels, track), heard)
+    return mono.output(ffmpeg.to_file(path), format="s16le", acodec="pcm_s16le", **_BITEXACT)
+
+
+def _music(path: Path) -> Iterator[np.ndarray]:
+    """Stereo sound of a file in blocks [s, 2]."""
+    with path.open("rb") as file:
+        while data := file.read(MUSIC_RATE * 8):
+            yield np.frombuffer(data, "<f4").reshape(-1, 2)
 
 
 _BITEXACT = {"fflags": "+bitexact", "flags:a": "+bitexact", "map_metadata": -1}

@@ -172,7 +172,9 @@ def title_hashes(
     def chosen(level: str) -> dict[str, Any]:
         return {name: values[name] for name in options_entering(level)}
 
-    sound = digest([SOUND_REVISION, ffmpeg.version(), frames, [one.sha256 for one in audio]])
+    # What separates the voice is one of the weights; without it no weights matter to the sound.
+    separated = [weights] if options.vocals == "separate" else []
+    sound = digest([SOUND_REVISION, ffmpeg.version(), frames, [one.sha256 for one in audio], *separated])
     chain = digest(
         {
             "sound": sound,

@@ -1,4 +1,4 @@
-"""Voices out of music: what goes into the network, and how chunks are joined."""
+"""Voices out of music: what goes into the network, how chunks are joined, and what becomes of it in a render."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.families import FAMILIES
 from models.separator import CLEARED, Separator, Sizes, sizes_of
+from models.synthetic_tree import write_tree
+from pipeline.sound import read_speech
+from tests.conftest import render_inline, write_manifest
+from tests.tiny_hallo2 import TINY_FAMILY
+from tests.tiny_onnx import one_operator
 
 SIZES = Sizes(fft=2048, bins=700, hops=16, gain=1.0)
 ENTRY = {"mdx_n_fft_scale_set": 7680, "mdx_dim_f_set": 3072, "mdx_dim_t_set": 8, "compensate": 1.009,
@@ -83,3 +89,58 @@ def test_sizes_are_found_by_the_networks_hash(tmp_path: Path) -> None:
     table.write_text(json.dumps({"another": ENTRY}))
     with pytest.raises(ValueError, match=r"does not tell the sizes of Kim_Vocal_2\.onnx"):
         sizes_of(network, table)
+
+
+# In a render -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny published folder, its separator a real file whose network turns every sound over."""
+    monkeypatch.setitem(FAMILIES, "tiny", TINY_FAMILY)
+    folder = tmp_path / "weights"
+    write_tree(folder, TINY_FAMILY)
+    place = folder / "audio_separator"
+    place.mkdir()
+    network = one_operator("Neg", (1, 4, 700, 16))
+    (place / "Kim_Vocal_2.onnx").write_bytes(network)
+    key = hashlib.md5(network, usedforsecurity=False).hexdigest()
+    entry = ENTRY | {"mdx_n_fft_scale_set": 2048, "mdx_dim_f_set": 700, "mdx_dim_t_set": 4, "compensate": 1.0}
+    (place / "mdx_model_data.json").write_text(json.dumps({key: entry}))
+    return folder
+
+
+def rendered(folder: Path, weights: Path, vocals: str) -> tuple[np.ndarray, bytes]:
+    """The speech that drives the face, and the sound track."""
+    folder.mkdir()
+    title = {"id": "one", "frames": 18, "face_box": [20, 20, 40, 40]}
+    options = {"family": "tiny", "weights": str(weights), "steps": 1, "background": "lanczos", "vocals": vocals}
+    assert render_inline(write_manifest(folder, [title], **options)) == 0
+    (speech,) = (folder / "out/one/sound").glob("*/objects/*speech.pcm")
+    (track,) = (folder / "out/one/sound").glob("*/objects/*track.m4a")
+    return read_speech(speech.read_bytes()), track.read_bytes()
+
+
+def test_the_face_hears_voices_and_the_track_stays(weights: Path, tmp_path: Path) -> None:
+    plain, track = rendered(tmp_path / "plain", weights, "as_is")
+    voices, same = rendered(tmp_path / "voices", weights, "separate")
+    assert track == same
+    assert len(voices) == len(plain) == 18 * 640
+    inner = slice(1000, -1000)
+    assert np.corrcoef(voices[inner], plain[inner])[0, 1] < -0.95  # what the network made of it
+
+
+def test_a_table_that_does_not_fit_is_said(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (weights / "audio_separator/mdx_model_data.json").write_text("{}")
+    title = {"id": "one", "frames": 18, "face_box": [20, 20, 40, 40], "vocals": "separate"}
+    manifest = write_manifest(tmp_path, [title], family="tiny", weights=str(weights), steps=1)
+    assert render_inline(manifest) == 1
+    told = capsys.readouterr().err
+    assert "mdx_model_data.json does not tell the sizes of Kim_Vocal_2.onnx" in told
+    assert "Traceback" not in told
+
+
+def test_no_table_no_separator(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (weights / "audio_separator/mdx_model_data.json").unlink()
+    assert render_inline(write_manifest(tmp_path, [4], family="tiny", weights=str(weights))) == 2
+    assert "audio_separator/mdx_model_data.json is missing" in capsys.readouterr().err

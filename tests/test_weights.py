@@ -84,7 +84,7 @@ def test_what_inference_never_reads_is_what_was_recorded() -> None:
 
 
 def test_all_networks_have_files_and_all_files_networks() -> None:
-    opaque = {"face_finder", "face_embedder", "face_mesh"}
+    opaque = {"face_finder", "face_embedder", "face_mesh", "separator", "separator_table"}
     for listed in (TINY_FAMILY.tree, plain_tree(TINY)):
         networks = {file.network for file in listed}
         assert networks - opaque == set(RECIPES)
@@ -323,6 +323,7 @@ def test_no_separator_is_no_silent_promise(tmp_path: Path, capsys: pytest.Captur
     assert render_inline(write_manifest(tmp_path, [4], vocals="separate")) == 2
     told = capsys.readouterr().err
     assert "titles[0].vocals" in told
+    assert "family fake has no separator" in told
     assert "as_is" in told
 
 
