@@ -16,16 +16,19 @@ from typing import Any
 
 from actors.captions import Captions
 from actors.dressing import read_cues, read_picture
+from actors.inputs import fetch_input
 from actors.upscale import init_key
 from actors.worker import Worker
-from pipeline import playlists
+from pipeline import __version__, playlists
 from pipeline.boxes import codec_string
+from pipeline.credentials import Credentials, Ingredient, put_statement, read_credentials, sign, statement_of
 from pipeline.errors import DamagedObject, MissingObject
 from pipeline.finish import poster, provenance_xmp, write_final
 from pipeline.found import read_json
 from pipeline.portrait import fitted, jpeg
 from pipeline.records import Ledger, Record, Stored, fetch_checked, new_attempt, sha256_of_file
-from pipeline.report import SOFTWARE, notes_of, provenance, records_digest, title_report
+from pipeline.report import SOFTWARE, ingredients, notes_of, provenance, records_digest, title_report
+from pipeline.signing_identity import identity
 from pipeline.stills import contact_sheet, thumbnail
 from pipeline.timeline import GOP, gop_range
 from pipeline.titles import TitlePlan
@@ -35,6 +38,13 @@ LARGEST_COVER = 1400  # pixels of an edge; what players and shops show
 
 # Stages whose objects stay after a title is done.
 KEPT = {"all": ("chain", "stream"), "final+hls": ("stream",), "final": ()}
+
+
+MOST_NAMED = 100  # sound files that stand as ingredients of their own; all are named by their hashes
+UNTRUSTED = (
+    "the content credentials are signed by an identity that viewers call untrusted; to publish under a name of your "
+    "own set LONGTAKE_CREDENTIALS_CERT and LONGTAKE_CREDENTIALS_KEY"
+)
 
 
 @dataclass
@@ -147,8 +157,10 @@ class PublishWorker(Worker):
         with tempfile.TemporaryDirectory(prefix="longtake-") as name:
             self._playlists(plan, plan.gops)
             files = {}
+            credentials: Credentials | None = None  # of the file itself; its smaller renditions say the same
             for one in plan.renditions:
-                final = self._assemble(plan, plan.gops, Path(name), one.suffix)
+                final, said = self._marked(plan, self._assemble(plan, plan.gops, Path(name), one.suffix))
+                credentials = said if credentials is None else credentials
                 key = f"{plan.id}/final{one.suffix}.mp4"
                 files[f"final{one.suffix}"] = Stored(key, sha256_of_file(final), final.stat().st_size)
                 self.store.put_file(key, final)
@@ -161,7 +173,12 @@ class PublishWorker(Worker):
         ledgers = [Ledger(self.store, plan.prefix(stage)) for stage in ("chain", "stream")]
         chain, stream = (ledger.read_prefix(range(0, plan.frames, GOP)) for ledger in ledgers)
         notes = [plan.constants.note] if plan.constants.note else []
-        more = {"final": {"sha256": stored.sha256, "size": stored.size}, "notes": notes + notes_of(self.store, plan)}
+        notes += notes_of(self.store, plan) + plan.marks.notes()
+        if credentials is not None and credentials.state == "valid":
+            notes.append(UNTRUSTED)
+        more = {"final": {"sha256": stored.sha256, "size": stored.size}, "notes": notes}
+        if credentials is not None:
+            more["credentials"] = credentials.said()
         more["contact"] = sheet
         more["renditions"] = {name: {"sha256": one.sha256, "size": one.size} for name, one in files.items()}
         if plan.heard == "loudness":
@@ -242,6 +259,46 @@ class PublishWorker(Worker):
             xmp=_xmp(plan),
         )
         return target
+
+    def _marked(self, plan: TitlePlan, final: Path) -> tuple[Path, Credentials | None]:
+        """The file with signed credentials, and what they say, where marks are on.
+
+        Whoever signs first keeps the statement in the store; who comes later puts that one in, so all files are equal.
+        """
+        if not plan.marks.wanted:
+            return final, None
+        whole, signed = sha256_of_file(final), final.with_name(f"signed-{final.name}")
+        key = f"{plan.prefix('stream').rsplit('/', 1)[0]}/credentials-{plan.hashes.file[:8]}-{whole[:16]}.c2pa"
+        facts = {"title": plan.id, **plan.marks.said(), **ingredients(plan)}
+        with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
+            sign(
+                final,
+                signed,
+                identity(),
+                title=plan.id,
+                software="Longtake",
+                version=__version__,
+                facts=facts,
+                ingredients=self._ingredients(plan, Path(folder)),
+            )
+        self.alive()
+        box = statement_of(signed)[1]
+        if not self.store.create(key, box):
+            put_statement(signed, self.store.get(key))
+        final.unlink()
+        return signed, read_credentials(signed)
+
+    def _ingredients(self, plan: TitlePlan, folder: Path) -> Iterator[Ingredient]:
+        """The inputs, one at a time on disk."""
+        files = [
+            ("portrait", plan.portrait),
+            *((f"audio {n + 1}", one) for n, one in enumerate(plan.audio[:MOST_NAMED])),
+        ]
+        for name, stored in files:
+            self.alive()
+            path = fetch_input(self.store, stored, folder, f"title {plan.id}: {name}")
+            yield Ingredient(name, path, stored.sha256)
+            path.unlink()
 
     def _cover(self, plan: TitlePlan) -> bytes:
         """The cover as JPEG of moderate size, without what else its file held."""

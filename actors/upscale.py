@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -39,6 +39,7 @@ class UpscaleWorker(Worker):
         self._reader: TitleReader | None = None
         self._visit = 0  # of the title in hand
         self._dressing: tuple[str, Dressing] | None = None  # with the picture hash of the title in hand
+        self._draw: tuple[str, Callable[[np.ndarray], np.ndarray]] | None = None  # with its stream hash: puts on marks
         self._inits: dict[str, bytes] = {}  # of the title in hand, by key: compared with the store's
 
     def ready(self, plan: TitlePlan | None = None, lanes: int | None = None) -> Ready:
@@ -140,7 +141,7 @@ class UpscaleWorker(Worker):
     ) -> Iterator[np.ndarray]:
         """Planes of the GOP's frames in order; `hasher` sees them, `faceless` gets the frames without a face."""
         plan = reader.plan
-        conditioning, dressing = reader.conditioning()[1], self._dressing_of(plan)
+        conditioning, dressing, draw = reader.conditioning()[1], self._dressing_of(plan), self._drawer_of(plan)
         for window in gop_windows(gop, plan.frames):
             base = [self._base[frame] for frame in window.reads]
             restored = part.restore(base, window.owned_places, conditioning, plan.picture_options)
@@ -148,7 +149,7 @@ class UpscaleWorker(Worker):
                 self.alive()
                 if not part.face_found(frame):
                     faceless.append(number)
-                planes = dressing.on(part.planes(frame), number)
+                planes = draw(dressing.on(part.planes(frame), number))
                 hasher.update(planes)
                 yield planes
 
@@ -156,6 +157,12 @@ class UpscaleWorker(Worker):
         if self._dressing is None or self._dressing[0] != plan.hashes.picture:
             self._dressing = plan.hashes.picture, Dressing(self.store, plan)
         return self._dressing[1]
+
+    def _drawer_of(self, plan: TitlePlan) -> Callable[[np.ndarray], np.ndarray]:
+        """What marks the title's pictures, made once; kept while the title is in hand."""
+        if self._draw is None or self._draw[0] != plan.hashes.stream:
+            self._draw = plan.hashes.stream, plan.marks.drawer(*plan.options.frame_size)
+        return self._draw[1]
 
     def _agree_on_init(self, plan: TitlePlan, suffix: str, init: bytes) -> None:
         """All fragments of a title must follow the same initialisation segment."""

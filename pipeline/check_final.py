@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 
+from pipeline.credentials import read_credentials
 from pipeline.errors import LongtakeError
 from pipeline.findings import Findings, check_object, local_copy
 from pipeline.found import read_json
@@ -47,7 +48,7 @@ def check_final(findings: Findings, store: Store, *, every_picture: bool = False
             findings.fault("final", None, f"{one.key} {wrong}", findings.remedy_of_views())
         else:
             with local_copy(store, one.key) as path:
-                _check_file(findings, path, every_picture)
+                _check_file(findings, path, every_picture, signed="credentials" in (report or {}))
     _check_sidecars(findings, store, stored, made)
 
 
@@ -84,7 +85,7 @@ def _missing_words(findings: Findings, path: Path) -> Iterator[str]:
             yield f"it holds {count} {name}, expected {wanted[name]}"
 
 
-def _check_file(findings: Findings, path: Path, every_picture: bool) -> None:
+def _check_file(findings: Findings, path: Path, every_picture: bool, *, signed: bool) -> None:
     frames = findings.found.frames
     try:
         facts = inspect(path, "all" if every_picture else "borders")
@@ -98,5 +99,11 @@ def _check_file(findings: Findings, path: Path, every_picture: bool) -> None:
     for name, seconds in (("video", facts.video_seconds), ("sound", facts.audio_seconds)):
         if abs(seconds - frames * FRAME) > FRAME:
             wrong.append(f"its {name} lasts {float(seconds):.3f} s, expected {float(frames * FRAME):.3f} s")
+    if signed:
+        credentials = read_credentials(path)
+        if credentials.state == "none":
+            wrong.append("it holds no content credentials, and its report says that it does")
+        elif not credentials.good:
+            wrong.append(f"its content credentials are invalid: {'; '.join(credentials.faults)}")
     for text in wrong:
         findings.fault("final", None, f"{path.name}: {text}", findings.remedy_of_views())

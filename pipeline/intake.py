@@ -31,6 +31,7 @@ from pipeline.store import Store
 from pipeline.tags import Chapter, continuous
 from pipeline.timeline import FPS, clip_of_second, frames_of
 from pipeline.titles import TitlePlan, title_hashes
+from pipeline.watermark import key_name, read_key
 from pipeline.weight_intake import NO_WEIGHTS, Weights
 from pipeline.weight_tree import FoundTree
 
@@ -268,6 +269,7 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
     if publishing.captions is None:  # what then has no effect must not change a hash
         options = replace(options, burn_captions=False)
     prompts = tuple((clip_of_second(prompt.at), prompt.text) for prompt in title.prompts)
+    mark_key = key_name(read_key())
     weights_hash = weights.hash or family.default_weights_hash()
     return TitlePlan(
         id=title.id,
@@ -293,7 +295,10 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
             portrait=portrait,
             audio=audio,
             publishing=publishing,
+            title=title.id,
+            mark_key=mark_key,
         ),
+        mark_key=mark_key,
         canvas_image=image,
         publishing=publishing,
     )

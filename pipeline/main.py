@@ -8,6 +8,8 @@ import click
 
 from pipeline import evaluate, gc, plan, render, serve, status, trace, verify, weights
 from pipeline.command import run_command
+from pipeline.credentials_command import command as credentials
+from pipeline.detect import command as detect
 from pipeline.pages import command as pages
 
 
@@ -29,6 +31,10 @@ for name, verb in (
     ("trace", trace.command),
     ("weights", weights.command),
 ):
+    group.add_command(verb, name)
+
+
+for name, verb in (("detect", detect), ("credentials", credentials)):
     group.add_command(verb, name)
 
 

@@ -72,6 +72,10 @@ class Options:
     canvas: str
     canvas_place: str
     canvas_fill: str
+    marks: str
+    badge: bool
+    subject: str
+    consent: bool
     author: str | None
     cover: str | None
     language: str
@@ -281,6 +285,31 @@ class OptionFields(BaseModel):
         False,
     )
 
+    marks: Literal["on", "off"] = option(
+        "on or off",
+        "Watermark in the pictures and signed content credentials on the finished file. Off is recorded and warned of: "
+        "the law of many places asks for marks.",
+        "stream",
+        "on",
+    )
+    badge: bool = option(
+        "true or false",
+        "A small plate that everybody can see, top left: AI-generated.",
+        "stream",
+        False,
+    )
+    subject: Literal["real", "synthetic", "artwork"] = option(
+        "real, synthetic or artwork",
+        "Whom the portrait shows: a real person, one who does not exist, or a work of art. A real one needs consent.",
+        "file",
+        "undeclared",
+    )
+    consent: bool = option(
+        "true or false",
+        "That the real person whom the portrait shows has agreed to this video, or whoever may agree for them.",
+        "file",
+        False,
+    )
     author: Line = option(
         "1 to 500 characters on one line, without control characters",
         "Who made it; kept as the author's tag of the finished file.",
@@ -372,6 +401,11 @@ def faults_of(given: Mapping[str, Any], family: FamilyFacts | None) -> Iterator[
             datetime.fromisoformat(given["due"])
         except ValueError:
             yield "due", f"value {given['due']!r}: expected {extra('due')['expected']}; there is no such moment"
+    if given.get("subject") == "real" and given.get("consent") is not True:
+        yield (
+            "subject",
+            'value "real": expected consent: true beside it; ask the person, then write it, or choose another portrait',
+        )
     codec = given.get("codec") or _default_codec(given.get("resolution", 0))
     if given.get("crf", 0) > LARGEST_CRF[codec]:
         yield "crf", f"value {given['crf']}: expected 1 to {LARGEST_CRF[codec]} for {codec}; choose a smaller value"

@@ -37,6 +37,7 @@ from pipeline.progress import Reporter
 from pipeline.redact import redact
 from pipeline.schedule import Limits, Schedule, TitleWork
 from pipeline.selection import only_failed, select_titles, without_done
+from pipeline.signing_identity import identity
 from pipeline.stop import AGAIN, INTERRUPTED, Stop, stop_now_after
 from pipeline.store import Store, open_store
 from pipeline.titles import TitlePlan
@@ -207,6 +208,8 @@ def _run(
         for name in plans:
             click.echo(f"{name}: done ({store}/{name}/final.mp4)", err=True)
         return 0
+    if any(plan.marks.wanted for plan in plans.values()):
+        identity()  # a key that cannot sign is found now, not after hours
     executor, limits = _executor(request, catalog, store, family, plans, run)
     marks = Marks(store, run)
     schedule = Schedule(works.values(), limits, marks.take_over())
@@ -222,6 +225,9 @@ def _run(
 
             if family.note:
                 reporter.say(family.note)
+            for plan in plans.values():
+                if not plan.marks.wanted:
+                    reporter.say(f"{plan.id}: {plan.marks.notes()[0]}")
             drive(
                 schedule,
                 executor,

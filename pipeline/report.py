@@ -34,6 +34,7 @@ def title_report(plan: TitlePlan, run: str, chain: Iterable[Record], stream: Ite
         "seed": plan.seed,
         "options": plan.plain_options,
         "publishing": plan.publishing.described(),
+        **plan.marks.said(),
         "run": run,
         "stages": stages,
         **more,
@@ -72,7 +73,15 @@ def provenance(plan: TitlePlan, final_sha256: str) -> dict[str, Any]:
         "statement": NOTICE,
         "software": SOFTWARE,
         "title": plan.id,
+        **plan.marks.said(),
         "file": {"name": "final.mp4", "sha256": final_sha256},
+        **ingredients(plan),
+    }
+
+
+def ingredients(plan: TitlePlan) -> dict[str, Any]:
+    """What a title was made of, as it stands in the sidecar and in the file's credentials."""
+    return {
         "inputs": {
             "portrait": plan.portrait.sha256,
             "audio": [one.sha256 for one in plan.audio],

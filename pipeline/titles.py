@@ -20,6 +20,9 @@ from pipeline.options import DEFAULT_CRF
 from pipeline.publishing import Publishing
 from pipeline.records import Stored
 from pipeline.sound import AudioFacts
+from pipeline.title_marks import Marks
+from pipeline.watermark import SMALLEST
+from pipeline.watermark_code import payload_of
 
 SOUND_REVISION = 2  # raised when a change alters the sound track or the speech that the features come from
 LOUDNESS_REVISION = 1  # raised when a change alters how sound is brought to a level
@@ -56,6 +59,7 @@ class TitlePlan:
     hashes: Hashes
     canvas_image: Stored | None = None  # what canvas_fill names, if it names a picture
     publishing: Publishing = field(default_factory=Publishing)
+    mark_key: str = "public"  # name of the watermark's key
 
     @property
     def gops(self) -> int:
@@ -117,6 +121,10 @@ class TitlePlan:
         return PictureOptions(o.base_size, o.resolution, o.fidelity, o.background, o.compat)
 
     @property
+    def marks(self) -> Marks:
+        return marks_of(self.id, self.hashes.chain, self.options, self.mark_key)
+
+    @property
     def encoding(self) -> Encoding:
         return encoding_of(self.options)
 
@@ -144,6 +152,20 @@ def encoding_of(options: Options) -> Encoding:
     return Encoding(codec=options.codec, crf=options.crf, width=width, height=height)
 
 
+def marks_of(title: str, chain: str, options: Options, key: str) -> Marks:
+    """The marks of a title; the payload stands for its id and for all that its chain is made of."""
+    wanted = options.marks == "on"
+    fits = min(options.frame_size) >= SMALLEST
+    return Marks(
+        payload=payload_of(title, chain) if wanted and fits else "",
+        key=key,
+        badge=options.badge,
+        wanted=wanted,
+        subject=options.subject,
+        consent=options.consent,
+    )
+
+
 def digest(facts: Any) -> str:
     """SHA-256 of the canonical JSON of plain data."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
@@ -165,8 +187,10 @@ def title_hashes(
     portrait: Stored,
     audio: tuple[Stored, ...],
     publishing: Publishing,
+    title: str = "",
+    mark_key: str = "public",
 ) -> Hashes:
-    """Hashes of a title; `options` are complete (defaults filled in)."""
+    """Hashes of the title of that id; `options` are complete (defaults filled in)."""
     values = asdict(options)
 
     def chosen(level: str) -> dict[str, Any]:
@@ -196,6 +220,9 @@ def title_hashes(
             "picture": picture,
             "revision": STREAM_REVISION,
             "encodings": [one.encoding.identity() for one in renditions_of(options)],
+            "marks": marks_of(title, chain, options, mark_key).identity(),
         }
     )
-    return Hashes(sound, chain, picture, stream, digest({"stream": stream, "publishing": publishing.identity()}))
+    declared = {"subject": options.subject, "consent": options.consent}
+    file = digest({"stream": stream, "publishing": publishing.identity(), "declared": declared})
+    return Hashes(sound, chain, picture, stream, file)

@@ -52,4 +52,8 @@ GIVEN: dict[str, Any] = {
     "burn_captions": True,
     "loudness": -16.5,
     "renditions": [1080, 720],
+    "marks": "off",
+    "badge": True,
+    "subject": "real",
+    "consent": True,
 }

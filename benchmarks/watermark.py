@@ -1,0 +1,159 @@
+"""`python -m benchmarks.watermark`: is the watermark invisible, is it read back, is it never found where it is not?
+
+Twenty clips are marked, encoded as a title is, then compressed (H.264 crf 28), halved, cropped by a tenth, and both.
+Then clips without a mark are searched, and the cost of a frame is compared with upscaling one. Prints a table.
+"""
+
+from __future__ import annotations
+
+import itertools
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+import torch
+
+from benchmarks.watermark_clips import Clip, drawn, gradient, mosaic, noise, photograph, speaking, twenty
+from models.families import FAMILIES, PictureOptions, load_part
+from pipeline import ffmpeg
+from pipeline.detect import find_mark
+from pipeline.encode import Encoding, encode_gop
+from pipeline.timeline import GOP
+from pipeline.watermark import Watermark
+from pipeline.watermark_code import payload_of
+from pipeline.watermark_pattern import PUBLIC_KEY
+from pipeline.watermark_read import Mean, read_mark
+
+CROP = "crop=trunc(iw*0.45)*2:trunc(ih*0.45)*2:iw*0.03:ih*0.07"
+HALF = "scale=trunc(iw/4)*2:trunc(ih/4)*2"
+TREATMENTS = {"crf 28": "null", "50 %": HALF, "crop": CROP, "both": f"{CROP},{HALF}"}
+
+
+def write_marked(clip: Clip, frames: int, payload: str, path: Path) -> tuple[float, float]:
+    """Mark and encode a clip as the upscaler does. (PSNR of luma in dB of the worst frame, ms a frame of marking)."""
+    source = clip(frames)
+    first = next(source)
+    height, width = first.shape[0] * 2 // 3, first.shape[1]
+    mark, encoding = Watermark(payload, height, width), Encoding("h264", width, height, 20)
+    worst, spent = 0.0, 0.0
+
+    def marked(planes: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        nonlocal worst, spent
+        for one in planes:
+            own = one.copy()
+            started = time.perf_counter()
+            mark.mark(own)
+            spent += time.perf_counter() - started
+            worst = max(worst, float(np.mean((own[:height].astype(np.float32) - one[:height]) ** 2)))
+            yield own
+
+    source = itertools.chain([first], source)
+    with path.open("wb") as file:
+        for start in range(0, frames, GOP):
+            part = encode_gop(encoding, start, marked(itertools.islice(source, GOP)))
+            file.write(part.data if start else part.init + part.data)
+    return 10 * np.log10(255**2 / worst), 1000 * spent / frames
+
+
+def treat(source: Path, filters: str, target: Path) -> None:
+    command = [ffmpeg.binary(), "-v", "error", "-y", "-i", source, "-vf", filters, "-c:v", "libx264", "-crf", "28"]
+    subprocess.run([*command, "-preset", "medium", "-an", target], check=True)
+
+
+def unmarked(number: int) -> Clip:
+    """One of the clips that carry nothing, different for every number."""
+    rng = np.random.default_rng(number)
+    match number % 5:
+        case 0 | 1:
+            return speaking(drawn(number, 384), noise=float(rng.integers(0, 4)), seed=number)
+        case 2:
+            edge = int(rng.integers(200, 480))
+            top, left = rng.integers(0, 512 - edge, 2)
+            part = photograph(512)[top : top + edge, left : left + edge]
+            return speaking(cv2.resize(part, (512, 512)), noise=float(rng.integers(0, 4)), seed=number)
+        case 3:
+            return noise(384, float(rng.uniform(2, 30)), bool(number % 2))
+        case _:
+            return mosaic(256, number) if number % 2 else gradient(384 + 2 * number, True)
+
+
+def cost_of_upscaling(resolution: int) -> float:
+    """Seconds a frame of decoding, restoring and enlarging with family mini on this machine's CPU, one thread."""
+    family = FAMILIES["mini"]
+    part = load_part(family, "upscale", None, "cpu")
+    base = family.base_sizes[0]
+    options = PictureOptions(base, resolution, 0.7, "x2")
+    edge = base // family.latent_factor
+    latents = np.random.default_rng(0).standard_normal((16, family.latent_channels, edge, edge)).astype(np.float16)
+    conditioning = {"face_box": np.array([base * 0.3, base * 0.2, base * 0.7, base * 0.7], np.float32)}
+    started = time.perf_counter()
+    frames: list[object] = []
+    for first in range(0, 16, family.decode_group):
+        frames += part.decode(latents[first : first + family.decode_group], options)
+    for frame in part.restore(frames, range(4, 16), conditioning, options):
+        part.planes(frame)
+    return (time.perf_counter() - started) / 12
+
+
+def cost_of_marking(resolution: int) -> float:
+    planes = np.random.default_rng(0).integers(16, 236, (resolution * 3 // 2, resolution), np.uint8)
+    mark = Watermark(payload_of("cost"), resolution, resolution)
+    times = []
+    for _ in range(8):
+        started = time.perf_counter()
+        mark.mark(planes)
+        times.append(time.perf_counter() - started)
+    return float(np.median(times))
+
+
+@click.command()
+@click.option("--frames", default=250, show_default=True, help="Frames of a clip; 250 are 10 s.")
+@click.option("--unmarked", "without", default=200, show_default=True, help="Clips without a mark.")
+@click.option("--only", default="", help="Clips whose name begins so.")
+@click.option("--cost/--no-cost", default=True, show_default=True)
+def main(frames: int, without: int, only: str, cost: bool) -> None:
+    torch.set_num_threads(1)
+    print(f"{platform.processor() or platform.machine()}, {frames} frames a clip\n")
+    print(f"| clip | PSNR dB (worst frame) | {' | '.join(TREATMENTS)} | ms a frame |")
+    print("| --- | --- |" + " --- |" * (len(TREATMENTS) + 1), flush=True)
+    read = 0
+    clips = {name: clip for name, clip in twenty().items() if name.startswith(only)}
+    with tempfile.TemporaryDirectory() as name:
+        source, target = Path(name, "marked.mp4"), Path(name, "treated.mp4")
+        for title, clip in clips.items():
+            payload = payload_of(title)
+            psnr, cost_ms = write_marked(clip, frames, payload, source)
+            cells = []
+            for filters in TREATMENTS.values():
+                treat(source, filters, target)
+                found = find_mark(target, PUBLIC_KEY)
+                good = found is not None and found.payload == payload
+                read += good
+                cells.append(f"{found.confidence:g}" if good and found else "WRONG" if found else "not read")
+            print(f"| {title} | {psnr:.1f} | {' | '.join(cells)} | {cost_ms:.1f} |", flush=True)
+    print(f"\npayloads read without error: {read} of {len(clips) * len(TREATMENTS)} (numbers are confidences)")
+    found_there = 0
+    for number in range(without):
+        mean = Mean()
+        for planes in unmarked(number)(6):
+            mean.add(planes[: planes.shape[0] * 2 // 3])
+        found_there += read_mark(mean.picture) is not None
+    print(f"marks found in {without} clips without one: {found_there}", flush=True)
+    if cost:
+        for resolution in (1024, 2160, 4096):
+            print(f"marking a frame of {resolution} px: {1000 * cost_of_marking(resolution):.1f} ms", flush=True)
+        upscaling, marking = cost_of_upscaling(1024), cost_of_marking(1024)
+        print(
+            f"upscaling a frame to 1024 px (mini, CPU, one thread, without encoding): {1000 * upscaling:.0f} ms; "
+            f"marking adds {marking / upscaling:.1%}"
+        )
+
+
+if __name__ == "__main__":
+    main()
