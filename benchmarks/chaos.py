@@ -42,6 +42,7 @@ NOTICE = 6.0  # seconds between an announcement and the end of the machine
 TITLES, GOPS = 3, (20, 60)  # titles of a round, and GOPs of each
 ROUND_WITHIN = 900.0  # seconds for the last round once no more faults come
 _RECORD = re.compile(r"/(chain|stream)/(\d{8})\.(\d+)\.json$")
+_COUNTED = re.compile(r"/(chain|stream|done)/\d{8}\.\d+\.json$")
 _OBJECT = re.compile(r"/(chain|stream)/objects/(\d{8})-([0-9a-f]{32})-")
 
 
@@ -174,20 +175,22 @@ class Chaos:
         self._finish(float("inf"))
 
 
-def look_at_records(store: Store, tally: Tally) -> None:
-    """What was committed must stay, and must stay what it was."""
-    found = {key: json.loads(store.get(key))["attempt"] for key in keys_under(store) if _RECORD.search(key)}
-    for key, attempt in tally.committed.items():
-        if found.get(key) != attempt:
+def look_at_records(store: Store, tally: Tally, *, all_of_them: bool = False) -> None:
+    """What was committed must stay; and, when all are read again, must be what it was."""
+    keys = {key for key in keys_under(store) if _RECORD.search(key)}
+    tally.lost += [key for key in tally.committed if key not in keys]
+    for key in sorted(keys if all_of_them else keys - tally.committed.keys()):
+        attempt = json.loads(store.get(key))["attempt"]
+        if tally.committed.setdefault(key, attempt) != attempt:
             tally.lost.append(key)
-    tally.committed |= found
 
 
 def picture(store: Store) -> dict[str, Any]:
     """Of every title: states of the chain, planes and fragments of each GOP, and the finished file."""
     found: dict[str, Any] = {}
-    for key in sorted(keys_under(store)):
-        if not re.search(r"/(chain|stream|done)/\d{8}\.\d+\.json$", key) or store.exists(f"{key}.void"):
+    keys = set(keys_under(store))
+    for key in sorted(keys):
+        if not _COUNTED.search(key) or f"{key}.void" in keys:
             continue
         record = json.loads(store.get(key))
         objects = {name: one["sha256"] for name, one in record["objects"].items()}
@@ -271,7 +274,7 @@ def soak(folder: Path, server: s3.S3Server, proxy: FaultyS3, machines: Machines,
         driver.end()
     chaos.calm()
     took = time.monotonic() - began
-    look_at_records(store, tally)
+    look_at_records(store, tally, all_of_them=True)
     return judge(folder, output, store, manifests, proxy, tally, took, undisturbed, before_chaos)
 
 
