@@ -70,7 +70,7 @@ def begin(settings: Settings) -> Run:
     run = Run(settings, stage, mean, optimiser, 0, device, Peers.found())
     if run.peers.first:
         _go_on(run)
-    parts = {"network": stage.network, "mean": mean, "optimiser": optimiser}
+    parts: dict[str, Any] = {"network": stage.network, "mean": mean, "optimiser": optimiser}
     state = run.peers.given({"step": run.step, **{name: part.state_dict() for name, part in parts.items()}})
     if not run.peers.first:
         run.step = state["step"]
