@@ -125,6 +125,7 @@ class Chaos:
         self._do(self._bag.pop(), now)
 
     def _do(self, kind: str, now: float) -> None:
+        nodes = self._machines.nodes
         match kind:
             case "chain" | "upscaler" | "publisher" | "freeze":
                 names = {"chain": ("ray::Chain",), "upscaler": ("ray::Upscale",), "publisher": ("ray::Publish",)}
@@ -140,14 +141,16 @@ class Chaos:
                     else:
                         os.kill(pid, signal.SIGKILL)
                         self._count(f"{kind} killed")
+            case "node" | "preempt" if len(nodes) < 2:  # others are still on their way
+                return
             case "node":
-                self._machines.kill(self._random.choice(self._machines.nodes))
-                self._machines.add()
+                self._machines.kill(self._random.choice(nodes))
+                self._machines.replace()
                 self._count("machine killed")
             case "preempt":
-                node = self._random.choice(self._machines.nodes)
+                node = self._random.choice(nodes)
                 if self._machines.announce(node, NOTICE):
-                    self._machines.add()
+                    self._machines.replace()
                     self._take.append((now + NOTICE, node))
                     self._count("machine taken after notice")
             case "driver":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ from typing import Any
 from tests.leftovers import descendants, end
 
 STORE_BYTES = 100 << 20  # of Ray's object store on each node: nothing of ours waits in it
-STARTED_WITHIN = 240.0  # seconds
+STARTED_WITHIN = 60.0  # seconds
+TRIES = 5
 CPUS = 2  # that a node offers, whatever the machine has
 
 
@@ -51,6 +53,7 @@ class Machines:
         self._folder = tempfile.TemporaryDirectory(prefix="longtake-ray-", dir="/tmp", ignore_cleanup_errors=True)
         self._cluster: Any = None
         self._started: dict[Any, str] = {}
+        self._coming: list[threading.Thread] = []
 
     def __enter__(self) -> Machines:
         from ray.cluster_utils import Cluster
@@ -64,6 +67,8 @@ class Machines:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for thread in self._coming:
+            thread.join(TRIES * STARTED_WITHIN)
         self._started |= self._below()
         self._cluster.shutdown()
         end(self._started)
@@ -78,8 +83,21 @@ class Machines:
         return list(self._cluster.worker_nodes)
 
     def add(self) -> None:
-        with patience():
-            self._cluster.add_node(num_cpus=CPUS, object_store_memory=STORE_BYTES, wait=False)
+        """A node more, tried again where Ray gives up on it."""
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                with patience():
+                    self._cluster.add_node(num_cpus=CPUS, object_store_memory=STORE_BYTES, wait=False)
+                return
+            except Exception:  # Ray raises nothing more precise
+                if not left:
+                    raise
+
+    def replace(self) -> None:
+        """A node more, while other things go on."""
+        thread = threading.Thread(target=self.add, daemon=True)
+        thread.start()
+        self._coming.append(thread)
 
     def kill(self, node: Any) -> None:
         """All processes of a node at once, its workers too, as when the power goes."""
