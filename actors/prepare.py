@@ -215,7 +215,7 @@ class PrepareWorker(Worker):
         parts = []
         for chunk in chunks:
             data = self.store.get_range(key, chunk * SPEECH_CHUNK_BYTES, (chunk + 1) * SPEECH_CHUNK_BYTES)
-            if sha256(data) != hashes[chunk]:
+            if chunk >= len(hashes) or sha256(data) != hashes[chunk]:
                 reason = f"title {plan.id}: {key} differs from its record at frame {chunk * SPEECH_CHUNK}"
                 ledger.void(record, reason)
                 raise DamagedObject(reason)

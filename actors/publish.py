@@ -29,6 +29,7 @@ from pipeline.portrait import fitted, jpeg
 from pipeline.records import Ledger, Record, Stored, fetch_checked, new_attempt, sha256_of_file
 from pipeline.report import SOFTWARE, ingredients, notes_of, provenance, records_digest, title_report
 from pipeline.signing_identity import identity
+from pipeline.small_json import parse_json
 from pipeline.stills import contact_sheet, thumbnail
 from pipeline.timeline import GOP, gop_range
 from pipeline.titles import TitlePlan
@@ -95,8 +96,7 @@ class PublishWorker(Worker):
         frames = [stop - first for first, stop in (gop_range(gop, plan.frames) for gop in range(gops))]
         sound, ledger = self._sound(plan), Ledger(self.store, plan.prefix(plan.heard))
         with ledger.voiding(sound):
-            index = json.loads(ledger.load(sound, "index"))
-        ranges = [(offset, size) for offset, size in index["ranges"]]
+            header, ranges = _read_index(ledger.load(sound, "index"), plan.gops)
         folder, finished = plan.hashes.stream[:16], gops == plan.gops
         texts, variants = {}, []
         for one in plan.renditions:
@@ -109,7 +109,7 @@ class PublishWorker(Worker):
             variants.append(playlists.Variant(f"{name}.m3u8", codec, encoding.width, encoding.height, bits))
         main, *smaller = variants
         heard = _from_playlist(plan, sound.objects["hls"].key)
-        audio = playlists.sound_playlist(heard, index["init_bytes"], ranges, frames, finished)
+        audio = playlists.sound_playlist(heard, header, ranges, frames, finished)
         said = self._captions.listed(plan)
         both = playlists.index_playlist(
             main.path,
@@ -346,3 +346,15 @@ def _from_playlist(plan: TitlePlan, key: str) -> str:
 
 def _xmp(plan: TitlePlan) -> bytes:
     return provenance_xmp(plan.hashes.stream, SOFTWARE)
+
+
+def _read_index(data: bytes, gops: int) -> tuple[int, list[tuple[int, int]]]:
+    """Bytes of the sound's header, and (offset, size) of the sound of every GOP. Raises DamagedObject."""
+    try:
+        index = parse_json(data)
+        header, ranges = int(index["init_bytes"]), [(int(offset), int(size)) for offset, size in index["ranges"]]
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise DamagedObject(f"the index of the sound's fragments is none ({type(error).__name__})") from error
+    if len(ranges) < gops:
+        raise DamagedObject(f"the index of the sound's fragments lists {len(ranges)} GOPs of {gops}")
+    return header, ranges

@@ -52,7 +52,7 @@ class TitleReader:
         """Record and latents [frames, C, h, w] of a GOP."""
         if gop not in self._latents:
             record = self._record(self.chain_ledger, gop * GOP)
-            self._latents[gop] = record, self.load(self.chain_ledger, record, "latents")["latents"]
+            self._latents[gop] = record, self._frames_of(self.chain_ledger, record, "latents")
             while len(self._latents) > KEPT_GOPS:
                 self._latents.popitem(last=False)
         return self._latents[gop]
@@ -72,10 +72,18 @@ class TitleReader:
         with ledger.voiding(record):
             return unpack(ledger.load(record, name), record.objects[name].key)
 
+    def _frames_of(self, ledger: Ledger, record: Record, name: str) -> np.ndarray:
+        """As `load`, of an object that holds one array, with an entry for every frame, under its own name."""
+        array = self.load(ledger, record, name).get(name)
+        with ledger.voiding(record):
+            if array is None or array.ndim == 0 or len(array) < record.frames:
+                raise DamagedObject(f"{record.objects[name].key}: holds no {name} of {record.frames} frames")
+        return array
+
     def _block(self, number: int) -> tuple[Record, np.ndarray]:
         if number not in self._blocks:
             record = self._record(self.features_ledger, number * self.plan.constants.feature_block)
-            self._blocks[number] = record, self.load(self.features_ledger, record, "features")["features"]
+            self._blocks[number] = record, self._frames_of(self.features_ledger, record, "features")
             while len(self._blocks) > KEPT_BLOCKS:
                 self._blocks.popitem(last=False)
         return self._blocks[number]

@@ -28,6 +28,7 @@ from models.weight_files import WeightFile
 
 # A file is converted in about 16 batches of its bytes, but none smaller or larger than these.
 BATCHES, SMALLEST_BATCH, LARGEST_BATCH = 16, 1 << 20, 256 << 20
+LONGEST_NAME = 120  # characters; the longest published one has 92
 LISTED = 3  # tensors that a message names before it only counts
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -106,6 +107,9 @@ def read(path: Path, file: WeightFile) -> Tensors:
         raise
     except Exception as error:  # damaged files fail in many ways
         raise WeightsProblem(f"{file.path}: {_told(error, path)}") from error
+    odd = [name for name, value in tensors.items() if value.layout != torch.strided or value.is_quantized]
+    if odd:
+        raise WeightsProblem(f"{file.path}: {_listed(odd)} is sparse or quantised, expected plain numbers; {_REMEDY}")
     return RECIPES[file.network].from_file(tensors)
 
 
@@ -115,8 +119,11 @@ def _safetensors(path: Path) -> Tensors:
 
 
 def _pickle(path: Path, file: WeightFile) -> Tensors:
+    archive = zipfile.is_zipfile(path)
+    if archive:
+        _check_archive(path, file)
     # Only archives can be mapped; files older than 2020 are read whole.
-    found = torch.load(path, map_location="cpu", mmap=zipfile.is_zipfile(path) or None, weights_only=True)
+    found = torch.load(path, map_location="cpu", mmap=archive or None, weights_only=True)
     if file.key:
         if not isinstance(found, dict) or file.key not in found:
             has = f"has {_listed(list(found))}" if isinstance(found, dict) else f"holds {type(found).__name__}"
@@ -128,6 +135,14 @@ def _pickle(path: Path, file: WeightFile) -> Tensors:
     if others:
         raise WeightsProblem(f"{file.path}: {_listed(others)} is no tensor; {_REMEDY}")
     return dict(found)
+
+
+def _check_archive(path: Path, file: WeightFile) -> None:
+    """Tensors are stored as they are: what is packed could unfold to any size."""
+    with zipfile.ZipFile(path) as opened:
+        packed = [one.filename for one in opened.infolist() if one.compress_type != zipfile.ZIP_STORED]
+    if packed:
+        raise WeightsProblem(f"{file.path}: {_listed(packed)} is compressed, which no file of tensors is; {_REMEDY}")
 
 
 _REMEDY = "use the published file, for example by `longtake weights fetch`"
@@ -175,9 +190,15 @@ def _compare(file: WeightFile, recipe: Recipe, holder: nn.Module, given: Tensors
 
 
 def _listed(names: Iterable[Any]) -> str:
-    names = [str(name) for name in names]
-    shown = ", ".join(names[:LISTED])
+    names = list(names)
+    # Names come from the file: a key that is no text could be endless once written out.
+    shown = ", ".join(_name(name) if isinstance(name, str) else type(name).__name__ for name in names[:LISTED])
     return f"{shown} and {len(names) - LISTED} more" if len(names) > LISTED else shown or "nothing"
+
+
+def _name(text: str) -> str:
+    text = text if text.isprintable() else ascii(text[:LONGEST_NAME])
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"
 
 
 def _shape(tensor: Tensor) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pipeline.errors import LongtakeError, ManifestError
+from pipeline.printed import printed
 from pipeline.redact import redact
 
 
@@ -22,11 +23,11 @@ def run_command(command: click.Command, argv: list[str]) -> int:
     except click.Abort:
         return 75
     except ManifestError as error:
-        click.echo(redact(str(error)), err=True)
+        click.echo(printed(redact(str(error))), err=True)
         count = len(error.problems)
         click.echo(f"{count} problem{'s' if count != 1 else ''}; nothing was rendered.", err=True)
         return error.exit_code
     except LongtakeError as error:
-        click.echo(f"error: {redact(str(error))}", err=True)
+        click.echo(f"error: {printed(redact(str(error)))}", err=True)
         return error.exit_code
     return result if isinstance(result, int) else 0

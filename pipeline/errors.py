@@ -29,6 +29,9 @@ class UserError(LongtakeError):
     exit_code = 2
 
 
+MOST_LISTED = 501  # problems that a text lists
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
     """One thing that is wrong: `place` is `file:line: key`, `text` says value, expectation and remedy."""
@@ -45,7 +48,10 @@ class ManifestError(UserError):
 
     def __init__(self, problems: list[Problem]):
         self.problems = tuple(problems)
-        super().__init__("\n".join(str(p) for p in problems))
+        listed = [str(problem) for problem in problems[:MOST_LISTED]]
+        if len(problems) > MOST_LISTED:
+            listed.append(f"… and {len(problems) - MOST_LISTED} more; correct these first")
+        super().__init__("\n".join(listed))
 
 
 class InputError(UserError):

@@ -5,16 +5,18 @@ Listing may lag behind on some stores, so what it shows is read again from recor
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import MissingObject, StoreError
+from pipeline.errors import DamagedObject, MissingObject, StoreError
 from pipeline.records import Ledger, Record
+from pipeline.small_json import get_json
 from pipeline.store import Store
 from pipeline.timeline import gops_of
 from pipeline.titles import TitlePlan
 
+_ID = re.compile(r"[a-z0-9][a-z0-9._\-]{0,99}")  # other folders are nobody's titles
 _TRIED = 4  # records by which a stream's chain is looked for
 
 
@@ -63,7 +65,7 @@ def titles_in(store: Store) -> list[str]:
     return [
         name
         for name in store.folders("")
-        if not name.startswith("_")
+        if _ID.fullmatch(name)
         and (store.exists(f"{name}/inputs.json") or {"chain", "stream", "sound"} & set(store.folders(name)))
     ]
 
@@ -91,8 +93,8 @@ def readable(ledger: Ledger | None, first: int) -> Record | None:
 def read_json(store: Store, key: str) -> dict[str, Any] | None:
     """A small JSON object of the store, None where it is missing or none."""
     try:
-        facts = json.loads(store.get(key))
-    except (MissingObject, ValueError):
+        facts = get_json(store, key)
+    except (MissingObject, DamagedObject):
         return None
     return facts if isinstance(facts, dict) else None
 
@@ -106,7 +108,7 @@ def _chain_of(store: Store, stream: str, chains: list[str]) -> str:
         record = readable(ledger, first)
         for name, digest in record.uses.items() if record else ():
             kind, _, number = name.partition("/")
-            if kind != "latents" or not number.isdecimal():
+            if kind != "latents":
                 continue
             for chain in chains:
                 made = readable(Ledger(store, f"{chain}/chain"), int(number))

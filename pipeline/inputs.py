@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import stat
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from pipeline.redact import redact
 
 LARGEST = 64 << 30  # 24 hours of stereo at 96 kHz in 32-bit float
 LARGEST_PORTRAIT = 256 << 20  # read whole
+PATIENCE = 60.0  # seconds after which a host must have sent
+SLOWEST = 1024  # bytes a second
 _CHUNK = 4 << 20
 _STAMPS = ("ETag", "etag", "blob_id", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime", "created")
 
@@ -89,17 +92,25 @@ def _download(url: str, folder: Path, size: int) -> Path:
     partial = target.with_name(f".{uuid.uuid4().hex}")
     try:
         with urls.reading(url):
-            fs, remote = urls.file_system(url)
-            with fs.open(remote, "rb", block_size=_CHUNK) as source, partial.open("wb") as file:
-                left = size
+            with urls.open_whole(url, size, _CHUNK) as source, partial.open("wb") as file:
+                left, started = size, time.monotonic()
                 while left > 0 and (chunk := source.read(min(_CHUNK, left))):
                     file.write(chunk)
                     left -= len(chunk)
+                    _check_pace(url, size - left, time.monotonic() - started)
             os.replace(partial, target)
     finally:
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
     return target
+
+
+def _check_pace(url: str, arrived: int, seconds: float) -> None:
+    if seconds > PATIENCE and arrived < SLOWEST * seconds:
+        raise InputError(
+            f"{redact(url)}: only {arrived:,} bytes came in {seconds:.0f} seconds; fetch the file to a disk or a store "
+            "and name it there"
+        )
 
 
 def _remote_facts(info: Mapping[str, Any]) -> tuple[int, str]:

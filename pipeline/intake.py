@@ -19,16 +19,18 @@ from pipeline.burn import cannot_be_drawn
 from pipeline.canvas import is_image
 from pipeline.captions import LARGEST_CAPTIONS, clock, read_captions
 from pipeline.embedding import read_embedding
-from pipeline.errors import InputError, MissingObject, Problem
+from pipeline.errors import DamagedObject, InputError, MissingObject, Problem
 from pipeline.inputs import LARGEST, LARGEST_PORTRAIT, SourceFile, fetch, stamp_of
 from pipeline.manifest import Catalog, Title, check_prompts
 from pipeline.portrait import read_portrait
 from pipeline.publishing import Publishing, given_chapters, named
 from pipeline.records import Stored
 from pipeline.redact import redact
+from pipeline.remembered import usable_entries
+from pipeline.small_json import get_json, put_changed
 from pipeline.sound import AudioFacts, joined_chapters, probe
 from pipeline.store import Store
-from pipeline.tags import Chapter, continuous
+from pipeline.tags import continuous
 from pipeline.timeline import FPS, clip_of_second, frames_of
 from pipeline.titles import TitlePlan, title_hashes
 from pipeline.watermark import key_name, read_key
@@ -81,12 +83,14 @@ def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[S
     known = remembered(store, title)
     problems: list[Problem] = []
 
-    def look(key: str, url: str, read: Callable[[Path], Any], largest: int = LARGEST) -> tuple[SourceFile, Any] | None:
-        """The file and what `read` makes of it, remembered or found now."""
+    def look(
+        key: str, url: str, read: Callable[[Path], Any], kind: type = dict, largest: int = LARGEST
+    ) -> tuple[SourceFile, Any] | None:
+        """The file and what `read` makes of it, found now or remembered, then of this kind."""
         try:
             size, stamp = stamp_of(url, largest)
             entry = known.get(redact(url))
-            if entry and (entry["size"], entry["stamp"]) == (size, stamp):
+            if entry and (entry["size"], entry["stamp"]) == (size, stamp) and isinstance(entry["facts"], kind):
                 return SourceFile(url, entry["sha256"], size, stamp), entry["facts"]
             tell(f"{title.id}: reading {redact(url)}")
             with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
@@ -96,14 +100,15 @@ def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[S
             problems.append(Problem(catalog.place(f"{title.key}.{key}"), str(error)))
             return None
 
-    portrait = look("portrait", title.portrait, lambda path: _size(path, title.portrait), LARGEST_PORTRAIT)
+    portrait = look("portrait", title.portrait, lambda path: _size(path, title.portrait), list, LARGEST_PORTRAIT)
     audio = [look(f"audio[{number}]", url, probe) for number, url in enumerate(title.audio)]
     embedding_url = title.options.face_embedding
-    embedding = look("face_embedding", embedding_url, _check_embedding) if embedding_url else None
+    embedding = look("face_embedding", embedding_url, _check_embedding, type(None)) if embedding_url else None
     extras = {}
     for name, url in extra_urls(title).items():
-        read, largest = (_read_captions, LARGEST_CAPTIONS) if name == "captions" else (_size, LARGEST_PORTRAIT)
-        if extra := look(name, url, partial(read, url=url), largest):
+        looked = (_read_captions, dict, LARGEST_CAPTIONS) if name == "captions" else (_size, list, LARGEST_PORTRAIT)
+        read, kind, largest = looked
+        if extra := look(name, url, partial(read, url=url), kind, largest):
             extras[name] = extra
     if problems or portrait is None:
         return None, problems
@@ -113,7 +118,7 @@ def _survey(catalog: Catalog, title: Title, store: Store, tell: Tell) -> tuple[S
         portrait[0],
         (portrait[1][0], portrait[1][1]),
         tuple(source for source, _ in found),
-        tuple(facts if isinstance(facts, AudioFacts) else _audio_facts(facts) for _, facts in found),
+        tuple(facts if isinstance(facts, AudioFacts) else AudioFacts.from_dict(facts) for _, facts in found),
         embedding[0] if embedding else None,
         extras,
     )
@@ -180,20 +185,9 @@ def _check_boxes(catalog: Catalog, seen: Seen) -> list[Problem]:
 def remembered(store: Store, title: Title) -> dict[str, dict[str, Any]]:
     """Entries of the title's inputs record by redacted address; nothing where there is none of use."""
     try:
-        entries = json.loads(store.get(f"{title.id}/inputs.json"))["files"]
-        return {entry["url"]: entry for entry in entries}
-    except (MissingObject, ValueError, KeyError, TypeError):
+        return usable_entries(get_json(store, f"{title.id}/inputs.json"))
+    except (MissingObject, DamagedObject):
         return {}
-
-
-def _audio_facts(facts: dict[str, Any]) -> AudioFacts:
-    return AudioFacts(
-        samples=facts["samples"],
-        rate=facts["rate"],
-        channels=facts["channels"],
-        chapters=tuple(Chapter(**chapter) for chapter in facts["chapters"]),
-        tags=tuple((name, value) for name, value in facts["tags"]),
-    )
 
 
 def stored_input(source: SourceFile) -> Stored:
@@ -218,8 +212,7 @@ def copy_inputs(store: Store, seen: Seen, tell: Tell = lambda text: None) -> Non
         {"url": redact(s.url), "sha256": s.sha256, "size": s.size, "stamp": s.stamp, "facts": fact} for s, fact in found
     ]
     data = (json.dumps({"files": files, "frames": seen.frames}, indent=1) + "\n").encode()
-    if not store.exists(key := f"{seen.title.id}/inputs.json") or store.get(key) != data:
-        store.put(key, data)
+    put_changed(store, f"{seen.title.id}/inputs.json", data)
 
 
 def without_impossible(catalog: Catalog, seen: list[Seen], found: FoundTree | None) -> tuple[list[Seen], list[Problem]]:

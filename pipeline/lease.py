@@ -16,7 +16,8 @@ import time
 import uuid
 from types import TracebackType
 
-from pipeline.errors import MissingObject, Paused, StoreError
+from pipeline.errors import DamagedObject, MissingObject, Paused, StoreError
+from pipeline.small_json import get_json
 from pipeline.store import Store
 
 KEY = "_lease.json"
@@ -95,6 +96,7 @@ class Lease:
 
     def _read(self) -> dict[str, object] | None:
         try:
-            return json.loads(self._store.get(KEY))
-        except (MissingObject, ValueError):
+            found = get_json(self._store, KEY)
+        except (MissingObject, DamagedObject):
             return None
+        return found if isinstance(found, dict) else None

@@ -157,12 +157,19 @@ def _read(source: str) -> bytes:
     try:
         if fault := urls.check_address(source):
             raise InputError(fault)
-        with urls.reading(source):
-            fs, path = urls.file_system(source)
-            with fs.open(path, "rb") as file:
-                return file.read(MAX_BYTES + 1)
+        with urls.reading(source), urls.open_whole(source) as file:
+            return _read_up_to(file, MAX_BYTES + 1)
     except InputError as error:
         raise ManifestError([Problem(name, f"manifest: {str(error).removeprefix(f'{name}: ')}")]) from error
+
+
+def _read_up_to(file: Any, most: int) -> bytes:
+    """At most so many bytes; a stream may hand out fewer than it is asked for."""
+    parts, left = [], most
+    while left > 0 and (chunk := file.read(left)):
+        parts.append(chunk)
+        left -= len(chunk)
+    return b"".join(parts)
 
 
 def _problems(source: str, faults: Sequence[Fault], origins: Mapping[int, str]) -> list[Problem]:

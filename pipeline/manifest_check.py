@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fractions import Fraction
@@ -18,6 +18,8 @@ from pipeline.options import FamilyFacts, OptionFields
 # What may lie beside the titles without a leading underscore, and names that some systems reserve.
 RESERVED = frozenset(["assets", "catalog.csv", "catalog.parquet", "index.html", "report.html", "report.json"])
 DEVICES = frozenset(["aux", "con", "nul", "prn", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))])
+
+MOST_GUESSES, LONGEST_GUESS = 500, 100  # mistakes of a file that get a "did you mean", and characters of such a name
 
 
 @dataclass
@@ -61,6 +63,12 @@ class _Check:
         place = self.known(loc)
         self.checked.faults.append(Fault(self.lines[place], loc, text))
 
+    def near(self, name: str, names: Iterable[str]) -> list[str]:
+        """The name that was meant, if one is alike. Not looked for in a file that is damaged as a whole."""
+        if len(self.checked.faults) > MOST_GUESSES or len(name) > LONGEST_GUESS:
+            return []
+        return get_close_matches(name, names, 1)
+
     def known(self, loc: Loc) -> Loc:
         while loc not in self.lines:
             loc = loc[:-1]
@@ -82,7 +90,7 @@ class _Check:
                 place = loc
             else:
                 place = self.known(loc)
-                if not any(place[: len(refused)] == refused for refused in self.wrong):
+                if not any(place[:depth] in self.wrong for depth in range(len(place) + 1)):
                     self.fault(place, describe(place, kind, value))
             self.wrong.add(_removable(place))
         for loc in sorted(self.wrong, key=len, reverse=True):
@@ -91,7 +99,7 @@ class _Check:
     def unknown_key(self, loc: Loc, value: Any) -> None:
         name, model = str(loc[-1]), model_at(loc[:-1])
         assert model is not None
-        near = get_close_matches(name.lower(), model.model_fields, 1)
+        near = self.near(name.lower(), model.model_fields)
         if near:
             remedy = f"did you mean {near[0]}?"
         elif len(loc) == 1 and name in OptionFields.model_fields:
@@ -136,7 +144,7 @@ class _Check:
         if name is None:
             return None
         if name not in self.families:
-            near = get_close_matches(name, self.families, 1)
+            near = self.near(name, self.families)
             remedy = f"did you mean {near[0]}?" if near else "choose one of these"
             self.fault(("family",), f"value {shown(name)}: expected {' or '.join(sorted(self.families))}; {remedy}")
             return None

@@ -19,6 +19,7 @@ from pipeline.redact import redact
 
 MAX_BYTES = 16 << 20  # a catalog of 10,000 titles with their prompts takes about 4 MiB
 MAX_DEPTH = 20  # a manifest needs 6
+_LONGEST = 4096  # characters of a text that a message looks at
 
 Loc = tuple[str | int, ...]  # ("titles", 3, "audio", 0)
 
@@ -94,6 +95,8 @@ def shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         text = f"[{', '.join(shown(item) for item in value[:8])}{', …' if len(value) > 8 else ''}]"
     elif isinstance(value, str):
+        if len(value) > _LONGEST:  # nothing in a manifest is: its beginning will do, without what may be a password
+            value = f"{value[:40].partition('://')[0]}…"
         text = json.dumps(redact(value), ensure_ascii=not value.isprintable())
     else:
         text = json.dumps(value)

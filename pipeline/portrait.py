@@ -15,6 +15,8 @@ from pipeline.errors import InputError
 FORMATS = ("PNG", "JPEG", "WEBP")
 LARGEST_FILE = 256 << 20  # bytes
 MOST_PIXELS = 100_000_000  # a small file can unfold to any size
+MOST_STRETCHED = 8
+MOST_SCANS = 100  # of a JPEG: a few bytes can have the decoder pass over all pixels once more; encoders make ten
 SMALLEST = 64  # pixels of the shorter edge
 BACKGROUND = (255, 255, 255)  # behind what is transparent
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError, MemoryError)
@@ -31,6 +33,8 @@ def read_portrait(source: str | Path | bytes, where: str) -> np.ndarray:
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check(image, where)
+                if image.format in ("JPEG", "MPO") and (scans := data.count(b"\xff\xda")) > MOST_SCANS:
+                    raise InputError(f"{where}: a JPEG of {scans:,} scans, at most {MOST_SCANS}; save it anew")
                 image.load()
                 return np.asarray(_rgb(ImageOps.exif_transpose(image)))
         except Image.UnidentifiedImageError:
@@ -76,6 +80,10 @@ def _check(image: Image.Image, where: str) -> None:
         raise InputError(
             f"{where}: {width}×{height} pixels; both edges must have {SMALLEST} or more, 512 or more look good"
         )
+    if max(width, height) > MOST_STRETCHED * min(width, height):
+        raise InputError(
+            f"{where}: {width}×{height} pixels; one edge is over {MOST_STRETCHED} times the other; cut out the face"
+        )
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # MPO: a still with a preview in the same file
         raise InputError(f"{where}: an animation; give one still picture")
 
@@ -86,7 +94,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         grey = np.asarray(image).astype(np.int64)
         return Image.fromarray(np.clip(grey >> 8, 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (*BACKGROUND, 255)), image)
     if image.mode != "CMYK":
         image = image.convert("RGB")

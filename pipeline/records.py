@@ -22,10 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DamagedObject, LongtakeError, MissingObject, OutputError, StoreError
-from pipeline.store import Store
+from pipeline.small_json import get_json, get_small, parse_json
+from pipeline.store import Store, check_key
 
 VERSION = 1
 _NAME = re.compile(r"(\d{8})\.(\d+)\.json$")
+_USED = re.compile(r"[a-z0-9_]{1,40}(/[0-9]{1,12})?")  # what a record may use: a stage and a first frame
+_MOST = 1 << 53
 _READERS = 16  # threads that read records of a stage: S3 answers in tens of milliseconds
 _HASH_CHUNK = 1 << 20
 # Seconds within which an attempt commits what it has put, or not at all: what is older and without a record can be
@@ -83,7 +86,7 @@ class Record:
     def from_json(data: bytes, where: str) -> Record:
         """Raises DamagedObject where the bytes are not a record, OutputError where a later version wrote them."""
         try:
-            fields = json.loads(data)
+            fields = parse_json(data)
             if isinstance(fields["version"], int) and fields["version"] > VERSION:
                 raise OutputError(
                     f"{where}: written by a later version (record version {fields['version']}, this program knows "
@@ -91,7 +94,7 @@ class Record:
                 )
             fields["objects"] = {name: Stored(**stored) for name, stored in fields["objects"].items()}
             record = Record(**fields)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DamagedObject(f"{where}: not a commit record ({type(error).__name__}: {error})") from error
         if wrong := record._wrong():
             raise DamagedObject(f"{where}: not a commit record ({wrong})")
@@ -111,6 +114,18 @@ class Record:
         texts += [text for text in (self.parent, self.state) if text is not None]
         if not all(isinstance(text, str) for text in texts):
             return "a name or hash is no text"
+        if any(number > _MOST for number in numbers):
+            return "a frame, count or size is beyond all measure"
+        if odd := [name for name in self.uses if not _USED.fullmatch(name)]:
+            return f"it uses {odd[0][:40]!r}"
+        return self._wrong_key()
+
+    def _wrong_key(self) -> str | None:
+        for stored in self.objects.values():
+            try:
+                check_key(stored.key)
+            except StoreError:
+                return f"an object lies at {stored.key[:80]!r}"
         return None
 
 
@@ -152,13 +167,18 @@ class Ledger:
         """
         for generation in count():
             key = self.key(first, generation)
+            data, damage = b"", None
             try:
-                data = self.store.get(key)
+                data = get_small(self.store, key)
             except MissingObject:
                 return None
+            except DamagedObject as error:
+                damage = error
             if self.store.exists(f"{key}.void"):
                 continue
             try:
+                if damage:
+                    raise damage
                 return self._parse(data, first, generation)
             except DamagedObject as error:
                 if not mend:
@@ -215,7 +235,7 @@ class Ledger:
             if self.store.exists(f"{key}.void"):
                 continue
             try:
-                winner = self._parse(self.store.get(key), record.first, generation)
+                winner = self._parse(get_small(self.store, key), record.first, generation)
             except DamagedObject as error:
                 self._void(record.first, generation, {"reason": str(error)})
                 continue
@@ -253,6 +273,8 @@ class Ledger:
         record = Record.from_json(data, key)
         if (record.first, record.generation) != (first, generation):
             raise DamagedObject(f"{key}: holds the record of frame {record.first}, generation {record.generation}")
+        if lacking := _lacking(record):
+            raise DamagedObject(f"{key}: its record names no {lacking}")
         return record
 
     def load(self, record: Record, name: str) -> bytes:
@@ -273,6 +295,24 @@ class Ledger:
 
 def fits(stored: Stored, data: bytes) -> bool:
     return len(data) == stored.size and sha256(data) == stored.sha256
+
+
+# What those who come after a stage rely on, beside the objects that they read through `Ledger.load`.
+_NEEDED = {"sound": ("track", "hls", "index", "speech"), "conditioning": ("arrays",)}
+
+
+def _lacking(record: Record) -> str | None:
+    """What a record of its stage must name and this one does not."""
+    for name in _NEEDED.get(record.stage, ()):
+        if name not in record.objects:
+            return f"object {name}"
+    if record.stage == "sound":
+        chunks = record.facts.get("speech_chunks")
+        if record.facts.get("channels") not in (1, 2):
+            return "number of channels"
+        if not isinstance(chunks, list) or not all(isinstance(chunk, str) for chunk in chunks):
+            return "chunks of speech"
+    return None
 
 
 def check(stored: Stored, data: bytes, where: str) -> None:
@@ -301,9 +341,9 @@ def create_json(store: Store, key: str, facts: Mapping[str, Any]) -> dict[str, A
     if store.create(key, data):
         return dict(facts)
     try:
-        found = json.loads(store.get(key))
-    except ValueError as error:
-        raise StoreError(f"{key}: not JSON ({error}); remove it to have it made again") from error
+        found = get_json(store, key)
+    except DamagedObject as error:
+        raise StoreError(f"{error}; remove it to have it made again") from error
     if not isinstance(found, dict):
         raise StoreError(f"{key}: holds {type(found).__name__}, expected a mapping; remove it to have it made again")
     return found

@@ -51,7 +51,8 @@ def _stage(run: str, records: Iterable[Record]) -> dict[str, Any]:
         total += 1
         made_here += record.made.get("run") == run
         again += record.generation > 0
-        seconds += float(record.made.get("seconds", 0.0))
+        took = record.made.get("seconds")
+        seconds += took if isinstance(took, int | float) else 0.0
         hosts[str(record.made.get("host"))] += 1
         if isinstance(without := record.facts.get("no_face"), list):
             faceless = (faceless or 0) + len(without)
@@ -113,4 +114,5 @@ def records_digest(ledgers: Sequence[Ledger], frames: int) -> str:
 def notes_of(store: Store, plan: TitlePlan) -> list[str]:
     """What was approximated when the portrait was prepared."""
     record = Ledger(store, plan.prefix("conditioning")).read(0)
-    return list(record.facts.get("notes", [])) if record else []
+    notes = record.facts.get("notes") if record else None
+    return [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []

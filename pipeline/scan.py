@@ -8,12 +8,12 @@ result saves all that followed it. Only records that cannot be read are voided h
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 
-from pipeline.errors import MissingObject
+from pipeline.errors import DamagedObject, MissingObject
 from pipeline.numerics import lanes_of
 from pipeline.records import Ledger, Record, seed_state_hash
+from pipeline.small_json import get_json
 from pipeline.store import Store
 from pipeline.timeline import GOP
 from pipeline.titles import TitlePlan
@@ -28,9 +28,9 @@ def is_done(store: Store, plan: TitlePlan, *, mend: bool = True) -> bool:
     if Ledger(store, plan.prefix("done")).read(0, mend=mend) is None:
         return False
     try:
-        shown = json.loads(store.get(f"{plan.id}/report.json"))["hashes"]
+        shown = get_json(store, f"{plan.id}/report.json")["hashes"]
         return (shown["stream"], shown["file"]) == (plan.hashes.stream, plan.hashes.file)
-    except (MissingObject, ValueError, KeyError, TypeError):
+    except (MissingObject, DamagedObject, KeyError, TypeError):
         return False
 
 

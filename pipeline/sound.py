@@ -36,7 +36,12 @@ Separate = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
 MUSIC_RATE = 44_100  # what separators of voice and music hear
 BLOCK = SOUND_RATE  # samples read at a time
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # samples a second; telephones have 8,000, studios up to 384,000
+MOST_CHANNELS = 64
+# A small file can unfold to any length of silence: at most so many bytes of samples, or so many times its size.
+MOST_UNFOLDED, MOST_TIMES = 1 << 30, 10_000
 LONGEST = 200 * 3600  # seconds of one file; no recording is longer, a crafted file may claim to be
+LOUDEST = 16.0  # times full scale
 SLACK = 96  # samples by which a resampled file may differ from its place in the join, 2 ms
 BITRATE = {1: 96_000, 2: 128_000}
 READABLE = "wav, mp3, m4a, m4b, flac, ogg, opus and what else ffmpeg reads"
@@ -133,6 +138,17 @@ def _wave_header(stream: IO[bytes]) -> tuple[int, int]:
     return 0, 0
 
 
+def _check_form(path: Path, rate: int, channels: int) -> None:
+    """Raises InputError for rates and channels that no recording has. (0, 0): the file holds no sample."""
+    if (rate, channels) == (0, 0):
+        return
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE or not 1 <= channels <= MOST_CHANNELS:
+        raise InputError(
+            f"{path.name}: {channels} channels of {rate:,} samples a second, expected at most {MOST_CHANNELS} channels "
+            f"and {LOWEST_RATE:,} to {HIGHEST_RATE:,} samples; export it again"
+        )
+
+
 def probe(path: str | Path) -> AudioFacts:
     """Decodes a whole file and counts. Raises InputError for whatever is not sound from its first to its last byte."""
     path = Path(path)
@@ -143,11 +159,18 @@ def probe(path: str | Path) -> AudioFacts:
         text = source.output(ffmpeg.to_file(notes), format="ffmetadata", acodec="copy")
         with _decoding(path, graph.merge_outputs(wave, text)) as stream:
             rate, channels = _wave_header(stream)
+            _check_form(path, rate, channels)
             count, most = 0, LONGEST * rate * channels * 4
+            unfolded = max(MOST_UNFOLDED, MOST_TIMES * path.stat().st_size)
             while block := stream.read(1 << 20):
                 count += len(block)
                 if count > most:
                     raise InputError(f"{path.name}: longer than {LONGEST // 3600} hours; cut it into several titles")
+                if count > unfolded:
+                    raise InputError(
+                        f"{path.name}: unfolds to more than {unfolded >> 20:,} MiB of samples from "
+                        f"{path.stat().st_size:,} bytes; no recording does, export it again"
+                    )
         chapters, kept = tags.read(notes.read_text("utf-8", "replace")) if notes.exists() else ((), ())
     if not count:
         raise InputError(f"{path.name}: holds no samples (zero length); give a file with sound in it")
@@ -176,7 +199,7 @@ def _blocks(path: Path, facts: AudioFacts, samples: int, channels: int) -> Itera
     count = 0
     with _decoding(path, output) as stream:
         while block := stream.read(BLOCK * given * 4):
-            wave = rearrange(np.frombuffer(block, "<f4"), "(t c) -> t c", c=given)
+            wave = rearrange(_usable(np.frombuffer(block, "<f4")), "(t c) -> t c", c=given)
             wave = wave[: max(0, samples - count)] if count + len(wave) > samples else wave
             count += len(block) // (4 * given)
             yield repeat(wave, "t 1 -> t c", c=channels) if given < channels else wave
@@ -187,6 +210,11 @@ def _blocks(path: Path, facts: AudioFacts, samples: int, channels: int) -> Itera
         )
     if count < samples:
         yield np.zeros((samples - count, channels), np.float32)
+
+
+def _usable(wave: np.ndarray) -> np.ndarray:
+    """Float files may hold anything; the encoder stops at what is no number, and at what is almost infinite."""
+    return np.clip(np.nan_to_num(wave, nan=0.0), -LOUDEST, LOUDEST)
 
 
 def channels_of(facts: Sequence[AudioFacts]) -> int:

@@ -19,6 +19,7 @@ from pipeline.command import run_command
 from pipeline.errors import StoreError
 from pipeline.found import Found, read_json
 from pipeline.m3u8 import media_playlists, read_media_playlist
+from pipeline.printed import printed
 from pipeline.redact import redact
 from pipeline.store import Store
 from pipeline.target import Target, open_target
@@ -26,6 +27,7 @@ from pipeline.timeline import GOP
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal
 ENDED = ("done", "failed", "damaged")
+LONGEST_REASON = 2_000  # characters that are shown
 MOST_RUNS = 200  # newest runs that are searched for a title's last end
 
 
@@ -122,7 +124,7 @@ def status_of(store: Store, found: Found, end: dict[str, Any] | None, notes: tup
         return Status(found.title, "damaged", found.frames, found.gops, file=file, notes=(*notes, why))
     ended = (end or {}).get("state")
     if end and not counts.done and ended in ("failed", "paused"):
-        notes += (f"last run {ended}: {end.get('reason')}",)
+        notes += (f"last run {ended}: {_reason(end)}",)
     if counts.done:
         state = "done"
     elif ended == "failed":
@@ -225,8 +227,14 @@ def _print_table(output: str, found: list[Status]) -> None:
     _console().print(_table(found))
     for one in found:
         for note in one.notes:
-            click.echo(f"{one.id}: {note}")
+            click.echo(printed(f"{one.id}: {note}"))
     sys.stdout.flush()
+
+
+def _reason(end: dict[str, Any]) -> str:
+    """Why a run left a title, on one line: the note lies where others may write."""
+    text = redact(" ".join(str(end.get("reason"))[:LONGEST_REASON].split()))
+    return f"{text}…" if len(str(end.get("reason"))) > LONGEST_REASON else text
 
 
 def run(argv: list[str]) -> int:

@@ -7,11 +7,13 @@ import errno
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
-from pipeline.errors import MissingObject, OutputError, StoreError
+from pipeline.errors import DamagedObject, MissingObject, OutputError, StoreError
 from pipeline.store import Names, Store, Unfinished, check_key, key_in
 
 COPY_CHUNK = 4 << 20
@@ -31,11 +33,11 @@ class LocalStore(Store):
         return self.root / check_key(key)
 
     def get(self, key: str) -> bytes:
-        with self._reading(key):
-            return self.path(key).read_bytes()
+        with self._opened(key) as file:
+            return file.read()
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
-        with self._reading(key), self.path(key).open("rb") as file:
+        with self._opened(key) as file:
             file.seek(start)
             return file.read(max(0, stop - start))
 
@@ -70,7 +72,7 @@ class LocalStore(Store):
             os.replace(temporary, self.path(key))
 
     def get_file(self, key: str, path: Path) -> None:
-        with self._reading(key), self.path(key).open("rb") as source, path.open("wb") as target:
+        with self._opened(key) as source, path.open("wb") as target:
             shutil.copyfileobj(source, target, COPY_CHUNK)
 
     def exists(self, key: str) -> bool:
@@ -142,6 +144,24 @@ class LocalStore(Store):
                 yield temporary
             finally:
                 temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _opened(self, key: str) -> Iterator[BinaryIO]:
+        """An object for reading. Raises DamagedObject for a pipe or device in its place, which might never end."""
+        with self._reading(key):
+            path = self.path(key)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                kind = os.fstat(descriptor).st_mode
+                if stat.S_ISDIR(kind):
+                    raise IsADirectoryError
+                if not stat.S_ISREG(kind):
+                    raise DamagedObject(f"{key}: is no ordinary file; remove {path}")
+            except BaseException:
+                os.close(descriptor)
+                raise
+            with os.fdopen(descriptor, "rb") as file:
+                yield file
 
     @contextlib.contextmanager
     def _writing(self, key: str) -> Iterator[None]:

@@ -6,16 +6,21 @@ import contextlib
 import difflib
 import os
 import posixpath
+import re
+import stat
 import unicodedata
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
 
+from pipeline import web
 from pipeline.errors import InputError
 from pipeline.redact import redact, redact_about
 
 _LOCAL = ("file", "local")
+_WEB = ("http", "https")
+_BRACKETS = re.compile(r"\[[0-9a-fA-F:.%]*\]")  # a host by its IPv6 address
 # File systems on top of others, or of this machine's tools: a manifest from outside has no use for them.
 _REFUSED = frozenset(
     """
@@ -54,13 +59,15 @@ def check_address(address: str) -> str | None:
     protocol = protocol_of(address)
     if not address.strip() or has_control(address) or address != address.strip():
         return "expected a path or URL without control characters or spaces at its ends; correct it"
-    if "::" in address and "://" in address:
+    if "::" in _BRACKETS.sub("", address) and "://" in address:
         return "chained addresses (`a::b://`) are not accepted; unpack the file and name it directly"
     if protocol in _REFUSED:
         return f"protocol {protocol}:// is not accepted; name the file by a path or by the URL of its store"
     if protocol not in fsspec.available_protocols():
         near = difflib.get_close_matches(protocol, ("s3", "gs", "https", "http", "file", "memory", "hf", "az"), 1, 0.4)
         return f"unknown protocol {protocol}://; " + (f"did you mean {near[0]}://?" if near else "use s3:// or a path")
+    if protocol in _WEB and (why := web.refused_address(address)):
+        return f"{why}; give the address of a file"
     if protocol == "file" and not local_path(address):
         return "expected a path after file://; correct it"
     return None
@@ -82,7 +89,7 @@ def resolve(address: str, base: str) -> str:
     if protocol == "file":
         return os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(local_path(base))), path))
     # Queries of a signed manifest address are worth nothing for its neighbours.
-    whole = base.split("?")[0].split("#")[0] if protocol in ("http", "https") else base
+    whole = base.split("?")[0].split("#")[0] if protocol in _WEB else base
     root, _, inside = whole.partition("://")[2].partition("/")
     joined = posixpath.normpath(posixpath.join(posixpath.dirname(inside), path))
     if joined.startswith(".."):
@@ -103,8 +110,10 @@ def reading(address: str) -> Iterator[None]:
 
 def _explained(error: Exception, address: str) -> str:
     protocol = protocol_of(address)
+    if protocol in _WEB and (why := web.refusal_in(error)):
+        return f"{why}; give the address of a file"
     match error:
-        case FileNotFoundError() if protocol in ("http", "https"):
+        case FileNotFoundError() if protocol in _WEB:
             return "not found, or the host does not answer; correct the address"
         case FileNotFoundError():
             return "no such file; correct the path or put the file there"
@@ -127,6 +136,32 @@ def file_system(address: str) -> tuple[Any, str]:
     """The fsspec file system of an address and the path in it, never answering from its memory of listings."""
     if is_local(address):
         return fsspec.filesystem("file"), local_path(address)
-    fs, path = fsspec.core.url_to_fs(address)
+    guarded = {"get_client": web.client} if protocol_of(address) in _WEB else {}
+    fs, path = fsspec.core.url_to_fs(address, **guarded)
     fs.invalidate_cache()
     return fs, path
+
+
+def open_whole(address: str, size: int | None = None, block: int = 4 << 20) -> Any:
+    """A stream over a file, for reading from its beginning; nothing is held in memory but the part that is read.
+
+    A web host answers one request: what it sends for ranges could be of any length.
+    """
+    if is_local(address):
+        return _open_ordinary(local_path(address))
+    fs, path = file_system(address)
+    if protocol_of(address) in _WEB:
+        return fs.open(path, "rb", block_size=0, size=size or 1)
+    return fs.open(path, "rb", block_size=block)
+
+
+def _open_ordinary(path: str) -> BinaryIO:
+    """Raises InputError for a pipe or device, which might be waited for or read without end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    kind = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(kind):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError
+    raise InputError(f"{path}: is no ordinary file; name a file on a disk")

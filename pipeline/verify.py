@@ -19,6 +19,7 @@ from pipeline.check_stream import check_stream
 from pipeline.command import run_command
 from pipeline.findings import Findings, Unreadable, read_record
 from pipeline.found import Found
+from pipeline.printed import printed
 from pipeline.store import Store
 from pipeline.target import open_target
 
@@ -65,15 +66,15 @@ def verify_title(store: Store, found: Found, *, every_picture: bool = False) -> 
 def _print(findings: Findings) -> None:
     found = findings.found
     for note in findings.notes:
-        click.echo(f"{found.title}: {note}")
+        click.echo(printed(f"{found.title}: {note}"))
     for fault in findings.faults:
-        click.echo(str(fault))
+        click.echo(printed(str(fault)))
     if findings.more:
         click.echo(f"{found.title}: {findings.more} more faults")
     if not found.frames:
         click.echo(f"{found.title}: nothing has been rendered")
         return
-    kept = f", kept: {findings.done.facts.get('kept')}" if findings.done else ""
+    kept = f", kept: {printed(str(findings.done.facts.get('kept')))[:40]}" if findings.done else ""
     far = f"{findings.chained} chained, {findings.upscaled} upscaled of {found.gops} GOPs"
     state = f"done{kept}" if findings.done else f"not finished ({far})"
     verdict = f"{findings.count} faults" if findings.count else "no faults"

@@ -16,10 +16,12 @@ from typing import Any
 from models.families import Family
 from models.shipped import shipped_weights
 from pipeline import urls
-from pipeline.errors import MissingObject, WeightsError
+from pipeline.errors import DamagedObject, MissingObject, WeightsError
 from pipeline.inputs import SourceFile, fetch
 from pipeline.records import Stored
 from pipeline.redact import redact
+from pipeline.remembered import is_sha256
+from pipeline.small_json import get_json, put_changed
 from pipeline.store import Store
 from pipeline.titles import digest, weights_hash
 from pipeline.weight_tree import LARGEST, FoundFile, FoundTree, check_complete, find_tree, inspect
@@ -136,12 +138,16 @@ def _checked(family: Family) -> str:
 
 def _remembered(store: Store, family: Family, url: str) -> dict[str, dict[str, Any]]:
     try:
-        record = json.loads(store.get(_key(url)))
+        record = get_json(store, _key(url))
         if record["checked"] != _checked(family):
             return {}
-        return {entry["name"]: entry for entry in record["files"] if {"sha256", "size", "stamp"} <= set(entry)}
-    except (MissingObject, ValueError, KeyError, TypeError):
+        return {entry["name"]: entry for entry in record["files"] if _fits(entry)}
+    except (MissingObject, DamagedObject, KeyError, TypeError):
         return {}
+
+
+def _fits(entry: dict[str, Any]) -> bool:
+    return is_sha256(entry["sha256"]) and type(entry["size"]) is int and isinstance(entry["stamp"], str)
 
 
 def _remember(store: Store, family: Family, url: str, taken: list[tuple[FoundFile, SourceFile]]) -> None:
@@ -150,5 +156,4 @@ def _remember(store: Store, family: Family, url: str, taken: list[tuple[FoundFil
     ]
     record = {"url": redact(url), "family": family.name, "checked": _checked(family), "files": files}
     data = (json.dumps(record, indent=1) + "\n").encode()
-    if not store.exists(key := _key(url)) or store.get(key) != data:
-        store.put(key, data)
+    put_changed(store, _key(url), data)

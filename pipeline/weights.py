@@ -22,6 +22,7 @@ from models.weight_files import WeightFile
 from pipeline.command import run_command
 from pipeline.errors import InputError, WeightsError
 from pipeline.inputs import fetch
+from pipeline.printed import printed
 from pipeline.redact import redact
 from pipeline.weight_fetch import fetch_tree
 from pipeline.weight_tree import LARGEST, FoundFile, FoundTree, differs_from_published, find_tree, inspect, reachable
@@ -134,7 +135,7 @@ def _print(verdicts: list[Verdict], fine: bool) -> None:
     console.print(table)
     for one in verdicts:
         if one.problem:
-            click.echo(f"wrong: {one.problem}")
+            click.echo(f"wrong: {printed(one.problem)}")
         elif one.state == "missing":
             click.echo(f"missing: {one.file} ({one.purpose})")
         elif one.state == "not there":

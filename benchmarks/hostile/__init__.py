@@ -1,0 +1,1 @@
+"""`python -m benchmarks.hostile`: files that nobody should trust, made on the spot, and what becomes of them."""
