@@ -40,7 +40,7 @@ from pipeline.work import (
     WorkerReady,
 )
 
-MOST_STEPS = 12_000  # chain steps that are simulated; more GOPs than that make a step stand for several
+MOST_STEPS = 24_000  # chain steps that are simulated; more GOPs than that make a step stand for several
 MOST_BLOCKS = 4_000  # likewise of preparing
 SLACK = 0.005  # of a step's time
 HORIZON = 10 * 365 * 86_400.0  # seconds; a run that takes longer than ten years will not end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -210,3 +211,19 @@ def test_chains_begin_while_other_titles_are_still_being_prepared() -> None:
     last = max(call.end for call in found.calls if call.kind == "sound")
     assert first < 15 < 60 < last
     assert found.makespan < 30 * 40 * 0.3 * 1.1
+
+
+@pytest.mark.slow
+def test_a_thousand_hours_on_256_accelerators_take_less_than_a_minute_of_one_core() -> None:
+    times = CallTimes(clip=5.5, gop=2.4)
+    work = TitleWork(id="", priority=0, gops=1875, blocks=60, segment=10, reach=2)
+    titles = [Title(replace(work, id=f"t{number:04}"), 5625, times) for number in range(1000)]
+    limits = Limits(prepare=16, publish=4, chain=192, upscale=64, upscale_after=256)
+    started = time.process_time()
+    found = run(titles, limits, chain=Machine(start=240.0), upscale=Machine(start=240.0))
+    took = time.process_time() - started
+    print(f"{took:.1f} s of processor time in steps of {found.step} GOPs: {found.makespan / 3600:.1f} hours")
+    assert len(found.done) == 1000
+    least = 1000 * 5625 * 5.5 / 192
+    assert least < found.makespan < least * 1.2
+    assert took < 60
