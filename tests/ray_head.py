@@ -27,13 +27,13 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def head(cpus: int, *more: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+def head(cpus: int, *more: str, port: int | None = None, environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """Start a head node with so many CPUs; yields its address. Leaves no process and no file, whatever happens.
 
     `environment` is added to that of the node, and so to that of its workers.
     """
     folder = tempfile.mkdtemp(prefix="longtake-ray-", dir="/tmp")  # its sockets need a short path
-    port = free_port()
+    port = port or free_port()
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
     command += [
         f"--num-cpus={cpus}",
