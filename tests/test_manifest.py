@@ -84,6 +84,9 @@ def test_a_short_manifest_gets_every_default(load: Callable[..., Catalog], tmp_p
         burn_captions=False,
         loudness=None,
         renditions=(),
+        owner="",
+        share=1.0,
+        due=None,
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         title.seed = 3  # type: ignore[misc]
