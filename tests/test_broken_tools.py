@@ -94,16 +94,19 @@ def test_a_killed_ffmpeg_is_not_the_inputs_fault(tmp_path: Path, monkeypatch: py
 def test_the_encoder_fails_at_every_gop(
     manifest: Path, undisturbed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, error: Any
 ) -> None:
-    plain, calls = upscale.encode_gop, []
+    calls: list[int] = []
 
-    def failing(encoding, first, planes):  # type: ignore[no-untyped-def]
-        calls.append(first)
-        if len(calls) == at:
-            next(iter(planes))
-            raise error
-        return plain(encoding, first, planes)
+    class Failing(upscale.GopEncoder):
+        def __init__(self, encoding: Any, first: int) -> None:
+            super().__init__(encoding, first)
+            calls.append(first)
 
-    monkeypatch.setattr(upscale, "encode_gop", failing)
+        def add(self, planes: Any) -> None:
+            if len(calls) == at:
+                raise error
+            super().add(planes)
+
+    monkeypatch.setattr(upscale, "GopEncoder", Failing)
     assert render_inline(manifest, "--output", str(tmp_path)) == 0
     assert len(calls) == 4, "one GOP more than there are"
     assert records(open_store(str(tmp_path))) == undisturbed

@@ -33,8 +33,9 @@ Manifest = Callable[..., Path]
 
 
 def with_options(manifest: Path, **options: Any) -> Path:
+    """The manifest with these options; without a word on marks, if none is given."""
     content = yaml.safe_load(manifest.read_text())
-    content["defaults"] = content.get("defaults", {}) | options
+    content["defaults"] = {name: one for name, one in content["defaults"].items() if name != "marks"} | options
     manifest.write_text(yaml.safe_dump(content))
     return manifest
 
