@@ -61,7 +61,7 @@ class Machines:
         head = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "temp_dir": self._folder.name}
         head |= {"include_dashboard": False, "dashboard_agent_listen_port": 0}
         with patience():
-            self._cluster = Cluster(initialize_head=True, head_node_args=head)
+            self._cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=False)
         for _ in range(self._count):
             self.add()
         return self
