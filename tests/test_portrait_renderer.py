@@ -140,8 +140,11 @@ def test_every_identity_is_whole() -> None:
 
 def test_nothing_that_renders_titles_imports_the_training() -> None:
     root = Path(__file__).parent.parent
+    # One trains, the other measures what is finished; neither is imported by what renders.
+    aside = {"actors/train.py": "actors.train", "models/metrics/video.py": "models.metrics.video"}
     files = [path for part in ("pipeline", "actors", "models") for path in (root / part).rglob("*.py")]
     outside = [path for path in files if "training" not in path.relative_to(root).parts]
+    outside = [path for path in outside if str(path.relative_to(root)) not in aside]
     assert len(outside) > 40
     for path in outside:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -150,4 +153,4 @@ def test_nothing_that_renders_titles_imports_the_training() -> None:
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
-            assert not [name for name in names if name.startswith("models.training")], path
+            assert not [name for name in names if name.startswith(("models.training", *aside.values()))], path
