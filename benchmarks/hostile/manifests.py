@@ -196,16 +196,6 @@ def output_below(room: Room) -> list[str]:
     return room.catalog(output="voice.wav/x")
 
 
-@case("output at http", "refused", "output")
-def output_http(room: Room) -> list[str]:
-    return room.catalog(output="http://127.0.0.1:9/x")
-
-
-@case("output in the kernel's files", "refused", "cannot write")
-def output_proc(room: Room) -> list[str]:
-    return room.catalog(output="/proc/self/x")
-
-
 @case("face_box of huge numbers", "refused", "face_box")
 def box(room: Room) -> list[str]:
     return room.title(face_box=[0, 0, 10**18, 10**18])

@@ -93,7 +93,7 @@ RECORDS = [
     forged("record made in no time at nowhere", "stream", _with(made={"seconds": "soon", "host": ["\x1b"]})),
     forged("record with notes that are none", "conditioning", _with(facts={"notes": 7, "portrait_size": "x"})),
     forged("record of numerics that are none", "chain", _with(numerics={"device": ["\x1b[2J"] * 9})),
-    forged("record of a later version", "chain", _with(version=10**9), "refused", "written by a later version"),
+    forged("record of a later version", "chain", _with(version=10**9), "paused", "written by a later version"),
 ]  # fmt: skip
 
 
@@ -119,7 +119,7 @@ OBJECTS = [
     vouched("latents under another name, vouched for", "chain", "latents", b'\x08\0\0\0\0\0\0\0{}      '),
     vouched("features of noise, vouched for", "features", "features", b"\xff" * 100),
     vouched("index of the sound that is none, vouched for", "sound", "index", b'{"ranges": 7}'),
-    vouched("fragment of noise, vouched for", "stream", "fragment", bytes(999)),
+    vouched("fragment of noise, vouched for", "stream", "fragment", bytes(999), "failed", "verify the title"),
 ]  # fmt: skip
 
 
