@@ -201,7 +201,8 @@ class Chain(Part):
         }
         for level in range(len(config.chain.unet.channels)):
             for region in ("background", "face", "lip"):
-                conditioning[f"{region}_mask_{level}"] = random.random((1, (side >> level) ** 2), np.float32)
+                tokens = (side // config.chain.unet.patch >> level) ** 2
+                conditioning[f"{region}_mask_{level}"] = random.random((1, tokens), np.float32)
         heard = config.chain.clip_frames + 2 * projection.radius
         return Lane(
             seed=seed,

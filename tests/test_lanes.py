@@ -103,7 +103,12 @@ def prepared(folder: Path, family: Family, lengths: dict[str, int]) -> tuple[Loc
     from actors.prepare import PrepareWorker
 
     manifest = write_manifest(
-        folder, [{"id": name, "frames": frames} for name, frames in lengths.items()], family=family.name, steps=1
+        folder,
+        [{"id": name, "frames": frames} for name, frames in lengths.items()],
+        family=family.name,
+        steps=1,
+        base_size=min(family.base_sizes),
+        resolution=512 if family.name == "mini" else 64,
     )
     catalog = load_manifest(manifest, families=families.FAMILIES)
     store = LocalStore(catalog.output)
