@@ -254,7 +254,8 @@ def test_nothing_of_a_hostile_manifest_runs(tmp_path: Path) -> None:
         assert set(told["links"]) == {"http:"}
     shown = [(good, 0), (good, 1), (good, 2), (good, 4), (good, 5), (good, 6), (bad, 7), (index, 1), (index, 7)]
     for seen, number in shown:
-        assert said(hostile(number)) in said(seen["text"]), number
+        text = " ".join(hostile(number).split()) if number == 7 else hostile(number)  # a reason is told in one line
+        assert said(text) in said(seen["text"]), number
     assert book.name in good["text"]
 
 
