@@ -100,7 +100,14 @@ def test_killed_and_started_again(manifest: Path, place: NewPlace, kind: str, co
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "step"), [("disk", 1), ("memory", 1), ("s3", 9), pytest.param("s3", 1, marks=pytest.mark.soak)]
+    ("kind", "step"),
+    [
+        ("disk", 1),
+        ("memory", 7),
+        ("s3", 9),
+        pytest.param("memory", 1, marks=pytest.mark.soak),
+        pytest.param("s3", 1, marks=pytest.mark.soak),
+    ],
 )
 def test_killed_at_every_operation(
     small: Path, place: NewPlace, kind: str, step: int, capsys: pytest.CaptureFixture[str]
