@@ -7,7 +7,7 @@ moved by a part of a cell and compared with the picture moved as far (the equiva
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from models.build import RECIPES
 from models.config import VaeConfig
 from models.mini import MINI
 from models.training.motion import stills
+from models.training.options import plain, read_options
 from models.training.portrait_crops import People, importance, tiled
 from models.training.settings import BadSettings, Settings
 from models.training.stage import Batch
@@ -52,7 +53,7 @@ class TrainingStage:
         self.settings, self.device = settings, device
         # Pictures are drawn as small as the autoencoder would make them: its weights are the same at any size.
         small = replace(MINI.vae, shrink=1)
-        self.config = replace(small, **{k: _tuple(v) for k, v in (self.options.vae or {}).items()})
+        self.config = replace(small, **{k: plain(v) for k, v in (self.options.vae or {}).items()})
         if self.options.side % self.config.factor:
             raise BadSettings(f"options: side is {self.options.side}, no multiple of {self.config.factor}")
         vae = Vae(self.config)
@@ -141,17 +142,12 @@ class TrainingStage:
 
 
 def _options(settings: Settings) -> Options:
-    known = {field.name for field in fields(Options)}
-    unknown = sorted(set(settings.options) - known)
+    options = read_options(Options, settings)
     sizes = {field.name for field in fields(VaeConfig)}
-    unknown += [f"vae.{name}" for name in settings.options.get("vae") or {} if name not in sizes]
+    unknown = [f"vae.{name}" for name in options.vae or {} if name not in sizes]
     if unknown:
-        raise BadSettings(f"options has unknown keys {unknown}: known are {sorted(asdict(Options()))}")
-    return Options(**settings.options)
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+        raise BadSettings(f"options has unknown keys {unknown}: an autoencoder has {sorted(sizes)}")
+    return options
 
 
 def _cut(pictures: Tensor, places: list[list[int]], side: int) -> Tensor:

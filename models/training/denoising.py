@@ -8,7 +8,7 @@ family's.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from models.correction import LEFT, Corrector
 from models.mini import MINI
 from models.motion_frames import add_motion_noise, draw_patches, patch_drop
 from models.text import TextBranch
+from models.training.options import read_options
 from models.training.portrait_crops import tiled
 from models.training.settings import BadSettings, Settings
 from models.training.stage import Batch
@@ -239,12 +240,10 @@ def _autoencoder(file: Path) -> Vae:
 
 
 def _options(settings: Settings) -> Options:
-    known = {field.name: field for field in fields(Options)}
-    unknown = sorted(set(settings.options) - set(known))
     missing = [name for name in ("takes", "checks", "vae") if name not in settings.options]
-    if unknown or missing:
-        raise BadSettings(f"options has unknown keys {unknown} and lacks {missing}: known are {sorted(known)}")
-    options = Options(**settings.options)
+    if missing:
+        raise BadSettings(f"options lacks {missing}: a folder each, and the autoencoder's file")
+    options = read_options(Options, settings)
     for name in ("vae", "start", "takes", "checks"):
         place = asdict(options)[name]
         if place and not Path(place).exists():
