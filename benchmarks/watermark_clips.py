@@ -21,7 +21,7 @@ from pipeline.portrait import read_portrait
 Clip = Callable[[int], Iterator[np.ndarray]]
 """Number of frames → planes uint8 [height·3/2, width], one frame after the other."""
 
-PORTRAIT = Path(__file__).resolve().parent.parent / "examples" / "portrait.png"
+PHOTOGRAPH = Path(__file__).resolve().parent / "photograph.png"
 
 
 def planes_of(picture: np.ndarray) -> np.ndarray:
@@ -31,7 +31,7 @@ def planes_of(picture: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def photograph(size: int) -> np.ndarray:
-    picture = read_portrait(PORTRAIT, PORTRAIT.name).astype(np.float32) / 255
+    picture = read_portrait(PHOTOGRAPH, PHOTOGRAPH.name).astype(np.float32) / 255
     return cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC).clip(0, 1)
 
 

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import yaml
+from PIL import Image
 
+from models.training.drawn_portrait import draw_portrait
 from models.training.hair_styles import HAIR_STYLES
 from models.training.identity import Identity, identities
 from models.training.motion import stills
@@ -19,6 +23,7 @@ from models.training.splits import first_seeds, split_of
 from models.training.truth import LANDMARKS, face_box, landmarks, lip_box, lower_face_box, to_pixels
 
 SIZE = 96
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 @pytest.fixture(autouse=True)
@@ -154,3 +159,17 @@ def test_nothing_that_renders_titles_imports_the_training() -> None:
             elif isinstance(node, ast.ImportFrom):
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
             assert not [name for name in names if name.startswith(("models.training", *aside.values()))], path
+
+
+def test_the_demos_portrait_is_drawn_by_its_command() -> None:
+    """An identity of the test split; boxes as the demo's manifest has them."""
+    drawn = draw_portrait("test", 29, 512)
+    kept = np.asarray(Image.open(EXAMPLES / "portrait.png"), np.int16)
+    assert split_of(drawn.seed) == "test"
+    assert np.abs(kept - drawn.picture).mean() < 0.5  # kernels of other machines round otherwise
+    title = yaml.safe_load((EXAMPLES / "demo.yaml").read_text())["titles"][0]
+    assert (title["face_box"], title["lip_box"]) == (list(drawn.face_box), list(drawn.lip_box))
+    x, y, width, height = drawn.lip_box
+    lips = drawn.picture[y : y + height, x + width // 4 : x + 3 * width // 4].astype(np.int16)
+    chin = drawn.picture[y + 2 * height : y + 3 * height, x + width // 4 : x + 3 * width // 4].astype(np.int16)
+    assert (lips[..., 0] - lips[..., 1]).mean() > (chin[..., 0] - chin[..., 1]).mean() + 10  # redder
