@@ -2,13 +2,15 @@
 
 Of a clip's frames much is known before it is drawn: background and clothes are the portrait's, the head is about
 where the last motion frame has it. A guess g is mixed of the two by the network's own gate; what is left, x₀ - g, is
-taken to be normal with variance LEFT. With the noisy latents z = α·x₀ + σ·ε the best linear estimate of x₀, and the
+taken to be normal with a variance v that the network gives for every latent of every frame: nearly nothing where the
+picture stands still, more at the lips. With the noisy latents z = α·x₀ + σ·ε the best linear estimate of x₀, and the
 scale of what it still misses, follow (as in the preconditioning of Karras et al., arXiv 2206.00364, eq. 7, around g
 rather than 0):
 
-    x₀ ≈ g + k·(z - α·g) + s·F,   k = α·LEFT / (α²·LEFT + σ²),   s = sqrt(LEFT·σ² / (α²·LEFT + σ²))
+    x₀ ≈ g + k·(z - α·g) + s·F,   k = α·v / (α²·v + σ²),   s = sqrt(v·σ² / (α²·v + σ²))
 
-The network gives F and the gate.
+The network gives F, the gate and the logarithm of v / LEFT. Where v is small neither the noise in z nor an error in F
+reaches the picture, so what stands still stays clean.
 
 Shapes: r rows, f frames, c channels, h w latent sides.
 """
@@ -22,6 +24,8 @@ from models.config import SamplerConfig
 from models.sampler import scheduler
 
 LEFT = 0.1
+LOGARITHMS = (-7.0, 3.0)  # of v / LEFT
+ASIDE = 2  # channels beside the correction: gate, logarithm
 GATE_START = 2.0  # an untrained gate takes most from the motion frame
 
 
@@ -37,20 +41,20 @@ class Corrector:
             raise ValueError(f"prediction is {config.prediction!r}: a network that corrects predicts the sample")
         return cls(scheduler(config).alphas_cumprod.to(device))
 
-    def scales(self, timestep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`timestep` [r] -> α, k and s, each [r 1 1 1 1]."""
+    def scales(self, timestep: Tensor, left: Tensor | float = LEFT) -> tuple[Tensor, Tensor, Tensor]:
+        """`timestep` [r] -> α, k and s, each [r 1 1 1 1], or as large as `left`, the variance, makes them."""
         kept = self.kept[timestep.long()].float()[:, None, None, None, None]
-        total = kept * LEFT + (1 - kept)
-        return kept.sqrt(), kept.sqrt() * LEFT / total, (LEFT * (1 - kept) / total).sqrt()
+        total = kept * left + (1 - kept)
+        return kept.sqrt(), kept.sqrt() * left / total, (left * (1 - kept) / total).sqrt()
 
     def __call__(self, given: Tensor, noisy: Tensor, beside: Tensor, timestep: Tensor) -> Tensor:
-        """The network's `given` [r f c+1 h w], what it saw: `noisy` [r f c h w], `beside` [r 2·c h w] -> x₀."""
+        """The network's `given` [r f c+2 h w], what it saw: `noisy` [r f c h w], `beside` [r 2·c h w] -> x₀."""
         given, noisy, beside = given.float(), noisy.float(), beside.float()
-        alpha, share, scale = self.scales(timestep)
+        drawn, gate, logarithm = given.split([given.shape[2] - ASIDE, 1, 1], dim=2)
+        alpha, share, scale = self.scales(timestep, LEFT * logarithm.clamp(*LOGARITHMS).exp())
         portrait, moved = (picture[:, None] for picture in beside.chunk(2, dim=1))
-        gate = torch.sigmoid(given[:, :, -1:] + GATE_START)
-        guess = portrait + gate * (moved - portrait)
-        return guess + share * (noisy - alpha * guess) + scale * given[:, :, :-1]
+        guess = portrait + torch.sigmoid(gate + GATE_START) * (moved - portrait)
+        return guess + share * (noisy - alpha * guess) + scale * drawn
 
 
 def beside(reference: Tensor, motion: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from models.attention import SpatialContext
 from models.audio import AudioContext
 from models.config import UNetConfig
+from models.correction import ASIDE
 from models.reference import Bank
 from models.text import Modulation, modulate
 from models.unet import Site, UNet
@@ -54,8 +55,7 @@ class DenoisingUNet(UNet):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config, conditioned=True)
         self.conv_norm_out = nn.GroupNorm(config.groups, config.channels[0], eps=1e-5)
-        # A correction comes with a gate: how much of the motion frame, rather than of the portrait, it starts from.
-        given = config.latent_channels + (1 if config.corrects else 0)
+        given = config.latent_channels + (ASIDE if config.corrects else 0)
         self.conv_out = nn.Conv2d(config.channels[0], given * config.patch**2, 3, padding=1)
 
     def prepare_clip(
@@ -106,7 +106,7 @@ class DenoisingUNet(UNet):
     def forward(self, latents: Tensor, timestep: Tensor, context: ClipContext) -> Tensor:
         """`latents` [r f c h w], `timestep` [r] -> the prediction, in the shape of `latents`.
 
-        A denoiser that corrects gives one more channel, the gate.
+        A denoiser that corrects gives two more channels (`models.correction`).
         """
         rows, frames = latents.shape[:2]
 

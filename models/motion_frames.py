@@ -20,12 +20,14 @@ def draw_patches(size: tuple[int, int], patch: int, generator: torch.Generator, 
     return torch.rand(shape if frames is None else (frames, 1, *shape), generator=generator)
 
 
-def patch_drop(frames: Tensor, uniform: Tensor, rate: float, protect: Tensor | None = None) -> Tensor:
+def patch_drop(
+    frames: Tensor, uniform: Tensor, rate: float, protect: Tensor | None = None, instead: Tensor | None = None
+) -> Tensor:
     """Set a share `rate` of the patches to zero (equations 5 and 6): mid-grey in pixels of -1 … 1.
 
     `frames` [… c H W]; `uniform` in 0 … 1, [… H/p W/p] and broadcast over the leading dimensions of `frames`:
     without any, all frames lose the same patches, as published. Where `protect` [… H W] is not zero, nothing is
-    dropped.
+    dropped. `instead` [c H W]: what takes the place of dropped patches, rather than zeros.
     """
     if rate == 0:
         return frames
@@ -34,7 +36,7 @@ def patch_drop(frames: Tensor, uniform: Tensor, rate: float, protect: Tensor | N
     keep = keep.repeat_interleave(patch, dim=-2).repeat_interleave(patch, dim=-1)
     if protect is not None:
         keep = keep | protect.bool()
-    return frames * keep.to(frames)
+    return frames * keep.to(frames) if instead is None else torch.where(keep, frames, instead)
 
 
 def latent_protection(protect: Tensor, factor: int) -> Tensor:

@@ -304,7 +304,9 @@ class Chain(Part):
         if not config.drop_on_face:
             protect = torch.from_numpy(lane.conditioning["region_mask"][:1])
             protect = latent_protection(protect, config.vae.factor) if config.carry == "latents" else protect
-        frames = patch_drop(frames, uniform, config.drop_rate, protect).to(self.device)
+        # A small network is spared to draw anew what a dropped patch hid: the portrait shows through there.
+        instead = torch.from_numpy(lane.conditioning["reference"]) if config.chain.unet.corrects else None
+        frames = patch_drop(frames, uniform, config.drop_rate, protect, instead).to(self.device)
         latents = self._vae.encode(frames) if self._vae is not None else frames
         if config.motion_noise == 0:
             return latents

@@ -76,11 +76,12 @@ def test_the_second_stage_goes_on_from_the_first(data: Path, tmp_path: Path) -> 
 def test_motion_frames_lose_patches_and_get_noise(data: Path, tmp_path: Path) -> None:
     stage: Any = begin(settings(data, tmp_path / "run", "chain2", drop_rate=0.5, motion_noise=0.0)).stage
     motion = torch.ones(1, 2, 8, 32, 32)
-    carried = stage._carried(motion, torch.Generator().manual_seed(0))
-    assert set(carried.unique().tolist()) == {0.0, 1.0}
-    assert carried.mean() == pytest.approx(0.5, abs=0.06)
+    portrait = torch.full((1, 8, 32, 32), 3.0)
+    carried = stage._carried(motion, portrait, torch.Generator().manual_seed(0))
+    assert set(carried.unique().tolist()) == {1.0, 3.0}, "the portrait shows through"
+    assert carried.mean() == pytest.approx(2, abs=0.12)
     noisy: Any = begin(settings(data, tmp_path / "noisy", "chain2", drop_rate=0.0, motion_noise=0.2)).stage
-    change = noisy._carried(motion, torch.Generator().manual_seed(0)) - motion
+    change = noisy._carried(motion, portrait, torch.Generator().manual_seed(0)) - motion
     assert change.std() == pytest.approx(0.2, rel=0.05)
 
 
@@ -95,10 +96,14 @@ def test_an_untrained_correction_is_the_linear_estimate() -> None:
     generator = torch.Generator().manual_seed(0)
     portrait, moved, clean = (torch.randn(1, 8, 4, 4, generator=generator) for _ in range(3))
     known = beside(portrait, moved[:, None])
-    given = torch.zeros(1, 1, 9, 4, 4)
+    given = torch.zeros(1, 1, 10, 4, 4)
     nearly = corrector(given, clean[:, None], known, torch.tensor([0]))
     assert (nearly[:, 0] - clean).abs().max() < 0.1
     noise = torch.randn(1, 1, 8, 4, 4, generator=generator)
     guess = corrector(given, noise, known, torch.tensor([999]))
     share = torch.sigmoid(torch.tensor(2.0))
     torch.testing.assert_close(guess[:, 0], portrait + share * (moved - portrait))
+    given[:, :, -1] = -100  # sure of what was known: neither noise nor anything drawn comes through
+    given[:, :, :8] = 1
+    sure = corrector(given, noise, known, torch.tensor([500]))
+    assert (sure[:, 0] - guess[:, 0]).abs().max() < 0.02

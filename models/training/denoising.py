@@ -142,7 +142,11 @@ class TrainingStage:
 
     def _batch(self, examples: Examples, generator: Generator) -> Batch:
         rows, device = len(examples.latents), self.device
-        motion = self._carried(examples.motion, generator) if self.whole_clips else examples.motion[:, :0]
+        motion = (
+            self._carried(examples.motion, examples.reference, generator)
+            if self.whole_clips
+            else examples.motion[:, :0]
+        )
         noise = torch.randn(examples.latents.shape, generator=generator).to(device)
         # More often noisy than not: with few steps of sampling it is there that everything is decided.
         timestep = (torch.rand(rows, generator=generator).sqrt() * 1000).long().clamp_max(999).to(device)
@@ -166,7 +170,7 @@ class TrainingStage:
             batch |= {f"{kind}_{level}": mask for level, mask in enumerate(levels)}
         return batch
 
-    def _carried(self, motion: Tensor, generator: Generator) -> Tensor:
+    def _carried(self, motion: Tensor, reference: Tensor, generator: Generator) -> Tensor:
         """Motion frames [n m c h w] as the sampler hands them on: patches dropped, noise added."""
         options = self.options
         rate = MINI.drop_rate if options.drop_rate is None else options.drop_rate
@@ -174,7 +178,8 @@ class TrainingStage:
         sigma = MINI.motion_noise if options.motion_noise is None else options.motion_noise
         size = (motion.shape[-2], motion.shape[-1])
         uniform = torch.stack([draw_patches(size, patch, generator) for _ in motion])[:, None, None]
-        dropped = torch.cat([patch_drop(one, keep, rate) for one, keep in zip(motion, uniform.to(motion), strict=True)])
+        rows = zip(motion, uniform.to(motion), reference, strict=True)
+        dropped = torch.cat([patch_drop(one, keep, rate, None, instead) for one, keep, instead in rows])
         noise = torch.randn(motion.shape, generator=generator).to(motion)
         return add_motion_noise(dropped.view_as(motion), noise, sigma)
 
@@ -208,7 +213,7 @@ class TrainingStage:
             chosen = [(number, list(range(start, start + frames)))]
             examples = self.checks.examples(chosen, generator, start=1.0)
             motion = examples.motion if carried is None else carried
-            motion = self._carried(motion, generator) if self.whole_clips else motion[:, :0]
+            motion = self._carried(motion, examples.reference, generator) if self.whole_clips else motion[:, :0]
             clip = Clip(
                 examples.reference, motion, examples.face_embedding, examples.audio, examples.region, examples.masks,
                 examples.prompt, examples.prompted,

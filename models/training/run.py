@@ -65,7 +65,11 @@ def begin(settings: Settings) -> Run:
     stage = build(settings, device)
     mean = copy.deepcopy(stage.network).requires_grad_(False).eval()
     optimiser = torch.optim.AdamW(
-        stage.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.99)
+        stage.network.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        betas=(0.9, 0.99),
+        fused=True,
     )
     run = Run(settings, stage, mean, optimiser, 0, device, Peers.found())
     if run.peers.first:
