@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from benchmarks.plain_chain import plain_steps
 from models.audio import REGIONS, AudioProjection
 from models.chain import ChainNetworks, Clip, clip_context, clip_steps
 from models.conditioning import FaceLocator, ImageProjection
@@ -347,7 +348,9 @@ def test_golden_grouped_rows_are_another_sum(networks: ChainNetworks, quirk: str
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_golden_pipeline(networks: ChainNetworks) -> None:
+@pytest.mark.parametrize("steps", [clip_steps, plain_steps])
+def test_golden_pipeline(networks: ChainNetworks, steps: Callable[..., Iterator[Tensor]]) -> None:
+    """Ours, and the published order of operations that benchmarks compare it with."""
     pictures = given("pipeline", "ref_latents", (3, 4, 16, 16))
     clip = Clip(
         reference=pictures[:1],
@@ -360,8 +363,8 @@ def test_golden_pipeline(networks: ChainNetworks) -> None:
     noise = given("pipeline", "latents", (1, 4, 4, 16, 16))
     recorded = arrays("pipeline")
     assert error(noise, recorded["initial_latents"]) == 0
-    steps = clip_steps(networks, clip, rearrange(noise, "r c f h w -> r f c h w"), Sampling(steps=3))
-    for number, latents in enumerate(steps):
+    start = rearrange(noise, "r c f h w -> r f c h w")
+    for number, latents in enumerate(steps(networks, clip, start, Sampling(steps=3))):
         found = rearrange(latents, "r f c h w -> r c f h w")
         assert error(found, recorded[f"latents_after_step_{number}"]) <= CHAIN["pipeline"], number
     assert number == 2
