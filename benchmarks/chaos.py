@@ -33,7 +33,7 @@ from tests.conftest import render_inline, write_manifest
 from tests.crashes import keys_under
 from tests.faulty_s3 import Asked, FaultyS3, before
 
-STUCK = 30  # seconds without a sign of life after which a worker counts as hung
+STUCK = 45  # seconds without a sign of life after which a worker counts as hung
 NODES, UPSCALERS = 3, 2
 STORE_FAULTS = ("500", "503", "drop", "lost", "cut", "slow")
 STORE_RATE = 0.01  # of the requests

@@ -49,6 +49,8 @@ class Machines:
     def __init__(self, nodes: int):
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Ray lets its workers go after everything else; on a machine with other work they would seem to hang.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         self._count = nodes
         self._folder = tempfile.TemporaryDirectory(prefix="longtake-ray-", dir="/tmp", ignore_cleanup_errors=True)
         self._cluster: Any = None

@@ -2,7 +2,7 @@
 
 A network is made on the meta device, which takes no memory. Its file is mapped, not read: tensors that the device can
 use as they are stay in the mapping; others are converted in batches, after each of which the mapping is let go. Pickles
-are read with `weights_only=True`, which runs no code.
+are looked over first (`pickle_scan.py`) and read with `weights_only=True`, which runs no code.
 
 The file may be removed once its network is loaded: a mapping holds on to it.
 """
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from models.build import RECIPES, Recipe, Tensors
 from models.fill import fill
 from models.network_config import NetworkConfig
+from models.pickle_scan import PickleTooLarge, scan_file
 from models.weight_files import WeightFile
 
 # A file is converted in about 16 batches of its bytes, but none smaller or larger than these.
@@ -89,7 +90,7 @@ def load(path: Path, file: WeightFile, config: NetworkConfig, device: torch.devi
     names = [name for name in given if name not in unused]
     keep = all(given[name].dtype == torch.float32 for name in names if given[name].is_floating_point())
     for batch in _batches(names, given):
-        given = read(path, file)  # a fresh mapping: the pages of the one before are let go
+        given = read(path, file, known=True)  # a fresh mapping: the pages of the one before are let go
         values = {name: _as_used(given[name], torch.device(device), keep) for name in batch}
         holder.load_state_dict(values, strict=False, assign=True)
     recipe.finish(network)
@@ -99,12 +100,17 @@ def load(path: Path, file: WeightFile, config: NetworkConfig, device: torch.devi
     return network.eval().requires_grad_(False)
 
 
-def read(path: Path, file: WeightFile) -> Tensors:
-    """The tensors of a file under our names, mapped where the format allows. Raises WeightsProblem."""
+def read(path: Path, file: WeightFile, *, known: bool = False) -> Tensors:
+    """The tensors of a file under our names, mapped where the format allows. Raises WeightsProblem.
+
+    `known`: the file has been read before, so that it need not be looked over again.
+    """
     try:
-        tensors = _safetensors(path) if path.suffix == ".safetensors" else _pickle(path, file)
+        tensors = _safetensors(path) if path.suffix == ".safetensors" else _pickle(path, file, known)
     except WeightsProblem:
         raise
+    except PickleTooLarge as error:
+        raise WeightsProblem(f"{file.path}: refused: {error}; {_REMEDY}") from error
     except Exception as error:  # damaged files fail in many ways
         raise WeightsProblem(f"{file.path}: {_told(error, path)}") from error
     odd = [name for name, value in tensors.items() if value.layout != torch.strided or value.is_quantized]
@@ -118,10 +124,12 @@ def _safetensors(path: Path) -> Tensors:
         return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  no mapping
 
 
-def _pickle(path: Path, file: WeightFile) -> Tensors:
+def _pickle(path: Path, file: WeightFile, known: bool) -> Tensors:
     archive = zipfile.is_zipfile(path)
     if archive:
         _check_archive(path, file)
+    if not known:
+        scan_file(path, archive)
     # Only archives can be mapped; files older than 2020 are read whole.
     found = torch.load(path, map_location="cpu", mmap=archive or None, weights_only=True)
     if file.key:

@@ -23,6 +23,8 @@ __all__ = ["ray_address", "s3", "s3_server"]  # fixtures
 
 # Clusters of tests are thrown away; the mode must be the same in every process, so it is set before any starts.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+# Ray lets its workers go after everything else on the machine; beside other work they would hardly move.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 # The same examples in every run; a machine under load is no failure.
 settings.register_profile("longtake", derandomize=True, deadline=None)

@@ -23,7 +23,7 @@ def _check(room: Room, name: str, content: bytes) -> list[str]:
     return ["weights", "check", str(room.studio / "weights")]
 
 
-def _archive(content: bytes, more: dict[str, bytes] | None = None, packing: int = zipfile.ZIP_STORED) -> bytes:
+def archive_of(content: bytes, more: dict[str, bytes] | None = None, packing: int = zipfile.ZIP_STORED) -> bytes:
     """What torch.save writes, around any pickle."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", packing) as file:
@@ -45,12 +45,12 @@ def malice(room: Room) -> list[str]:
 
 @case("archive that runs code", "refused", "could run code")
 def archive_malice(room: Room) -> list[str]:
-    return _check(room, PICKLE, _archive(pickle.dumps({"a": Malice(room.outside / "made")}, 2)))
+    return _check(room, PICKLE, archive_of(pickle.dumps({"a": Malice(room.outside / "made")}, 2)))
 
 
 @case("pickle that asks for a getter of everything", "refused", PICKLE)
 def getter(room: Room) -> list[str]:
-    return _check(room, PICKLE, _archive(b"\x80\x02cbuiltins\ngetattr\n(cos\nsystem\nX\x01\x00\x00\x00atR."))
+    return _check(room, PICKLE, archive_of(b"\x80\x02cbuiltins\ngetattr\n(cos\nsystem\nX\x01\x00\x00\x00atR."))
 
 
 @case("pickle that claims 2^60 bytes", "refused", PICKLE)
@@ -60,7 +60,23 @@ def claims(room: Room) -> list[str]:
 
 @case("pickle nested 200,000 deep", "refused", PICKLE)
 def deep(room: Room) -> list[str]:
-    return _check(room, PICKLE, _archive(b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b"."))
+    return _check(room, PICKLE, archive_of(b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b"."))
+
+
+def doubling(steps: int) -> bytes:
+    """A dictionary whose key is a tuple of 2^steps values: each step names the tuple before it twice."""
+    steps_of_it = b"".join(b"q" + bytes([step]) + b"h" + bytes([step]) + b"\x86" for step in range(steps))
+    return b"\x80\x02})" + steps_of_it + b"K\x00s."
+
+
+@case("pickle whose key has 2^60 values", "refused", "nests more than")
+def doubled(room: Room) -> list[str]:
+    return _check(room, PICKLE, archive_of(doubling(60)))
+
+
+@case("old pickle whose key has 2^60 values", "refused", "nests more than")
+def doubled_of_old(room: Room) -> list[str]:
+    return _check(room, PICKLE, doubling(60))
 
 
 @case("archive whose pickle unfolds to 64 MiB", "refused", PICKLE)
@@ -77,13 +93,13 @@ def zip_bomb(room: Room) -> list[str]:
 
 @case("archive with names that climb", "refused", PICKLE)
 def climbing(room: Room) -> list[str]:
-    return _check(room, PICKLE, _archive(pickle.dumps({}, 2), {"../../../outside/made": b"x"}))
+    return _check(room, PICKLE, archive_of(pickle.dumps({}, 2), {"../../../outside/made": b"x"}))
 
 
 @case("archive of a program", "refused", PICKLE)
 def script(room: Room) -> list[str]:
     code = b"import os\ndef forward(self):\n  return 1\n"
-    return _check(room, PICKLE, _archive(pickle.dumps({}, 2), {"constants.pkl": pickle.dumps(()), "code/m.py": code}))
+    return _check(room, PICKLE, archive_of(pickle.dumps({}, 2), {"constants.pkl": pickle.dumps(()), "code/m.py": code}))
 
 
 @case("tensors of 2^80 elements in one number", "refused", PICKLE)
