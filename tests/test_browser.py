@@ -133,7 +133,9 @@ def test_chromium_plays_a_title_while_it_renders(tmp_path: Path, address: str) -
     program = chromium()
     manifest = write_manifest(tmp_path, [{"id": "reading", "frames": FRAMES}], segment_frames=48)
     title = tmp_path / "out" / "reading"
-    command = [sys.executable, "-m", "pipeline.render", str(manifest), "--executor", "inline"]
+    hold = tmp_path / "hold"
+    hold.touch()
+    command = [sys.executable, "-m", "tests.unhurried_render", str(hold), str(manifest), "--executor", "inline"]
     log = tmp_path / "driver.log"
     with log.open("wb") as said:
         driver = subprocess.Popen(command, stdout=said, stderr=said)
@@ -151,6 +153,7 @@ def test_chromium_plays_a_title_while_it_renders(tmp_path: Path, address: str) -
         opened = player.until("playing")
         assert 0 < opened["listed"] < GOPS
         assert opened["ended"] is False
+        hold.unlink()
         os.kill(driver.pid, signal.SIGCONT)
         ended = player.until("ended")
         events = player.rest()

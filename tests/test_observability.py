@@ -175,8 +175,9 @@ def test_prometheus_sees_driver_and_workers(tmp_path: Path) -> None:
     port = free_port()
     fast = {"RAY_metrics_report_interval_ms": "500"}
     with head(4, "--include-dashboard=false", f"--metrics-export-port={port}", environment=fast) as address:
-        manifest = write_manifest(tmp_path, [2000], output=str(tmp_path / "out"))
-        command = [sys.executable, "-m", "pipeline.render", str(manifest), "--address", address]
+        # Steps of a fixed time, so that the run lasts longer than what is reported takes to come by.
+        manifest = write_manifest(tmp_path, [1200], family="timed", output=str(tmp_path / "out"))
+        command = [sys.executable, "-m", "tests.timed_render", str(manifest), "--address", address]
         run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         seen: set[str] = set()
         wanted = {"longtake_titles", "longtake_workers", "longtake_units_total", "longtake_call_seconds_bucket"}

@@ -32,7 +32,7 @@ from tests.test_browser import HERE, chromium
 
 pytestmark = pytest.mark.slow
 WITHIN = 240.0  # seconds for what takes a few
-FRAMES = 3000  # two minutes, so that the run lasts while a browser starts
+FRAMES = 3000  # two minutes: 63 GOPs
 
 
 @contextlib.contextmanager
@@ -142,7 +142,10 @@ def test_people_watch_a_run(tmp_path: Path, place: tuple[str, str]) -> None:
     sound = hashlib.sha256((tmp_path / "audio-2.wav").read_bytes()).hexdigest()
     store.put(f"_inputs/{sound}", b"damaged")
     log = tmp_path / "driver.log"
-    command = [sys.executable, "-m", "pipeline.render", str(manifest), "--executor", "inline", "--output", output]
+    hold = tmp_path / "hold"
+    hold.touch()
+    command = [sys.executable, "-m", "tests.unhurried_render", str(hold), str(manifest)]
+    command += ["--executor", "inline", "--output", output]
     with log.open("wb") as said:
         driver = subprocess.Popen(command, stdout=said, stderr=said)
     browser = None
@@ -160,6 +163,7 @@ def test_people_watch_a_run(tmp_path: Path, place: tuple[str, str]) -> None:
         ]
         browser = Browser(tmp_path, steps)
         browser.until_opened(5)
+        hold.unlink()
         os.kill(driver.pid, signal.SIGCONT)
         rows, tools, done, failed, watched, later = browser.rest()
         assert driver.wait(timeout=WITHIN) != 0, "one title has failed"
