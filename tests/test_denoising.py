@@ -107,3 +107,21 @@ def test_an_untrained_correction_is_the_linear_estimate() -> None:
     given[:, :, :8] = 1
     sure = corrector(given, noise, known, torch.tensor([500]))
     assert (sure[:, 0] - guess[:, 0]).abs().max() < 0.02
+
+
+def test_motion_frames_may_be_the_networks_own(data: Path, tmp_path: Path) -> None:
+    """Of another network other motion frames; true ones are of the takes alone."""
+
+    def motions(own: float) -> list[torch.Tensor]:
+        run = begin(settings(data, tmp_path / str(own), "chain2", own=own, frames=8, drop_rate=0.0, motion_noise=0.0))
+        stage: Any = run.stage
+        found = []
+        for bias in (0.0, 1.0):
+            torch.nn.init.constant_(stage.network.chain.denoising_unet.conv_out.bias, bias)
+            found.append(stage.batch(0, torch.Generator().manual_seed(0))["motion"])
+        return found
+
+    same, other = motions(0.0)
+    assert torch.equal(same, other)
+    same, other = motions(1.0)
+    assert (same - other).abs().mean() > 0.05

@@ -50,6 +50,10 @@ class Options:
     title_starts: float = 0.1
     """Share of clips with the portrait in the place of motion frames."""
     prompt_dropout: float = 0.1
+    own: float = 0.0
+    """Share of the batches whose motion frames the network itself has drawn: in a render they are never true."""
+    first_steps: float = 0.0
+    """Share of the rows at the first step of sampling, where nothing but noise is given."""
     check_steps: int = 4
 
 
@@ -80,11 +84,25 @@ class TrainingStage:
 
     def batch(self, step: int, generator: Generator) -> Batch:
         number, frames = self.settings.batch, self.options.frames
+        if self.whole_clips and float(torch.rand((), generator=generator)) < self.options.own:
+            return self._after_own(self.pool.draw(number, 2 * frames, generator), generator)
         if self.whole_clips:
             chosen = self.pool.draw(number, frames, generator)
         else:
             chosen = self.pool.scattered(max(1, number // frames), frames, generator)
         return self._batch(self.pool.examples(chosen, generator, start=self.options.title_starts), generator)
+
+    @torch.no_grad()
+    def _after_own(self, chosen: list[tuple[int, list[int]]], generator: Generator) -> Batch:
+        """Second halves of the places chosen, behind first halves that the network drew in one step."""
+        frames, lead = self.options.frames, MINI.chain.motion_frames
+        before = [(talk, places[:frames]) for talk, places in chosen]
+        given = self.pool.examples(before, generator, start=self.options.title_starts)
+        drawn = self._batch(given, generator, timestep=len(self.corrector.kept) - 1)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+            made = self._predicted(self.network, drawn)
+        after = self.pool.examples([(talk, places[frames:]) for talk, places in chosen], generator)
+        return self._batch(replace(after, motion=made[:, -lead:].to(after.motion)), generator)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         found = self._predicted(self.network, batch)
@@ -140,7 +158,7 @@ class TrainingStage:
             for name in ("chain", "text")
         }
 
-    def _batch(self, examples: Examples, generator: Generator) -> Batch:
+    def _batch(self, examples: Examples, generator: Generator, timestep: int | None = None) -> Batch:
         rows, device = len(examples.latents), self.device
         motion = (
             self._carried(examples.motion, examples.reference, generator)
@@ -149,13 +167,18 @@ class TrainingStage:
         )
         noise = torch.randn(examples.latents.shape, generator=generator).to(device)
         # More often noisy than not: with few steps of sampling it is there that everything is decided.
-        timestep = (torch.rand(rows, generator=generator).sqrt() * 1000).long().clamp_max(999).to(device)
-        alpha, _, _ = self.corrector.scales(timestep)
+        steps = len(self.corrector.kept)
+        times = (torch.rand(rows, generator=generator).sqrt() * steps).long().clamp_max(steps - 1)
+        times[torch.rand(rows, generator=generator) < self.options.first_steps] = steps - 1
+        if timestep is not None:
+            times[:] = timestep
+        times = times.to(device)
+        alpha, _, _ = self.corrector.scales(times)
         heard = torch.rand(rows, generator=generator).to(device) >= self.options.prompt_dropout
         batch = {
             "latents": examples.latents,
             "noisy": alpha * examples.latents + (1 - alpha.square()).sqrt() * noise,
-            "timestep": timestep,
+            "timestep": times,
             "motion": motion,
             "reference": examples.reference,
             "beside": torch.cat([examples.reference, motion[:, -1] if motion.shape[1] else examples.reference], dim=1),

@@ -31,7 +31,7 @@ class Stage(Protocol):
     def batch(self, step: int, generator: Generator) -> Batch:
         """Everything that a step needs, on the device, every random number of it included.
 
-        A function of the step alone (the generator is keyed by it), so a run can go on anywhere.
+        A function of the step, which keys the generator, and of the network as it then is: a run can go on anywhere.
         """
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
