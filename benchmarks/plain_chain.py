@@ -21,13 +21,14 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from models.attention import Attention, SpatialTransformer
+from models.attention import Attention
 from models.audio import AudioModule
 from models.chain import ChainNetworks, Clip
 from models.config import Sampling
 from models.denoiser import DenoisingUNet
 from models.motion import MotionModule
 from models.sampler import ddim, guided
+from models.spatial import SpatialTransformer
 from models.unet import Site
 
 

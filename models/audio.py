@@ -1,8 +1,10 @@
 """Audio module: a frame listens to its audio tokens, separately in the background, the face and the lips.
 
-Shapes: r rows, f frames, l pixels (h·w), c channels of the level, i inner channels, t audio tokens of one frame.
+Shapes: r rows, f frames, l pixels (h·w), c channels of the level, i inner channels, t audio tokens of one frame, k
+regions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +12,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from models.attention import Attention, FeedForward, KeyValue
+from models.attention import Attention, FeedForward
 from models.config import AudioProjectionConfig, UNetConfig
+from models.folded_attention import FoldedAttention, fold, side_by_side
 
 REGIONS = ("full", "face", "lip")
 """The three masks in their published order; "full" is the background, where pose is moved."""
@@ -39,12 +42,12 @@ class AudioProjection(nn.Module):
 class AudioContext:
     """What an audio block hears, the same at every step of a clip."""
 
-    tokens: tuple[KeyValue, ...]
-    """One for each region: [(r' f) t i], for the last r' rows. Rows before them hear silence (zero tokens)."""
-    masks: tuple[Tensor, ...]
-    """One for each region: [r 1 l 1]."""
-    weights: tuple[float, ...]
-    """How strongly each region is moved."""
+    heard: FoldedAttention
+    """Attention to audio tokens and what gates it, of the regions side by side: [(r' f)], for the last r' rows."""
+    shares: Tensor
+    """The regions' masks [r' 1 l k]."""
+    biases: Tensor
+    """What the regions move without any sound [r 1 l i]. Rows before the last r' hear zero tokens: this alone."""
 
 
 class AudioBlock(nn.Module):
@@ -72,30 +75,29 @@ class AudioBlock(nn.Module):
             (self.attn2_2, self.zero_conv_lip),
         )
 
+    def context(self, tokens: Tensor, masks: Sequence[Tensor], weights: Sequence[float]) -> AudioContext:
+        """`tokens` [r' f t e], `masks` [r l] of the regions; `weights`: how strongly each region is moved."""
+        flat, parts, biases = tokens.flatten(0, 1), [], tokens.new_zeros(())
+        for (attention, gate), mask, weight in zip(self.regions(), masks, weights, strict=True):
+            strength = weight * gate.weight[:, :, 0, 0]
+            parts.append(fold(attention, flat, strength))
+            # The gate's bias comes after the mask, so it reaches every pixel: as published.
+            biases = biases + mask[..., None] * (strength @ attention.to_out[0].bias) + weight * gate.bias
+        return AudioContext(
+            heard=side_by_side(parts),
+            shares=torch.stack([mask[-len(tokens) :] for mask in masks], dim=-1)[:, None],
+            biases=biases[:, None],
+        )
+
     def forward(self, x: Tensor, context: AudioContext) -> Tensor:
         """`x` [(r f) l i] -> the same shape."""
         x = x + self.attn1(self.norm1(x))
-        listening = self.norm2(x)
-        heard = torch.zeros_like(x)
-        for (attention, gate), tokens, mask, weight in zip(
-            self.regions(), context.tokens, context.masks, context.weights, strict=True
-        ):
-            answer = rearrange(_hear(attention, listening, tokens), "(r f) l i -> r f l i", r=mask.shape[0])
-            # The gate's bias comes after the mask, so it reaches every pixel: as published.
-            gated = F.linear((answer * mask).view_as(x), gate.weight[:, :, 0, 0], gate.bias)
-            heard = heard + weight * gated
-        x = x + heard
+        rows, frames = len(context.biases), len(x) // len(context.biases)
+        silent = (rows - len(context.shares)) * frames
+        heard = context.heard(self.norm2(x[silent:]), context.shares.expand(-1, frames, -1, -1).flatten(0, 1))
+        moved = context.biases.expand(-1, frames, -1, -1).flatten(0, 1)
+        x = x + (torch.cat([moved[:silent], moved[silent:] + heard]) if silent else moved + heard)
         return x + self.ff(self.norm3(x))
-
-
-def _hear(attention: Attention, x: Tensor, tokens: KeyValue) -> Tensor:
-    """`x` [(r f) l i] over tokens of its last rows; zero tokens have zero values, so there the bias is the answer."""
-    silent = x.shape[0] - tokens.key.shape[0]
-    answer = attention(x[silent:], tokens)
-    if silent:
-        bias = attention.to_out[0].bias
-        answer = torch.cat([bias.to(answer.dtype).expand_as(x[:silent]), answer])
-    return answer
 
 
 class AudioModule(nn.Module):
@@ -112,13 +114,7 @@ class AudioModule(nn.Module):
 
     def context(self, tokens: Tensor, masks: tuple[Tensor, ...], weights: tuple[float, ...]) -> AudioContext:
         """Project `tokens` [r' f t c] of the last rows; `masks` are [r l] at this level. Once a clip."""
-        block = self.transformer_blocks[0]
-        flat = rearrange(tokens, "r f t c -> (r f) t c")
-        return AudioContext(
-            tokens=tuple(attention.keys(flat) for attention, _ in block.regions()),  # type: ignore[operator]
-            masks=tuple(mask[:, None, :, None] for mask in masks),
-            weights=weights,
-        )
+        return self.transformer_blocks[0].context(tokens, masks, weights)  # type: ignore[operator]
 
     def forward(self, x: Tensor, context: AudioContext) -> Tensor:
         """`x` [(r f) c h w] -> the same shape."""

@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from models.attention import SpatialContext
 from models.audio import AudioContext
 from models.config import UNetConfig
 from models.correction import ASIDE
 from models.reference import Bank
+from models.spatial import SpatialContext
 from models.text import Modulation, modulate
 from models.unet import Site, UNet
 

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.attention import SpatialTransformer
 from models.audio import AudioModule
 from models.blocks import Downsample, ResnetBlock, TimestepEmbedding, Upsample
 from models.config import UNetConfig
 from models.motion import MotionModule
+from models.spatial import SpatialTransformer
 
 
 class Level(nn.Module):

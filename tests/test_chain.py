@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.attention import Attention
 from models.audio import AudioContext, AudioModule
 from models.chain import ChainNetworks, Clip, clip_context, run_clip
 from models.config import (
@@ -19,6 +20,7 @@ from models.config import (
     UNetConfig,
 )
 from models.fill import fill
+from models.folded_attention import fold, side_by_side
 from models.motion import MotionModule
 from models.text import ClipTextEncoder, Modulation, TextBranch, modulate
 
@@ -268,6 +270,18 @@ def test_motion_frames_are_seen_as_if_they_were_answered_too() -> None:
     together = torch.cat([grid, x.unflatten(0, (2, 4))], dim=1).flatten(0, 1)
     whole = module(together, features.new_zeros(2, 0, 16, 32)).unflatten(0, (2, 7))[:, 3:].flatten(0, 1)
     torch.testing.assert_close(short, whole, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_folded_attention_is_attention_to_the_same_tokens() -> None:
+    layers = [synthetic(Attention, 12, 3, 5), synthetic(Attention, 12, 3, 5)]
+    x, tokens, shares, after = draw(2, 7, 12), draw(2, 4, 5, seed=1), draw(2, 7, 2, seed=2), draw(12, 12, seed=3)
+    bias = [layer.to_out[0].bias for layer in layers]
+    want = [layer(x, layer.keys(tokens)) - layer.to_out[0].bias for layer in layers]
+    torch.testing.assert_close(fold(layers[0], tokens)(x) + bias[0], want[0] + bias[0], atol=1e-5, rtol=1e-5)
+    both = side_by_side([fold(layers[0], tokens, after), fold(layers[1], tokens)])
+    together = shares[..., :1] * (want[0] @ after.T) + shares[..., 1:] * want[1]
+    torch.testing.assert_close(both(x, shares), together, atol=1e-4, rtol=1e-4)
 
 
 # Widths and sizes -----------------------------------------------------------------------------------------------------
