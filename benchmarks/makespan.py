@@ -28,6 +28,7 @@ from PIL import Image
 from benchmarks import stand_ins
 from benchmarks.stand_ins import CLIP_SECONDS, GOP_SECONDS
 from cluster import local
+from models.families import Family
 from pipeline import scan
 from pipeline.call_times import CallTimes
 from pipeline.drive import drive
@@ -175,7 +176,7 @@ class Clock:
         return call
 
 
-def write_catalog(folder: Path, gops: list[int]) -> Path:
+def write_catalog(folder: Path, gops: list[int], family: Family = stand_ins.TIMED) -> Path:
     """A manifest of titles that last so many GOPs, all with one portrait."""
     rng = np.random.default_rng(7)
     noise = (rng.standard_normal(SPEECH_RATE * 2) * 3000).astype("<i2")
@@ -191,7 +192,7 @@ def write_catalog(folder: Path, gops: list[int]) -> Path:
     manifest = {
         "version": 1,
         "output": str(folder / "out"),
-        "family": "timed",
+        "family": family.name,
         "defaults": {"resolution": 64, "base_size": 64},
         "titles": titles,
     }
@@ -230,11 +231,14 @@ def measure(seed: int, titles: int, size: Size = Size(), *, nodes: int = 2) -> R
         tempfile.TemporaryDirectory(prefix="longtake-makespan-") as name,
         local.running(local.Shape(nodes, accelerators, accelerators)) as cluster,
     ):
-        record, clock, schedule, began = _render(write_catalog(Path(name), gops), cluster.address, size)
+        record, clock, schedule, began = render(write_catalog(Path(name), gops), cluster.address, size)
     return _result(seed, gops, size, record, clock, schedule, began)
 
 
-def _render(manifest: Path, address: str, size: Size) -> tuple[Record, Clock, Schedule, float]:
+def render(
+    manifest: Path, address: str, size: Size, family: Family = stand_ins.TIMED
+) -> tuple[Record, Clock, Schedule, float]:
+    """Render a catalog of stand-ins on a cluster: what was asked for and answered, and when it began."""
     import ray
 
     from models.families import FAMILIES
@@ -244,7 +248,7 @@ def _render(manifest: Path, address: str, size: Size) -> tuple[Record, Clock, Sc
     store = open_store(catalog.output)
     seen, problems = survey(catalog, store)
     assert not problems, problems
-    plans = {one.title.id: plan_title(stand_ins.TIMED, one) for one in seen}
+    plans = {one.title.id: plan_title(family, one) for one in seen}
     for one in seen:
         copy_inputs(store, one)
     limits = Limits(chain=size.chains, upscale=size.upscalers, upscale_after=size.upscalers, lanes=size.lanes)

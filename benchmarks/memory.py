@@ -1,7 +1,7 @@
-"""`python -m benchmarks.memory`: peak memory of driver and workers against the length of the title.
+"""`python -m benchmarks.run memory`: peak memory of driver and workers against the length of the title.
 
-Renders titles of two lengths with family `fake` at 64 px on a local Ray, each in a process of its own, and reads the
-peak resident size (VmHWM) of the driver and of every worker from /proc.
+Renders titles of several lengths with family `fake` at 64 px on a local Ray, each in a process of its own, and reads
+the peak resident size (VmHWM) of the driver and of every worker from /proc.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 import click
 import numpy as np
 from PIL import Image
+
+from benchmarks.told import tell
 
 SPEECH_RATE = 8_000
 WORKER = re.compile(r"ray::(\w+)")
@@ -93,20 +95,16 @@ def measure(minutes: float) -> dict[str, float]:
 
 
 @click.command()
-@click.option("--short", default=5.0, show_default=True, help="Minutes of the baseline.")
-@click.option("--long", default=60.0, show_default=True, help="Minutes of the long title.")
+@click.option("--minutes", type=float, multiple=True, default=(1.0, 10.0, 60.0), show_default=True, help="Of a title.")
 @click.option("--json", "as_json", is_flag=True)
-def main(short: float, long: float, as_json: bool) -> None:
-    base, big = measure(short), measure(long)
-    ratios = {kind: big[kind] / base[kind] for kind in base if kind in big and kind != "seconds"}
-    if as_json:
-        click.echo(json.dumps({"short": base, "long": big, "ratios": ratios}, indent=1))
-        return
-    click.echo(f"{'peak MiB':16}{short:>10g} min{long:>10g} min{'ratio':>8}")
-    for kind, ratio in ratios.items():
-        click.echo(f"{kind:16}{base[kind]:14.1f}{big[kind]:14.1f}{ratio:8.3f}")
-    click.echo(f"{'seconds':16}{base['seconds']:14.1f}{big['seconds']:14.1f}")
-
-
-if __name__ == "__main__":
-    main()
+def main(minutes: tuple[float, ...], as_json: bool) -> None:
+    """Peak memory of driver and workers against the length of the title."""
+    found = {length: measure(length) for length in sorted(minutes)}
+    kinds = list(next(iter(found.values())))
+    first, *_, last = found.values()
+    ratios = {kind: last[kind] / first[kind] for kind in kinds if kind != "seconds" and kind in last}
+    table: list[tuple[object, ...]] = [("peak MiB", *(f"{length:g} min" for length in found), "last over first")]
+    for kind in kinds:
+        ratio = f"{ratios[kind]:.3f}" if kind in ratios else ""
+        table.append((kind, *(f"{one.get(kind, float('nan')):.1f}" for one in found.values()), ratio))
+    tell("memory", {"minutes": found, "ratios": ratios}, table, as_json)

@@ -8,6 +8,9 @@ import click
 
 BENCHMARKS = {
     "chain": "benchmarks.chain",
+    "makespan": "benchmarks.makespan",
+    "memory": "benchmarks.memory",
+    "pipeline": "benchmarks.pipeline",
 }
 
 

@@ -109,4 +109,5 @@ def test_from_nothing_to_the_ceiling_and_back(tmp_path: Path) -> None:
     try:
         assert verify.run([str(tmp_path / "out")]) == 0
     finally:
-        FAMILIES.pop("timed")
+        for name in ("timed", "slow"):
+            FAMILIES.pop(name)

@@ -30,7 +30,8 @@ def test_the_bound_is_what_holds_the_run_up() -> None:
 
 
 def test_stand_ins_take_their_time_and_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(FAMILIES, "timed", raising=False)
+    for name in ("timed", "slow"):
+        monkeypatch.delitem(FAMILIES, name, raising=False)
     stand_ins.register()
     try:
         chain = load_part(FAMILIES["timed"], "chain", None, "cpu")
@@ -38,7 +39,8 @@ def test_stand_ins_take_their_time_and_are_found_by_name(monkeypatch: pytest.Mon
         assert chain.next_clip([None, None]) == [None, None]
         assert time.monotonic() - started >= stand_ins.CLIP_SECONDS
     finally:
-        FAMILIES.pop("timed")
+        for name in ("timed", "slow"):
+            FAMILIES.pop(name)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
