@@ -75,11 +75,17 @@ class Part:
     def ready(self, network: str) -> Any:
         """The network with its weights, for inference on the device: from its file, or by rule without a folder."""
         if self.folder is None:
-            return synthetic(network, self.config, self.device)
+            return self._laid_out(synthetic(network, self.config, self.device))
         found = self.file(network)
         if found is None:
             raise FileNotFoundError(f"family {self.family.name}: no file of {network} in the folder of weights")
-        return load(found[1], found[0], self.config, self.device)
+        return self._laid_out(load(found[1], found[0], self.config, self.device))
+
+    def _laid_out(self, network: torch.nn.Module) -> torch.nn.Module:
+        """Convolutions with channels last, as both kinds of device compute them, and as attention reads pictures."""
+        if self.device.type == "cpu" and self.family.needs_weights:
+            return network  # gigabytes that workers of a machine share as pages of their files: no copies of these
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class Prepare(Part):
