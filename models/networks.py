@@ -26,6 +26,7 @@ from models.motion_frames import add_motion_noise, latent_protection, patch_drop
 from models.network_config import NetworkConfig
 from models.portrait import MeshFinder, PortraitHints, PortraitSizes, prepare_portrait
 from models.prompts import PromptProblem, Prompts
+from models.reproduction import reproduction, warning
 from models.separator import Separator, SeparatorProblem, sizes_of
 from models.spectrum import SAMPLES_A_FRAME, log_mel
 from models.speech_level import gain_for
@@ -120,6 +121,7 @@ class Prepare(Part):
         pixels = torch.from_numpy(arrays["portrait"])[None].to(self.device)
         latents = self._vae.encode(pixels)[0]
         arrays["reference"] = latents.cpu().numpy()
+        notes = [*notes, *self._domain(arrays, latents)]
         if self.config.identity == "pooled_latents":
             pooled = torch.nn.functional.adaptive_avg_pool2d(latents, CELLS)
             arrays["face_embedding"] = pooled.flatten().cpu().numpy()
@@ -151,6 +153,15 @@ class Prepare(Part):
             reasons = "; ".join(self._notes) or "the weights have no separator"
             raise SeparatorProblem(f"value separate: {reasons}; expected as_is, or weights with the separator")
         return self._separator(blocks)
+
+    def _domain(self, arrays: Arrays, latents: Tensor) -> list[str]:
+        """A warning, where trained weights give too little of the portrait back. Smaller sizes are for trying out."""
+        least = self.family.reproduces
+        if least is None or self.folder is None or arrays["portrait"].shape[-1] != self.family.base_sizes[0]:
+            return []
+        shown = self._vae.decode(latents[None])[0].cpu().numpy()
+        found = reproduction(arrays["portrait"] / 2 + 0.5, shown, arrays["face_box"], arrays["lip_box"])
+        return [warning(found, least)] if found.below(least) else []
 
     def _open_separator(self, network: Path) -> Separator:
         table = self.file("separator_table")

@@ -33,6 +33,7 @@ from pipeline.manifest import Catalog, load_manifest, load_valid_titles
 from pipeline.marks import Marks
 from pipeline.pages.writer import Pages
 from pipeline.plan import show_plan
+from pipeline.portrait_warnings import portrait_warnings
 from pipeline.progress import Reporter
 from pipeline.redact import redact
 from pipeline.schedule import Limits, Schedule, TitleWork
@@ -215,11 +216,15 @@ def _run(
     schedule = Schedule(works.values(), limits, marks.take_over())
     stop.hold(lambda: _finish_what_is_in_hand(request, executor))
     try:
-        measure = _metrics(request)
+        measure, warned = _metrics(request), set[str]()
         with Reporter(schedule, json_log=request.json_log) as reporter, Pages(store, plans, schedule, run) as pages:
 
             def observe(schedule: Schedule, events: list[Event]) -> None:
                 reporter.observe(schedule, events)
+                for line in portrait_warnings(store, plans, events):
+                    if line not in warned:  # a unit's end may be told twice
+                        warned.add(line)
+                        reporter.say(line)
                 measure(schedule, events)
                 pages.observe(schedule, events)
 

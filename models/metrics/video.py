@@ -31,7 +31,7 @@ def measure(
     seen: list[Seen] = []
     before: Picture | None = None
     first: Picture | None = None
-    for picture in _pictures(path, x, y, side):
+    for picture in pictures(path, x, y, side):
         first = picture if first is None else first
         seen.append(look(picture, inside, before, first))
         before = picture
@@ -41,7 +41,7 @@ def measure(
     return Course(seen, _target(path, len(seen)))
 
 
-def _pictures(path: Path, x: float, y: float, side: float) -> Iterator[Picture]:
+def pictures(path: Path, x: float, y: float, side: float) -> Iterator[Picture]:
     """The portrait's square of every frame, SIDE pixels wide."""
     with av.open(str(path)) as container:
         if not container.streams.video:

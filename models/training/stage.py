@@ -18,6 +18,7 @@ STAGES = {
     "restorer": "models.training.restorer",
     "enlarger": "models.training.enlarger",
     "face": "models.training.face",
+    "expression": "models.training.expression",
     "chain1": "models.training.denoising",
     "chain2": "models.training.denoising",
 }
