@@ -23,7 +23,9 @@ from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, Ray
 from models.families import Family
 from pipeline.errors import OutputError, SetupError
 from pipeline.execute_drain import Drains
+from pipeline.execute_market import preference
 from pipeline.execute_metrics import MEASURED
+from pipeline.execute_prewarm import Prewarm, ahead
 from pipeline.schedule import Limits
 from pipeline.store import Store
 from pipeline.store_local import LocalStore
@@ -72,6 +74,7 @@ class Layout:
     shares: dict[Role, Share]
     limits: Limits
     lanes: int | None = None  # as asked for: 0 to find out what is best, None for the family's
+    growing: bool = False  # more accelerators may come than are there
 
 
 def layout(
@@ -190,6 +193,7 @@ class RayExecutor:
         self._output, self._plans, self._layout, self._run = output, plans, plan, run
         self._actors: dict[str, _Actor] = {}
         self._drains = Drains()
+        self._prewarm = Prewarm(_ahead(plan))
         self._calls: dict[Any, tuple[str, str]] = {}  # reference of a pending call → (worker, ready | run | news)
 
     def do(self, command: Command) -> None:
@@ -199,7 +203,7 @@ class RayExecutor:
                 device = "cuda" if share.gpus else "cpu"
                 # No restarts: a worker that died is the scheduler's affair. `control` answers while `run` is running.
                 options: dict[str, Any] = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_restarts": 0}
-                options |= {"max_task_retries": 0, "concurrency_groups": {"control": 1}}
+                options |= {"max_task_retries": 0, "concurrency_groups": {"control": 1}} | preference(role)
                 handle: Any = ray.remote(**options)(MEASURED[role]).remote(self._output, device, self._run)
                 self._actors[name] = _Actor(handle)
                 sample = next(iter(self._plans.values()))
@@ -213,6 +217,7 @@ class RayExecutor:
                 self._calls[actor.handle.run.remote(work, plans)] = (name, "run")
 
     def events(self, timeout: float) -> list[Event]:
+        self._prewarm.turn()
         self._ask_for_news()
         leaving = self._find_leaving()
         if not self._calls:
@@ -234,6 +239,7 @@ class RayExecutor:
             actor.handle.stop.options(concurrency_group="control").remote()
 
     def close(self) -> None:
+        self._prewarm.clear()
         for name in list(self._actors):
             self._end(name)
 
@@ -256,6 +262,8 @@ class RayExecutor:
             return [WorkerLost(name, Failure(cause, _first_line(error)))]
         match kind:
             case "ready":
+                if self._layout.shares["chain"].gpus and name.startswith("chain"):
+                    self._prewarm.clear()  # the machines are there, and workers ask for themselves
                 return [WorkerReady(name, answer)]
             case "run":
                 actor.work = None
@@ -294,6 +302,16 @@ class RayExecutor:
         if actor is not None:
             ray.kill(actor.handle)
         self._calls = {call: place for call, place in self._calls.items() if place[0] != name}
+
+
+def _ahead(layout: Layout) -> list[dict[str, float]]:
+    """Machines to ask for before there is work for them, where the layout counts on more than there are."""
+    chain, upscale = layout.shares["chain"], layout.shares["upscale"]
+    if not layout.growing:
+        return []
+    limits = layout.limits
+    places = {"chain": {"CPU": chain.cpus, "GPU": chain.gpus}, "upscale": {"CPU": upscale.cpus, "GPU": upscale.gpus}}
+    return ahead(limits.chain, max(1, limits.upscale_floor), **places, have=resources()[1])
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -325,6 +325,7 @@ def _executor(
         lanes=request.lanes,
         floor=request.min_upscalers,
     )
+    layout = replace(layout, growing=bool(request.gpus and request.gpus > gpus))
     return execute.RayExecutor(catalog.output, plans, layout, run), layout.limits
 
 
