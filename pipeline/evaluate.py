@@ -19,6 +19,7 @@ import click
 
 from actors.arrays import unpack
 from models.families import FAMILIES
+from pipeline.backbones import SCORES, read_backbones
 from pipeline.canvas import layout
 from pipeline.command import run_command
 from pipeline.errors import LongtakeError, UserError
@@ -45,6 +46,14 @@ SHOWN = (
     ("motion_energy", "motion"),
     ("longest_still_seconds", "longest still, s"),
 )
+PUBLISHED = (
+    ("fid", "FID"),
+    ("fvd", "FVD"),
+    ("efid", "E-FID"),
+    ("sync_c", "Sync-C"),
+    ("sync_d", "Sync-D"),
+    ("identity_similarity", "likeness to the first frame"),
+)
 
 Boxes = tuple[float, float, float, float]
 
@@ -56,6 +65,10 @@ Boxes = tuple[float, float, float, float]
 @click.option("--face-box", type=float, nargs=4, metavar="X Y W H", help="Of a VIDEO: where the face is, in pixels.")
 @click.option("--lip-box", type=float, nargs=4, metavar="X Y W H", help="Of a VIDEO: where the mouth is.")
 @click.option("--clip", type=click.IntRange(min=2), default=16, show_default=True, help="Frames between joins.")
+@click.option("--backbones", type=click.Path(path_type=Path), metavar="YAML", help="Networks for published scores.")
+@click.option("--score", multiple=True, type=click.Choice(SCORES), help="Of these, only this one (several times).")
+@click.option("--reference", multiple=True, type=click.Path(path_type=Path), metavar="VIDEO", help="Real videos that "
+              "FID, FVD and E-FID compare with.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     target: str,
@@ -64,18 +77,22 @@ def command(
     face_box: Boxes | None,
     lip_box: Boxes | None,
     clip: int,
+    backbones: Path | None,
+    score: tuple[str, ...],
+    reference: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Measure finished titles of a manifest or an output, or any video with sound; exit 1 if there was none."""
     titles = []
+    scores = _scores(read_backbones(backbones, score), reference)
     if Path(target).suffix.lower() in VIDEOS:
-        titles.append(evaluate_video(Path(target), face_box, lip_box, clip))
+        titles.append(evaluate_video(Path(target), face_box, lip_box, clip, scores))
     else:
         if face_box or lip_box:
             raise UserError("--face-box and --lip-box go with a VIDEO: a title's own boxes are in its records")
         opened = open_target(target, output, only)
         for found, _ in opened.titles():
-            if (measured := evaluate_title(opened.store, found)) is None:
+            if (measured := evaluate_title(opened.store, found, scores)) is None:
                 click.echo(f"{found.title}: not finished, nothing to measure", err=True)
                 continue
             titles.append(measured)
@@ -89,21 +106,29 @@ def command(
     sys.exit(0 if titles else 1)
 
 
-def evaluate_title(store: Store, found: Found) -> dict[str, Any] | None:
+def evaluate_title(store: Store, found: Found, scores: Any = None) -> dict[str, Any] | None:
     """Measures of a title's final file, kept beside it as `evaluation.json`; None where it is not finished."""
     report = read_json(store, f"{found.title}/report.json")
     if not report or not store.exists(f"{found.title}/final.mp4"):
         return None
     square, regions = _regions(store, found, report)
     with local_copy(store, f"{found.title}/final.mp4") as path:
-        measured = _measured(found.title, path, regions, square, _clip_of(report))
+        measured = _measured(found.title, path, regions, square, _clip_of(report), scores)
     measured["stream"] = report.get("hashes", {}).get("stream")
     store.put(f"{found.title}/evaluation.json", json.dumps(measured).encode())
     return measured
 
 
-def evaluate_video(path: Path, face: Boxes | None, lips: Boxes | None, clip: int) -> dict[str, Any]:
+def evaluate_video(path: Path, face: Boxes | None, lips: Boxes | None, clip: int, scores: Any = None) -> dict[str, Any]:
     """Measures of any video of one face, the boxes x, y, width, height in its pixels."""
+    regions, square = _of_video(path, face, lips)
+    return _measured(path.name, path, regions, square, clip, scores)
+
+
+def _of_video(
+    path: Path, face: Boxes | None, lips: Boxes | None
+) -> tuple[tuple[Boxes, Boxes], tuple[float, float, float]]:
+    """Boxes of face and mouth in the square in the middle, and that square: x, y, side."""
     import av
 
     if not path.is_file():
@@ -122,7 +147,22 @@ def evaluate_video(path: Path, face: Boxes | None, lips: Boxes | None, clip: int
     mouth = (given[0], given[3] - (given[3] - given[1]) / 3, given[2], given[3])
     if lips:
         mouth = (lips[0] - x, lips[1] - y, lips[0] - x + lips[2], lips[1] - y + lips[3])
-    return _measured(path.name, path, (given, mouth), (x, y, float(side)), clip)
+    return (given, mouth), (x, y, float(side))
+
+
+def _scores(backbones: dict[str, Any], references: tuple[Path, ...]) -> Any:
+    """What gives the published scores; None where no network is named."""
+    if not backbones:
+        if references:
+            raise UserError("--reference goes with --backbones: without networks nothing is compared with it")
+        return None
+    published, picture = (import_module(f"models.metrics.{name}") for name in ("published", "picture"))
+    real = []
+    for path in references:
+        regions, square = _of_video(path, None, None)
+        real.append(published.Watched(path, square, picture.Regions(*regions)))
+    with _faults_of(Path("backbones")):
+        return published.Scores(backbones, real)
 
 
 def without_curves(measured: dict[str, Any]) -> dict[str, Any]:
@@ -130,17 +170,22 @@ def without_curves(measured: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measured(
-    title: str, path: Path, regions: tuple[Any, Any], square: tuple[float, float, float], clip: int
+    title: str, path: Path, regions: tuple[Any, Any], square: tuple[float, float, float], clip: int, scores: Any = None
 ) -> dict[str, Any]:
     # Known by name: torch is imported where something is measured, and not by importing this command.
     video, course, picture = (import_module(f"models.metrics.{name}") for name in ("video", "course", "picture"))
     with _faults_of(path):
         taken = video.measure(path, picture.Regions(*regions), square)
+        more = {}
+        if scores is not None:
+            watched = import_module("models.metrics.published").Watched
+            more = scores.of(watched(path, square, picture.Regions(*regions)))
     seen = course.Course(taken.seen, taken.target, clip)
     return {
         "title": title,
         "frames": len(seen.seen),
         **course.summary(seen),
+        **more,
         "per_minute": course.per_minute(seen),
         "per_second": course.per_second(seen),
     }
@@ -193,7 +238,7 @@ def _clip_of(report: dict[str, Any]) -> int:
 
 def _print(measured: dict[str, Any]) -> None:
     click.echo(f"{measured['title']}: {measured['frames']} frames")
-    for name, words in SHOWN:
+    for name, words in (*SHOWN, *((name, words) for name, words in PUBLISHED if name in measured)):
         value = measured[name]
         click.echo(f"  {words:<36}{'-' if value is None else value:>10}")
     if len(measured["per_minute"]) > 1:

@@ -41,26 +41,24 @@ def measure(
     return Course(seen, _target(path, len(seen)))
 
 
-def pictures(path: Path, x: float, y: float, side: float) -> Iterator[Picture]:
-    """The portrait's square of every frame, SIDE pixels wide."""
+def pictures(path: Path, x: float, y: float, side: float, size: int = SIDE) -> Iterator[Picture]:
+    """A square of every frame, `size` pixels wide; what of it lies outside of the video is cut off."""
     with av.open(str(path)) as container:
         if not container.streams.video:
             raise ValueError(f"{path} holds no pictures")
         container.streams.video[0].thread_type = "AUTO"
         for frame in container.decode(video=0):
-            scale = SIDE / side
-            small = frame.reformat(
-                max(SIDE, round(frame.width * scale)), max(SIDE, round(frame.height * scale)), "rgb24"
-            )
-            left, top = round(x * scale), round(y * scale)
-            yield small.to_ndarray()[top : top + SIDE, left : left + SIDE].astype(np.float32) / 255
+            scale = size / side
+            small = frame.reformat(max(1, round(frame.width * scale)), max(1, round(frame.height * scale)), "rgb24")
+            left, top = max(0, round(x * scale)), max(0, round(y * scale))
+            yield small.to_ndarray()[top : top + size, left : left + size].astype(np.float32) / 255
 
 
 def _target(path: Path, frames: int) -> NDArray[np.float64]:
     """What the sound asks of the mouth [frames]."""
     parts: list[NDArray[np.float64]] = []
     held = np.zeros(0, np.float32)
-    for block in _sound(path):
+    for block in sound(path):
         held = np.concatenate([held, block])
         while len(held) >= MINUTE * SAMPLES_A_FRAME:
             parts.append(_opening(held[: MINUTE * SAMPLES_A_FRAME]))
@@ -77,7 +75,7 @@ def _opening(wave: NDArray[np.float32]) -> NDArray[np.float64]:
     return mouth_targets(torch.from_numpy(wave)).opening.double().numpy()
 
 
-def _sound(path: Path) -> Iterator[NDArray[np.float32]]:
+def sound(path: Path) -> Iterator[NDArray[np.float32]]:
     with av.open(str(path)) as container:
         if not container.streams.audio:
             raise ValueError(f"{path} holds no sound, so no mouth can be held against it")
