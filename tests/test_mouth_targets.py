@@ -101,6 +101,21 @@ def test_blinks_come_as_often_as_they_should() -> None:
     assert blink.amax() == 1
 
 
+def test_a_composed_speaker_moves_with_the_sound_alone() -> None:
+    """The head stays where a seed has it but for what the sound does, and comes back; lids close at pauses."""
+    mouth = spoken()
+    here, there = motion(3, mouth, composed=True), motion(4, mouth, composed=True)
+    torch.testing.assert_close(here.yaw - here.yaw[0], there.yaw - there.yaw[0])
+    assert torch.equal(here.blink, there.blink)
+    assert here.yaw.std() > 0.01
+    silent = motion(3, MouthTargets(*(torch.zeros(200) for _ in range(4))), composed=True)
+    assert silent.yaw.std() < 1e-6
+    assert silent.blink.amax() == 0
+    opening = torch.cat([torch.full((40,), 0.6), torch.zeros(40)]).repeat(5)
+    blink = motion(3, MouthTargets(opening, *(torch.zeros(400) for _ in range(3))), composed=True).blink
+    assert ((blink[1:] > 0) & (blink[:-1] == 0)).nonzero().flatten().tolist() == [42, 122, 202, 282, 362]
+
+
 def test_directions_change_the_face_within_two_seconds() -> None:
     still = MouthTargets(*(torch.zeros(200) for _ in range(4)))
     poses = motion(2, still, (Direction(0, "neutral"), Direction(100, "surprise", head_pose="left")))

@@ -42,6 +42,8 @@ class Drawing:
     size: int = 256
     frames: int = 34
     portraits: int = 2
+    composed: bool = False
+    """Whether people move with the sound alone (`motion`), the portraits from where the head is in the take."""
     compiled: bool = False
     device: str = "cpu"
 
@@ -56,10 +58,12 @@ def draw_take(number: int, drawing: Drawing) -> Take:
     speech = drawing.corpus.stretch(seed, length, held_out=drawing.split != "train")
     mouth = mouth_targets(speech)
     direction, words = _direction(seed, dice, held_out=drawing.split == "test")
-    held = motion(seed, mouth, (direction,)).rows(torch.arange(SETTLED, SETTLED + drawing.frames))
+    held = motion(seed, mouth, (direction,), composed=drawing.composed).rows(
+        torch.arange(SETTLED, SETTLED + drawing.frames)
+    )
     # The portraits are of another moment: other words, no expression asked for.
     elsewhere = drawing.corpus.stretch(seed + 1, 200, held_out=drawing.split != "train")
-    still = motion(seed + 1, mouth_targets(elsewhere))
+    still = motion(seed if drawing.composed else seed + 1, mouth_targets(elsewhere), composed=drawing.composed)
     moments = torch.tensor([dice.randrange(SETTLED, 200) for _ in range(drawing.portraits)])
     posed = still.rows(moments)
     return Take(
@@ -124,13 +128,14 @@ def _drawn(person: Identity, held: Pose, drawing: Drawing) -> Tensor:
 @click.option("--number", type=int, default=100, help="How many; those that are there already are not drawn again.")
 @click.option("--size", type=int, default=256)
 @click.option("--frames", type=int, default=34)
+@click.option("--composed/--free", default=False, help="Whether people move with the sound alone.")
 @click.option("--compiled/--plain", default=True)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu")
 def main(folder: Path, speech: Path, held_out: tuple[str, ...], split: Split, first: int, number: int, size: int,
-         frames: int, compiled: bool, device: str) -> None:  # fmt: skip
+         frames: int, composed: bool, compiled: bool, device: str) -> None:  # fmt: skip
     """Draw takes into FOLDER. Run it again to go on."""
     torch.set_num_threads(1)
-    drawing = Drawing(Corpus(speech, held_out), split, size, frames, 2, compiled, device)
+    drawing = Drawing(Corpus(speech, held_out), split, size, frames, 2, composed, compiled, device)
     there = {path.stem for path in folder.glob("*.safetensors")}
     for one in range(first, first + number):
         (seed,) = first_seeds(split, 1, start=1_000_000 + APART * one)

@@ -1,4 +1,10 @@
-"""How a head moves while it speaks, 25 frames a second: sampled from a seed, the mouth given by the sound."""
+"""How a head moves while it speaks, 25 frames a second: sampled from a seed, the mouth given by the sound.
+
+Two manners. A *free* speaker's head wanders, the eyes jump and lids close by chance. A *composed* speaker moves with
+the sound alone: the head leans into speech and comes back in pauses, where the lids close. What a composed speaker does
+next can be told from portrait, sound and the frames before, so a small network learns it without blurring what it
+cannot know.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +25,9 @@ BLINK_GAP = 12  # frames
 # Standard deviations of a reader who sits before a camera: radians, and shares of half the picture.
 YAW, PITCH, ROLL = 0.07, 0.03, 0.02
 SHIFT, SCALE = 0.006, 0.005
+# A composed speaker: how fast the head follows the mouth's opening, and how far, in radians for a mouth wide open.
+LEAN, LEANS_AT, LEAN_YAW, LEAN_ROLL = 0.06, 0.3, 0.16, 0.07
+PAUSE, SPOKEN = 0.12, 0.22  # smoothed opening below which a pause has begun, and above which speech has
 CHANGE = 0.12  # of the way to a new expression, every frame
 
 
@@ -32,18 +41,30 @@ class Direction:
     head_pose: str | None = None
 
 
-def motion(seed: int, mouth: MouthTargets, directions: tuple[Direction, ...] = (Direction(0),)) -> Pose:
+def motion(
+    seed: int, mouth: MouthTargets, directions: tuple[Direction, ...] = (Direction(0),), *, composed: bool = False
+) -> Pose:
     """Poses [f] of a speaking head. The same seed, sound and directions give the same poses."""
     frames = len(mouth.opening)
     generator = torch.Generator().manual_seed(noise_key(seed, "motion", 0))
     asked = _asked(directions, frames)
     loud = _lag(mouth.opening, 0.12)
     stress = (loud - _lag(loud, 0.03)).clamp(-0.3, 0.5)
-    yaw = wander(frames, 1.4, generator) * YAW + asked["yaw"]
-    pitch = wander(frames, 1.1, generator) * PITCH - 0.1 * stress
-    roll = wander(frames, 1.6, generator) * ROLL
-    drift_x, drift_y = wander(frames, 2.0, generator), wander(frames, 2.0, generator)
-    gaze_x, gaze_y = _saccades(frames, generator)
+
+    def by_chance(seconds: float) -> Tensor:
+        """Of unit variance; a composed speaker stays where a free one happens to be."""
+        return torch.randn(1, generator=generator).expand(frames) if composed else wander(frames, seconds, generator)
+
+    still = torch.zeros(frames)
+    lean = _lag(mouth.opening, LEAN) - LEANS_AT if composed else still
+    yaw = by_chance(1.4) * YAW + LEAN_YAW * lean + asked["yaw"]
+    pitch = by_chance(1.1) * PITCH - 0.1 * stress
+    roll = by_chance(1.6) * ROLL + LEAN_ROLL * lean
+    drift_x, drift_y = by_chance(2.0), by_chance(2.0)
+    gaze_x, gaze_y = (still, still) if composed else _saccades(frames, generator)
+    nearer = by_chance(2.5)
+    blink = _blinks_at_pauses(mouth.opening) if composed else _blinks(frames, generator)
+    lids, brow, smile = (still if composed else wander(frames, seconds, generator) for seconds in (1.0, 0.8, 1.5))
     speech = mouth.opening
     return Pose(
         yaw=yaw.clamp(-0.5, 0.5),
@@ -51,16 +72,16 @@ def motion(seed: int, mouth: MouthTargets, directions: tuple[Direction, ...] = (
         roll=roll.clamp(-0.16, 0.16),
         shift_x=SHIFT * drift_x + 0.1 * yaw,
         shift_y=SHIFT * drift_y + 0.02 * stress,
-        scale=1 + SCALE * wander(frames, 2.5, generator),
+        scale=1 + SCALE * nearer,
         gaze_x=(gaze_x - 1.2 * yaw).clamp(-1, 1),  # the eyes stay with the viewer
         gaze_y=(gaze_y + 1.5 * pitch).clamp(-1, 1),
-        blink=_blinks(frames, generator),
-        lids=asked["lids"] + 0.03 * wander(frames, 1.0, generator),
+        blink=blink,
+        lids=asked["lids"] + 0.03 * lids,
         squint=asked["squint"].clamp(0, 1),
-        brow=(asked["brow"] + 0.08 * wander(frames, 0.8, generator) + 0.7 * stress.clamp_min(0)).clamp(-1, 1.2),
+        brow=(asked["brow"] + 0.08 * brow + 0.7 * stress.clamp_min(0)).clamp(-1, 1.2),
         brow_inner=asked["brow_inner"],
         brow_uneven=asked["brow_uneven"],
-        smile=asked["smile"] * (1 - 0.35 * speech) + 0.05 * wander(frames, 1.5, generator),
+        smile=asked["smile"] * (1 - 0.35 * speech) + 0.05 * smile,
         opening=(speech + asked["opening"] * (1 - speech)).clamp(0, 1),
         width=mouth.width,
         rounding=mouth.rounding,
@@ -134,6 +155,20 @@ def _blinks(frames: int, generator: Generator) -> Tensor:
             closed[frame : frame + len(BLINK)] = torch.tensor(BLINK)
             ready = frame + BLINK_GAP
     return closed[:frames]
+
+
+def _blinks_at_pauses(opening: Tensor) -> Tensor:
+    """Lids over time [f]: they close where a pause begins."""
+    closed = torch.zeros(len(opening) + len(BLINK))
+    spoken, ready = False, 0
+    for frame, value in enumerate(_lag(opening, 0.35).tolist()):
+        spoken = spoken or value > SPOKEN
+        if spoken and value < PAUSE:
+            spoken = False
+            if frame >= ready:
+                closed[frame : frame + len(BLINK)] = torch.tensor(BLINK)
+                ready = frame + BLINK_GAP
+    return closed[: len(opening)]
 
 
 def _saccades(frames: int, generator: Generator) -> tuple[Tensor, Tensor]:
