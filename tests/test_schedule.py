@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from pipeline.schedule import BAD_WORKER, PATIENCE, POISON, SCANS, STILLBORN, Limits, Schedule
+from pipeline.pools import BAD_WORKER, STILLBORN
+from pipeline.schedule import PATIENCE, POISON, SCANS, Limits, Schedule
 from pipeline.title_state import TitleWork
 from pipeline.work import (
     Assign,
