@@ -51,3 +51,26 @@ def test_it_says_how_to_use_it_and_stops_on_a_signal() -> None:
     process.communicate(timeout=GONE_WITHIN + 60)
     assert process.returncode == 0
     assert not alive(processes)
+
+
+BLIND = """
+import os, sys
+import ray
+from pipeline import execute, render
+
+def reads(path):
+    return os.path.exists(path) and "spot" not in ray.get_runtime_context().get_node_labels().values()
+
+execute._reads = reads  # as if the second node had a disk of its own
+sys.exit(render.run(sys.argv[1:]))
+"""
+
+
+def test_an_output_that_one_node_does_not_see_is_refused(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path, [60], output=str(tmp_path / "out"))
+    process = start("--nodes", "2", "--", sys.executable, "-c", BLIND, str(manifest))
+    said, _ = process.communicate(timeout=ENDS_WITHIN)
+    assert process.returncode == 2, said
+    assert f"output {tmp_path / 'out'}: not seen by" in said
+    assert "use a shared folder or an object store" in said
+    assert not list((tmp_path / "out").glob("title-0/*/*/*")), "something was rendered"
