@@ -49,6 +49,9 @@ class AudioContext:
     biases: Tensor
     """What the regions move without any sound [r 1 l i]. Rows before the last r' hear zero tokens: this alone."""
 
+    def last(self, rows: int) -> "AudioContext":
+        return AudioContext(self.heard, self.shares, self.biases[-rows:])
+
 
 class AudioBlock(nn.Module):
     """Self-attention, three masked attentions to audio, feed-forward; each with a residual."""

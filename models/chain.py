@@ -9,6 +9,7 @@ l pixels of a level, t tokens, e embedding.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from models.denoiser import ClipContext, DenoisingUNet
 from models.reference import ReferenceNet, reference_banks
 from models.sampler import ddim, guided
 from models.text import Modulation, TextBranch
+from models.unet import DeepFeatures
 
 
 class ChainNetworks(nn.Module):
@@ -109,21 +111,29 @@ def clip_steps(
 ) -> Iterator[Tensor]:
     """Denoise `noise` [lanes f c h w] into a clip's latents, yielding them after every step."""
     _check(networks.config, clip, noise)
-    with_guidance = sampling.guidance_scale > 1
+    lanes, with_guidance = len(noise), sampling.guided_steps > 0
     context = clip_context(networks, clip, guided=with_guidance, motion_scale=sampling.motion_scale, text=text)
-
+    conditional = context.last(lanes) if with_guidance and sampling.guided_steps < sampling.steps else context
     corrector = Corrector.of(sampling.schedule, noise.device) if networks.config.unet.corrects else None
+    deep = DeepFeatures() if sampling.deep_every > 1 else None
 
     def predict(latents: Tensor, timestep: Tensor) -> Tensor:
         timestep = timestep.to(latents.device).expand(len(latents))
-        given = networks.denoising_unet(latents, timestep, context)
-        if corrector is None or context.beside is None:
+        seen = context if len(latents) > lanes else conditional
+        given = networks.denoising_unet(latents, timestep, seen, deep)
+        if corrector is None or seen.beside is None:
             return given
-        return corrector(given, latents, context.beside, timestep)
+        return corrector(given, latents, seen.beside, timestep)
 
-    if with_guidance:
-        predict = guided(predict, sampling.guidance_scale)
-    yield from ddim(predict, noise, sampling.schedule, sampling.steps)
+    both, numbers = guided(predict, sampling.guidance_scale), count()
+
+    def step(latents: Tensor, timestep: Tensor) -> Tensor:
+        number = next(numbers)
+        if deep is not None:
+            deep.fresh = number % sampling.deep_every == 0
+        return (both if number < sampling.guided_steps else predict)(latents, timestep)
+
+    yield from ddim(step, noise, sampling.schedule, sampling.steps)
 
 
 def run_clip(

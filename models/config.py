@@ -6,6 +6,7 @@ on in `HALLO2`.
 """
 
 from dataclasses import dataclass, field
+from math import ceil
 
 
 @dataclass(frozen=True)
@@ -219,10 +220,24 @@ class Sampling:
     motion_scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """How strongly audio moves the background (pose), the face and the lips."""
     schedule: SamplerConfig = field(default_factory=SamplerConfig)
+    guided_share: float = 1.0
+    """Share of the steps, from the first on, that are guided; the others are the conditional half's alone."""
+    deep_every: int = 1
+    """The levels below the first run at every so many steps; in between, what they last gave is used again."""
 
     def __post_init__(self) -> None:
         if self.guidance_scale < 1:
             raise ValueError(f"guidance_scale is {self.guidance_scale}: expected 1 (no guidance) or more")
+        if not 0 <= self.guided_share <= 1 or self.deep_every < 1:
+            raise ValueError(
+                f"guided_share is {self.guided_share} and deep_every {self.deep_every}: "
+                "expected a share of 0 to 1, and 1 or more"
+            )
+
+    @property
+    def guided_steps(self) -> int:
+        """How many steps, from the first on, take both halves."""
+        return ceil(self.steps * self.guided_share) if self.guidance_scale > 1 else 0
 
 
 HALLO2 = ChainConfig(

@@ -24,7 +24,7 @@ from models.correction import ASIDE
 from models.reference import Bank
 from models.spatial import SpatialContext
 from models.text import Modulation, modulate
-from models.unet import Site, UNet
+from models.unet import DeepFeatures, Site, UNet
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,14 @@ class SiteContext:
     """None where every frame stands alone, as in the first stage of training."""
     text: Modulation | None
 
+    def last(self, rows: int) -> "SiteContext":
+        return SiteContext(
+            spatial=self.spatial.last(rows),
+            audio=self.audio.last(rows),
+            motion=None if self.motion is None else self.motion[-rows:],
+            text=None if self.text is None else Modulation(self.text.scale[-rows:], self.text.shift[-rows:]),
+        )
+
 
 @dataclass(frozen=True)
 class ClipContext:
@@ -47,6 +55,11 @@ class ClipContext:
     """Face locator's features [r' c h w] of the last rows, added behind the first convolution."""
     beside: Tensor | None = None
     """Latents of the portrait and of the last motion frame [r 2·c h w], for a denoiser that corrects them."""
+
+    def last(self, rows: int) -> "ClipContext":
+        """The context of the last rows alone, all of which have conditions."""
+        sites = {name: site.last(rows) for name, site in self.sites.items()}
+        return ClipContext(sites, self.pose, None if self.beside is None else self.beside[-rows:])
 
 
 class DenoisingUNet(UNet):
@@ -103,8 +116,10 @@ class DenoisingUNet(UNet):
             beside=beside,
         )
 
-    def forward(self, latents: Tensor, timestep: Tensor, context: ClipContext) -> Tensor:
-        """`latents` [r f c h w], `timestep` [r] -> the prediction, in the shape of `latents`.
+    def forward(
+        self, latents: Tensor, timestep: Tensor, context: ClipContext, deep: DeepFeatures | None = None
+    ) -> Tensor:
+        """`latents` [r f c h w], `timestep` [r] -> the prediction, in the shape of `latents`. `deep`: see `walk`.
 
         A denoiser that corrects gives two more channels (`models.correction`).
         """
@@ -123,7 +138,7 @@ class DenoisingUNet(UNet):
         x = self.enter(rearrange(latents, "r f c h w -> (r f) c h w"))
         x = self._add_pose(rearrange(x, "(r f) c h w -> r f c h w", r=rows), context.pose)
         time = self.time_embedding(timestep)
-        x = self.walk(rearrange(x, "r f c h w -> (r f) c h w"), time, visit)
+        x = self.walk(rearrange(x, "r f c h w -> (r f) c h w"), time, visit, deep)
         x = F.pixel_shuffle(self.conv_out(F.silu(self.conv_norm_out(x))), self.config.patch)
         return rearrange(x, "(r f) c h w -> r f c h w", f=frames)
 

@@ -29,6 +29,9 @@ class FoldedAttention:
     """Weights of tokens to the result [g (k n t) c]. What does not depend on them (biases) is the caller's."""
     tokens: int
 
+    def last(self, groups: int) -> FoldedAttention:
+        return FoldedAttention(self.ask[-groups:], self.answer[-groups:], self.tokens)
+
     def __call__(self, x: Tensor, shares: Tensor | None = None) -> Tensor:
         """`x` [g l c] -> [g l c], the sum over the attentions side by side, each times its `shares` [g l k]."""
         weights = torch.softmax((x @ self.ask).unflatten(-1, (-1, self.tokens)), dim=-1)

@@ -27,6 +27,9 @@ class SpatialContext:
     reference: KeyValue | None
     """The reference picture [r' k l c], for the last r' rows; None if no row sees it. Frames take the k in turn."""
 
+    def last(self, rows: int) -> "SpatialContext":
+        return SpatialContext(self.image.last(rows), self.reference)
+
 
 class TransformerBlock(nn.Module):
     """Self-attention with the reference, cross-attention to image tokens, feed-forward; each with a residual."""

@@ -9,6 +9,7 @@ Shapes: r rows, f frames, c channels, h w latent sides.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -68,6 +69,21 @@ Visit = Callable[[Site, Tensor], Tensor]
 """What a network does at a site: features in, features out."""
 
 
+class DeepFeatures:
+    """What came up from the levels below the first, kept from step to step: it changes slowly."""
+
+    def __init__(self) -> None:
+        self.fresh = True
+        """Whether it is to be computed anew."""
+        self._kept: Tensor | None = None
+
+    def take(self, compute: Callable[[], Tensor], rows: int) -> Tensor:
+        """The features [rows …]: the last of the kept ones, where guidance has ended since they were computed."""
+        if self.fresh or self._kept is None:
+            self._kept = compute()
+        return self._kept[-rows:]
+
+
 class UNet(nn.Module):
     """Layers and walk; what happens at each site is the caller's."""
 
@@ -113,30 +129,45 @@ class UNet(nn.Module):
         for number, level in enumerate(self.up_blocks):
             yield from _sites(f"up_blocks.{number}", level, len(self.up_blocks) - 1 - number)
 
-    def walk(self, x: Tensor, time: Tensor, visit: Visit) -> Tensor:
-        """`x` [(r f) c h w] behind the first convolution, `time` [r e] -> features of the last level."""
+    def walk(self, x: Tensor, time: Tensor, visit: Visit, deep: DeepFeatures | None = None) -> Tensor:
+        """`x` [(r f) c h w] behind the first convolution, `time` [r e] -> features of the last level.
+
+        `deep`: what came up from below the first level, to be used again or renewed.
+        """
         sites = {(id(site.level), site.index): site for site in self.sites()}
 
         def at_site(level: nn.Module, index: int, x: Tensor) -> Tensor:
             site = sites.get((id(level), index))
             return x if site is None else visit(site, x)
 
-        skips = [x]
-        for level in self.down_blocks:
-            for j, resnet in enumerate(level.resnets):
+        def down(level: nn.Module, x: Tensor, skips: list[Tensor]) -> Tensor:
+            for j, resnet in enumerate(level.resnets):  # type: ignore[arg-type]
                 x = at_site(level, j, resnet(x, time))
                 skips.append(x)
-            for downsample in level.downsamplers:
-                x = downsample(x)
-                skips.append(x)
-        first, second = self.mid_block.resnets
-        x = second(at_site(self.mid_block, 0, first(x, time)), time)
-        for level in self.up_blocks:
-            for j, resnet in enumerate(level.resnets):
+            return x
+
+        def up(level: nn.Module, x: Tensor, skips: list[Tensor]) -> Tensor:
+            for j, resnet in enumerate(level.resnets):  # type: ignore[arg-type]
                 x = at_site(level, j, resnet(torch.cat([x, skips.pop()], dim=1), time))
-            for upsample in level.upsamplers:
-                x = upsample(x, size=tuple(skips[-1].shape[-2:]))
-        return x
+            return x
+
+        def below(x: Tensor) -> Tensor:
+            """Every level but the first: down from the first's features, and up to its size again."""
+            sizes, skips = [x.shape[-2:]], list[Tensor]()
+            for above, level in pairwise(self.down_blocks):
+                x = above.downsamplers[0](x)
+                skips.append(x)
+                x = down(level, x, skips)
+                sizes.append(x.shape[-2:])
+            first, second = self.mid_block.resnets
+            x = second(at_site(self.mid_block, 0, first(x, time)), time)
+            for level, size in zip(self.up_blocks, reversed(sizes[:-1]), strict=False):
+                x = level.upsamplers[0](up(level, x, skips), size=tuple(size))
+            return x
+
+        skips = [x]
+        x = down(self.down_blocks[0], x, skips)
+        return up(self.up_blocks[-1], below(x) if deep is None else deep.take(lambda: below(x), len(x)), skips)
 
     def enter(self, latents: Tensor) -> Tensor:
         """Latents [n c h w] through the first convolution -> tokens of the first level [n c h w]."""

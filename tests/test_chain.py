@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.attention import Attention
 from models.audio import AudioContext, AudioModule
-from models.chain import ChainNetworks, Clip, clip_context, run_clip
+from models.chain import ChainNetworks, Clip, clip_context, clip_steps, run_clip
 from models.config import (
     AudioProjectionConfig,
     ChainConfig,
@@ -231,6 +231,43 @@ def test_guidance_of_one_is_the_conditional_half(networks: ChainNetworks) -> Non
     alone = run_clip(networks, clip, start, Sampling(steps=2, guidance_scale=1.0))
     nearly = run_clip(networks, clip, start, Sampling(steps=2, guidance_scale=1.0 + 1e-7))
     torch.testing.assert_close(alone, nearly, atol=1e-4, rtol=1e-4)
+
+
+def test_steps_without_guidance_are_the_conditional_half(networks: ChainNetworks) -> None:
+    """With text, lanes and a network whose halves differ: none of its steps guided is guidance of one."""
+    text = synthetic(TextBranch, TEXT, TINY.unet)
+    clip = dataclasses.replace(make_clip(TINY, (1, 2)), prompt=draw(2, TEXT.embedding_width))
+
+    def run(**settings: Any) -> Tensor:
+        return run_clip(networks, clip, noise(TINY, (1, 2)), Sampling(**{"steps": 4} | settings), text)
+
+    alone, whole = run(guidance_scale=1.0), run(guidance_scale=3.0)
+    assert torch.equal(run(guidance_scale=3.0, guided_share=0.0), alone)
+    first = [
+        next(clip_steps(networks, clip, noise(TINY, (1, 2)), Sampling(4, 3.0, guided_share=s), text)) for s in (1, 0.5)
+    ]
+    torch.testing.assert_close(first[0], first[1])
+    half = run(guidance_scale=3.0, guided_share=0.5)
+    assert (half - whole).abs().max() > 1e-3
+    assert (half - alone).abs().max() > 1e-3
+
+
+def test_deep_features_are_used_again_between_their_steps(networks: ChainNetworks) -> None:
+    seen: list[int] = []
+    deepest = networks.denoising_unet.mid_block.resnets[0].register_forward_pre_hook(
+        lambda _layer, given: seen.append(len(given[0]))
+    )
+    clip, start = make_clip(TINY, (1,)), noise(TINY, (1,))
+    whole = run_clip(networks, clip, start, Sampling(4, 2.0))
+    assert seen == [16] * 4
+    seen.clear()
+    again = run_clip(networks, clip, start, Sampling(4, 2.0, guided_share=0.25, deep_every=3))
+    deepest.remove()
+    assert seen == [16, 8]  # both halves at the first step, the conditional one at the fourth
+    assert (again - whole).abs().max() > 1e-3
+    assert torch.isfinite(again).all()
+    with pytest.raises(ValueError, match="deep_every 0"):
+        Sampling(deep_every=0)
 
 
 @torch.no_grad()
