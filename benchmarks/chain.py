@@ -41,6 +41,7 @@ REDUCED = replace(
 H100 = 790e12
 """FLOP a second that large dense products reach in half precision on an H100: what published floors divide by."""
 PUBLISHED_STEPS = 40
+SAME = 200.0  # dB that stand for no difference at all
 
 
 def make_networks(config: ChainConfig, device: torch.device, dtype: torch.dtype) -> ChainNetworks:
@@ -86,10 +87,10 @@ def last(steps: Iterator[Tensor]) -> Tensor:
 
 
 def psnr(found: Tensor, wanted: Tensor) -> float:
-    """Of the peak-to-peak range of what is wanted, dB; 200 where they are the same."""
+    """Of the peak-to-peak range of what is wanted, dB; SAME where they are."""
     error = (found.double() - wanted.double()).square().mean()
     if error == 0:
-        return 200.0
+        return SAME
     return float(10 * torch.log10((wanted.double().max() - wanted.double().min()) ** 2 / error))
 
 

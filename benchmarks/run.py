@@ -11,6 +11,7 @@ BENCHMARKS = {
     "makespan": "benchmarks.makespan",
     "memory": "benchmarks.memory",
     "pipeline": "benchmarks.pipeline",
+    "presets": "benchmarks.presets",
 }
 
 

@@ -98,6 +98,8 @@ class ClipOptions:
     guidance_scale: float
     base_size: int
     compat: str = "none"
+    guided_share: float = 1.0
+    deep_every: int = 1
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ threads is the family's, because it changes the order of additions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -237,10 +237,10 @@ class Chain(Part):
         results: list[tuple[np.ndarray, Arrays] | None] = [None] * len(lanes)
         places = [place for place, lane in enumerate(lanes) if lane is not None]
 
-        def options(place: int) -> tuple[int, float, int, str]:
+        def options(place: int) -> tuple[float | str, ...]:
             lane = lanes[place]
             assert lane is not None
-            return lane.options.steps, lane.options.guidance_scale, lane.options.base_size, lane.options.compat
+            return astuple(lane.options)
 
         for _, group in groupby(sorted(places, key=options), key=options):
             mine = list(group)
@@ -262,7 +262,13 @@ class Chain(Part):
             **self._embedded(lanes),
         )
         noise = torch.stack([latents for _, latents in draws]).to(self.device)
-        sampling = Sampling(options.steps, options.guidance_scale, schedule=self.config.sampler)
+        sampling = Sampling(
+            options.steps,
+            options.guidance_scale,
+            schedule=self.config.sampler,
+            guided_share=options.guided_share,
+            deep_every=options.deep_every,
+        )
         latents = run_clip(self._networks, clip, noise, sampling, self._text)
         return [(lane.half().cpu().numpy(), self._state(lane)) for lane in latents]
 

@@ -108,9 +108,12 @@ def devices() -> list[str]:
 
 
 def clip_seconds(speed: Speed, options: Options) -> float:
-    """Seconds of one clip: in proportion to steps and pixels; guidance costs a second evaluation."""
-    guided = options.guidance_scale > 1
-    factor = 1.0 if guided == speed.guided else UNGUIDED if speed.guided else 1 / UNGUIDED
+    """Seconds of one clip: in proportion to steps and pixels; guidance costs a second evaluation.
+
+    What `deep_every` saves is left out: it has not been timed.
+    """
+    share = options.guided_share if options.guidance_scale > 1 else 0.0
+    factor = (share + (1 - share) * UNGUIDED) / (1.0 if speed.guided else UNGUIDED)
     return speed.clip * factor * options.steps / speed.steps * (options.base_size / speed.base_size) ** 2
 
 

@@ -11,7 +11,7 @@ import click
 from pydantic import BaseModel
 
 from pipeline.manifest_fields import REQUIRED, ChapterFields, ManifestFields, PromptFields, TitleFields
-from pipeline.options import PRESET_STEPS, OptionFields
+from pipeline.options import MANY_STEPS, PRESETS, OptionFields
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -34,6 +34,17 @@ enters. Changing one that enters
 """
 
 
+_PRESETS_HEAD = f"""
+
+What a preset gives, where a title does not say otherwise. Steps are a share of the family's own, rounded up;
+`deep_every` is 1 where fewer than {MANY_STEPS} are taken. [performance.md](performance.md) has what each is worth and
+what it costs.
+
+| preset | `steps` | `guided_share` | `deep_every` |
+|---|---|---|---|
+"""
+
+
 def option_table() -> str:
     """docs/options.md."""
     rows = [
@@ -41,8 +52,10 @@ def option_table() -> str:
         f"| {extra['enters']} |"
         for name, text, extra in _described(OptionFields)
     ]
-    steps = ", ".join(f"`{name}` ×{share:g}" for name, share in PRESET_STEPS.items())
-    return _TABLE_HEAD + "\n".join(rows) + f"\n\nSteps of a preset, of the family's own: {steps}, rounded up.\n"
+    presets = [
+        f"| `{name}` | ×{one.steps:g} | {one.guided_share:g} | {one.deep_every} |" for name, one in PRESETS.items()
+    ]
+    return _TABLE_HEAD + "\n".join(rows) + _PRESETS_HEAD + "\n".join(presets) + "\n"
 
 
 def json_schema() -> dict[str, Any]:

@@ -28,8 +28,18 @@ SMALL_BASE = 512  # below this base size, resolution may be any multiple of 16
 DEFAULT_CRF = {"h264": 20, "hevc": 22, "av1": 28}
 LARGEST_CRF = {"h264": 51, "hevc": 51, "av1": 63}
 
-# The share of the family's sampling steps that a preset takes, rounded up. Nothing else depends on the preset.
-PRESET_STEPS = {"exact": 1.0, "balanced": 0.5, "draft": 0.25}
+
+@dataclass(frozen=True)
+class Effort:
+    """What a preset gives to options that are left out. Nothing else depends on the preset."""
+
+    steps: float  # share of the family's sampling steps, rounded up
+    guided_share: float
+    deep_every: int  # where MANY_STEPS are taken
+
+
+PRESETS = {"exact": Effort(1.0, 1.0, 1), "balanced": Effort(0.5, 0.5, 1), "draft": Effort(0.25, 0.5, 2)}
+MANY_STEPS = 10  # with fewer, too much happens in one for anything to be kept to the next
 
 
 class FamilyFacts(Protocol):
@@ -56,6 +66,8 @@ class Options:
     crf: int
     steps: int
     guidance_scale: float
+    guided_share: float
+    deep_every: int
     preset: str
     fidelity: float
     segment_frames: int
@@ -179,8 +191,7 @@ class OptionFields(BaseModel):
     )
     preset: Literal["exact", "balanced", "draft"] = option(
         "exact, balanced or draft",
-        "Effort of the sampling: balanced takes half of the family's steps, draft a quarter, rounded up. "
-        "Acts only where steps is not given.",
+        "Effort of the sampling: what it gives to steps, guided_share and deep_every where they are not given.",
         "none",
         "exact",
     )
@@ -200,6 +211,23 @@ class OptionFields(BaseModel):
         ge=1,
         le=20,
         allow_inf_nan=False,
+    )
+    guided_share: float = option(
+        "a number from 0 to 1",
+        "Share of the steps, from the first on, that are guided; the others take half of the work.",
+        "chain",
+        "the preset's",
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+    )
+    deep_every: int = option(
+        "a whole number from 1 to 10",
+        "Levels of the denoiser below the first are computed at every so many steps only.",
+        "chain",
+        "the preset's",
+        ge=1,
+        le=10,
     )
     fidelity: float = option(
         "a number from 0 to 1",
@@ -443,14 +471,20 @@ def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
     if values["canvas"] == "none":  # what then has no effect must not change a hash
         values |= {name: extra(name)["shown_default"] for name in ("canvas_place", "canvas_fill")}
     boxes = {name: tuple(given[name]) if name in given else None for name in ("face_box", "lip_box")}
+    effort = PRESETS[values["preset"]]
+    guidance = float(given.get("guidance_scale", family.default_guidance))
+    steps = given.get("steps", ceil(family.default_steps * effort.steps))
     computed = {
         "resolution": resolution,
         "renditions": tuple(sorted(set(given.get("renditions", ())), reverse=True)),
         "loudness": None if values["loudness"] == "source" else float(values["loudness"]),
         "codec": codec,
         "crf": given.get("crf", DEFAULT_CRF[codec]),
-        "steps": given.get("steps", ceil(family.default_steps * PRESET_STEPS[values["preset"]])),
-        "guidance_scale": float(given.get("guidance_scale", family.default_guidance)),
+        "steps": steps,
+        # Without guidance there is nothing to share out, and what has no effect must not change a hash.
+        "guided_share": float(given.get("guided_share", effort.guided_share)) if guidance > 1 else 1.0,
+        "deep_every": given.get("deep_every", effort.deep_every if steps >= MANY_STEPS else 1),
+        "guidance_scale": guidance,
         "fidelity": float(values["fidelity"]),
         "base_size": given.get("base_size", family.base_sizes[0]),
         **{name: given.get(name) for name in ("face_embedding", "author", "cover", "due")},

@@ -113,7 +113,7 @@ class TitlePlan:
     @property
     def clip_options(self) -> ClipOptions:
         o = self.options
-        return ClipOptions(o.steps, o.guidance_scale, o.base_size, o.compat)
+        return ClipOptions(o.steps, o.guidance_scale, o.base_size, o.compat, o.guided_share, o.deep_every)
 
     @property
     def picture_options(self) -> PictureOptions:

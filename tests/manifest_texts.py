@@ -30,6 +30,8 @@ GIVEN: dict[str, Any] = {
     "crf": 30,
     "steps": 17,
     "guidance_scale": 2.5,
+    "guided_share": 0.75,
+    "deep_every": 2,
     "preset": "draft",
     "fidelity": 0.25,
     "segment_frames": 96,

@@ -58,6 +58,8 @@ def test_a_short_manifest_gets_every_default(load: Callable[..., Catalog], tmp_p
         crf=20,
         steps=9,
         guidance_scale=3.5,
+        guided_share=1.0,
+        deep_every=1,
         preset="exact",
         fidelity=0.7,
         segment_frames=480,
@@ -112,8 +114,11 @@ def test_a_title_wins_over_defaults(load: Callable[..., Catalog]) -> None:
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        ("preset: balanced", {"steps": 5}),  # half of 9, rounded up
-        ("preset: draft", {"steps": 3}),
+        ("preset: balanced", {"steps": 5, "guided_share": 0.5, "deep_every": 1}),  # half of 9, rounded up
+        ("preset: draft", {"steps": 3, "guided_share": 0.5, "deep_every": 1}),
+        ("preset: draft\nsteps: 10", {"steps": 10, "deep_every": 2}),  # enough for features to be kept
+        ("preset: draft\nguided_share: 1\ndeep_every: 3", {"guided_share": 1.0, "deep_every": 3}),
+        ("preset: draft\nguidance_scale: 1", {"guided_share": 1.0}),  # there is none to share out
         ("preset: draft\nsteps: 8", {"steps": 8}),
         ("codec: av1", {"crf": 28}),
         ("codec: hevc", {"crf": 22}),
