@@ -40,7 +40,7 @@ What a preset gives, where a title does not say otherwise. Steps are a share of 
 `deep_every` is 1 where fewer than {MANY_STEPS} are taken. [performance.md](performance.md) has what each is worth and
 what it costs.
 
-| preset | `steps` | `guided_share` | `deep_every` |
+| preset | steps | guided_share | deep_every |
 |---|---|---|---|
 """
 

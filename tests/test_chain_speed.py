@@ -26,6 +26,7 @@ def test_the_published_order_gives_the_same_latents() -> None:
     assert psnr(last(clip_steps(networks, clip, noise, Sampling(steps=2, guidance_scale=3.4))), plain) < 60
 
 
+@pytest.mark.slow
 def test_ours_takes_a_seventh_less_arithmetic_at_the_published_size() -> None:
     plain, ours = (clip_flops(steps, HALLO2, 16, 40) for steps in (plain_steps, clip_steps))
     # The published description counts 26.7 TMAC a step in the denoiser; ReferenceNet and the rest are once a clip.

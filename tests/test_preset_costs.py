@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from benchmarks.chain import REDUCED, clip_flops, last, make_clip, make_networks
 from benchmarks.flops import flops
-from benchmarks.presets import WAYS, count
+from benchmarks.presets import WAYS, Kinds, count
 from models.chain import clip_steps
 from models.config import Sampling
 
 META = torch.device("meta")
+NARROW = replace(REDUCED, unet=replace(REDUCED.unet, channels=(16, 32), attention=(True, True), groups=8))
 
 
-def test_a_clip_is_made_up_of_its_kinds_of_step() -> None:
-    kinds = count(REDUCED, frames=2, side=16)
-    assert kinds.of(Sampling(5)) == clip_flops(clip_steps, REDUCED, 2, 5, side=16)
+@pytest.fixture(scope="module")
+def kinds() -> Kinds:
+    return count(NARROW, frames=2, side=16)
+
+
+def test_a_clip_is_made_up_of_its_kinds_of_step(kinds: Kinds) -> None:
+    assert kinds.of(Sampling(5)) == clip_flops(clip_steps, NARROW, 2, 5, side=16)
     sampling = Sampling(5, guided_share=0.4, deep_every=3)
-    networks = make_networks(REDUCED, META, torch.float32)
-    clip, noise = make_clip(REDUCED, 2, META, torch.float32, side=16)
+    networks = make_networks(NARROW, META, torch.float32)
+    clip, noise = make_clip(NARROW, 2, META, torch.float32, side=16)
     assert kinds.of(sampling) == flops(lambda: last(clip_steps(networks, clip, noise, sampling)))
 
 
-def test_every_shortcut_takes_less_than_the_whole() -> None:
-    kinds = count(REDUCED, frames=2, side=16)
+def test_every_shortcut_takes_less_than_the_whole(kinds: Kinds) -> None:
     taken = {name: kinds.of(way.sampling(40)) for name, way in WAYS.items()}
     assert all(each < taken["exact"] for name, each in taken.items() if name != "exact")
     assert taken["draft"] < taken["balanced"] < taken["exact"]
