@@ -19,7 +19,7 @@ from torch import Tensor
 from models.chain import Clip, run_clip
 from models.clip_noise import PublishedNoise, keyed_normal, keyed_patches
 from models.config import Sampling
-from models.face_finding import Finder, OnnxFaces, mesh_finder, open_onnx, torch_finder
+from models.face_finding import Finder, FoundFace, OnnxFaces, mesh_finder, open_onnx, torch_finder
 from models.families import Arrays, ClipOptions, Family, Hints, Lane, PictureOptions
 from models.masks import Box
 from models.motion_frames import add_motion_noise, latent_protection, patch_drop
@@ -182,6 +182,16 @@ class Prepare(Part):
         except (RuntimeError, SeparatorProblem) as error:
             self._notes.append(str(error))
             return None
+
+    def faces(self, picture: np.ndarray) -> list[FoundFace]:
+        """Faces in a picture uint8 [H, W, 3], largest first. Raises FileNotFoundError where no file can find any."""
+        finder = self._finder(Hints())
+        if finder is None:
+            raise FileNotFoundError(
+                f"family {self.family.name}: the folder of weights holds nothing that finds faces: "
+                + ("; ".join(self._notes) or "give boxes in files beside the videos")
+            )
+        return sorted(finder(picture), key=lambda face: -face.box.width * face.box.height)
 
     def _finder(self, hints: Hints) -> Finder | None:
         """What looks for faces in the portrait: the published finder, else the restorer's where no box is given."""
