@@ -7,12 +7,14 @@ Then clips without a mark are searched, and the cost of a frame is compared with
 from __future__ import annotations
 
 import itertools
+import json
 import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import cv2
@@ -112,46 +114,79 @@ def cost_of_marking(resolution: int) -> float:
     return float(np.median(times))
 
 
+class Kept:
+    """What was measured, a JSON object a line, so that a run that was cut off goes on where it was."""
+
+    def __init__(self, path: Path | None):
+        self._path = path
+        lines = path.read_text().splitlines() if path and path.exists() else []
+        self._done = {one["what"]: one["found"] for one in map(json.loads, lines)}
+
+    def measured(self, what: str, measure: Callable[[], Any]) -> Any:
+        if what not in self._done:
+            self._done[what] = measure()
+            if self._path:
+                with self._path.open("a") as file:
+                    file.write(json.dumps({"what": what, "found": self._done[what]}) + "\n")
+        return self._done[what]
+
+
+def survives(title: str, clip: Clip, frames: int) -> dict[str, Any]:
+    """Mark a clip, treat it, read it back: PSNR, cost, and for every treatment a confidence, or what went wrong."""
+    payload = payload_of(title)
+    with tempfile.TemporaryDirectory() as name:
+        source, target = Path(name, "marked.mp4"), Path(name, "treated.mp4")
+        psnr, cost_ms = write_marked(clip, frames, payload, source)
+        cells = {}
+        for treatment, filters in TREATMENTS.items():
+            treat(source, filters, target)
+            found = find_mark(target, PUBLIC_KEY)
+            good = found is not None and found.payload == payload
+            cells[treatment] = f"{found.confidence:g}" if found and good else "WRONG" if found else "not read"
+    return {"psnr": round(psnr, 2), "ms": round(cost_ms, 1), "cells": cells}
+
+
+def is_found(number: int) -> bool:
+    mean = Mean()
+    for planes in unmarked(number)(6):
+        mean.add(planes[: planes.shape[0] * 2 // 3])
+    return read_mark(mean.picture) is not None
+
+
+def costs() -> dict[str, float]:
+    marking = {str(size): 1000 * cost_of_marking(size) for size in (1024, 2160, 4096)}
+    return marking | {"upscaling": 1000 * cost_of_upscaling(1024)}
+
+
 @click.command()
 @click.option("--frames", default=250, show_default=True, help="Frames of a clip; 250 are 10 s.")
 @click.option("--unmarked", "without", default=200, show_default=True, help="Clips without a mark.")
 @click.option("--only", default="", help="Clips whose name begins so.")
 @click.option("--cost/--no-cost", default=True, show_default=True)
-def main(frames: int, without: int, only: str, cost: bool) -> None:
+@click.option("--keep", type=click.Path(path_type=Path), help="File of what was measured: run again to go on.")
+def main(frames: int, without: int, only: str, cost: bool, keep: Path | None) -> None:
     torch.set_num_threads(1)
+    kept = Kept(keep)
     print(f"{platform.processor() or platform.machine()}, {frames} frames a clip\n")
     print(f"| clip | PSNR dB (worst frame) | {' | '.join(TREATMENTS)} | ms a frame |")
     print("| --- | --- |" + " --- |" * (len(TREATMENTS) + 1), flush=True)
+    clips = {title: make for title, make in twenty().items() if title.startswith(only)}
     read = 0
-    clips = {name: clip for name, clip in twenty().items() if name.startswith(only)}
-    with tempfile.TemporaryDirectory() as name:
-        source, target = Path(name, "marked.mp4"), Path(name, "treated.mp4")
-        for title, clip in clips.items():
-            payload = payload_of(title)
-            psnr, cost_ms = write_marked(clip, frames, payload, source)
-            cells = []
-            for filters in TREATMENTS.values():
-                treat(source, filters, target)
-                found = find_mark(target, PUBLIC_KEY)
-                good = found is not None and found.payload == payload
-                read += good
-                cells.append(f"{found.confidence:g}" if good and found else "WRONG" if found else "not read")
-            print(f"| {title} | {psnr:.1f} | {' | '.join(cells)} | {cost_ms:.1f} |", flush=True)
+    for title, make in clips.items():
+        found = kept.measured(f"{title}, {frames}", lambda: survives(title, make(), frames))  # noqa: B023 - called here
+        cells = found["cells"].values()
+        read += sum(cell not in ("WRONG", "not read") for cell in cells)
+        print(f"| {title} | {found['psnr']:.1f} | {' | '.join(cells)} | {found['ms']:.1f} |", flush=True)
     print(f"\npayloads read without error: {read} of {len(clips) * len(TREATMENTS)} (numbers are confidences)")
-    found_there = 0
-    for number in range(without):
-        mean = Mean()
-        for planes in unmarked(number)(6):
-            mean.add(planes[: planes.shape[0] * 2 // 3])
-        found_there += read_mark(mean.picture) is not None
-    print(f"marks found in {without} clips without one: {found_there}", flush=True)
+    wrong = [number for number in range(without) if kept.measured(f"unmarked {number}", lambda: is_found(number))]  # noqa: B023
+    print(f"marks found in {without} clips without one: {len(wrong)}", flush=True)
     if cost:
-        for resolution in (1024, 2160, 4096):
-            print(f"marking a frame of {resolution} px: {1000 * cost_of_marking(resolution):.1f} ms", flush=True)
-        upscaling, marking = cost_of_upscaling(1024), cost_of_marking(1024)
+        spent = kept.measured("costs", costs)
+        for size in ("1024", "2160", "4096"):
+            print(f"marking a frame of {size} px: {spent[size]:.1f} ms", flush=True)
         print(
-            f"upscaling a frame to 1024 px (mini, CPU, one thread, without encoding): {1000 * upscaling:.0f} ms; "
-            f"marking adds {marking / upscaling:.1%}"
+            f"upscaling a frame to 1024 px (mini, CPU, one thread, without encoding): {spent['upscaling']:.0f} ms; "
+            f"marking adds {spent['1024'] / spent['upscaling']:.1%}"
         )
 
 

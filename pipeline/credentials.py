@@ -185,7 +185,13 @@ def _kind(head: bytes) -> str:
 def _context() -> c2pa.Context:
     """Nothing is fetched from outside; thumbnails would make a picture's copy part of every video."""
     settings: dict[str, Any] = {
-        "core": {"backing_store_memory_threshold_in_mb": 32},  # of copies made while signing
+        "core": {
+            "backing_store_memory_threshold_in_mb": 32,  # of copies made while signing
+            # Media data is hashed in pieces, whose hashes the statement holds, 4 kB for a gigabyte. Hashed as a whole
+            # it would be read 256 MiB at a time, and twice as much held.
+            "merkle_tree_chunk_size_in_kb": 8192,
+            "merkle_tree_max_proofs": 0,
+        },
         "builder": {"thumbnail": {"enabled": False}},
         "verify": {"verify_after_sign": False, "remote_manifest_fetch": False, "ocsp_fetch": False},
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks.credentials import write_large
 from pipeline import detect, verify
 from pipeline.badge import Badge
 from pipeline.command import run_command
@@ -191,3 +194,19 @@ def test_credentials_of_inputs_are_kept(marked: Path, tmp_path: Path) -> None:
     assert found.ingredients == ("source", "words")
     assert b"title-0" in statement_of(target)[1]
     assert not put_statement(target, box)
+
+
+@pytest.mark.slow
+def test_memory_of_signing_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    """In a process of its own; a changed byte in the middle of much is found."""
+    write_large(tmp_path / "large.mp4", 300 << 20)
+    command = [sys.executable, "-m", "benchmarks.credentials", "--worker", str(tmp_path)]
+    facts = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert facts["state"] == "valid"
+    assert facts["peak_mib"] - facts["before_mib"] < 100
+    with (tmp_path / "signed.mp4").open("r+b") as file:
+        file.seek(200 << 20)
+        byte = file.read(1)[0]
+        file.seek(200 << 20)
+        file.write(bytes([byte ^ 1]))
+    assert read_credentials(tmp_path / "signed.mp4").state == "invalid"
