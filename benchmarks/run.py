@@ -7,11 +7,17 @@ import importlib
 import click
 
 BENCHMARKS = {
-    "chain": "benchmarks.chain",
-    "makespan": "benchmarks.makespan",
-    "memory": "benchmarks.memory",
-    "pipeline": "benchmarks.pipeline",
-    "presets": "benchmarks.presets",
+    name: f"benchmarks.{name}"
+    for name in (
+        "chain",
+        "encode",
+        "makespan",
+        "memory",
+        "pipeline",
+        "presets",
+        "store",
+        "upscale",
+    )
 }
 
 
