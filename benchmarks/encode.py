@@ -1,7 +1,7 @@
 """`python -m benchmarks.run encode`: seconds of one core that a frame takes in the encoder, by codec and size.
 
-One GOP of a picture that moves a little, at the codec's usual quality. Processor time of all threads together, which other
-programs on the machine hardly change.
+One GOP of a picture that moves a little, at the codec's usual quality. Processor time of all threads together, which
+other programs on the machine hardly change.
 """
 
 from __future__ import annotations

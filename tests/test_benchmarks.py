@@ -13,7 +13,7 @@ from benchmarks.run import BENCHMARKS, main
 def test_every_name_is_a_benchmark_with_json() -> None:
     listed = CliRunner().invoke(main, ["--help"]).output
     for name in BENCHMARKS:
-        assert f"  {name} " in listed
+        assert f"\n  {name}" in listed
         told = CliRunner().invoke(main, [name, "--help"])
         assert told.exit_code == 0, told.output
         assert "--json" in told.output
