@@ -45,7 +45,7 @@ class Size:
     every: tuple[float, float] = (4.0, 12.0)
 
 
-SMALL = Size(nodes=2, titles=2, gops=(6, 12), every=(2.0, 6.0))
+SMALL = Size(nodes=2, titles=2, gops=(5, 9), every=(1.0, 3.0))
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from tests.leftovers import descendants, end
 from tests.ray_head import free_port, head
 
 STORE_BYTES = 100 << 20  # of Ray's object store on each node: nothing of ours waits in it
-STARTED_WITHIN = 60.0  # seconds, on a machine that has much else to do
+STARTED_WITHIN = 120.0  # seconds, on a machine that has much else to do
 TRIES = 5
 CPUS = 2  # that a node offers, whatever the machine has
 ALIVE = 0  # a node's state in Ray
@@ -43,6 +43,7 @@ class Machines:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # Ray lets its workers go after everything else; on a machine with other work they would seem to hang.
         os.environ.setdefault("RAY_worker_niceness", "0")
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # not to give up nodes that start slowly
         self._count = nodes
         self._stack = ExitStack()
         self._all: list[Machine] = []

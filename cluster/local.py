@@ -52,6 +52,7 @@ def running(shape: Shape) -> Iterator[Running]:
     # Ray reads these when it is imported, and nodes and workers inherit them.
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # not to give up nodes that start slowly
     os.environ[FAKE] = "1"
     from ray.cluster_utils import Cluster
 

@@ -25,6 +25,8 @@ __all__ = ["ray_address", "s3", "s3_server"]  # fixtures
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 # Ray lets its workers go after everything else on the machine; beside other work they would hardly move.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# Nor is a node given up that takes more than half a minute to start.
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
 
 # The same examples in every run; a machine under load is no failure.
 settings.register_profile("longtake", derandomize=True, deadline=None)

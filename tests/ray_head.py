@@ -18,6 +18,7 @@ import pytest
 from tests.leftovers import descendants, end
 
 STARTED_WITHIN = 90.0  # seconds
+TRIES = 3
 
 
 def free_port() -> int:
@@ -32,26 +33,33 @@ def head(cpus: int, *more: str, port: int | None = None, environment: Mapping[st
 
     `environment` is added to that of the node, and so to that of its workers.
     """
-    folder = tempfile.mkdtemp(prefix="longtake-ray-", dir="/tmp")  # its sockets need a short path
     port = port or free_port()
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
-    command += [
-        f"--num-cpus={cpus}",
-        f"--ray-client-server-port={free_port()}",
-        f"--dashboard-agent-listen-port={free_port()}",
-        "--node-ip-address=127.0.0.1",
-    ]
-    command += ["--disable-usage-stats", f"--temp-dir={folder}", *(more or ("--include-dashboard=false",))]
-    with open(f"{folder}/start.log", "w+b") as log:
-        variables = {**os.environ, **(environment or {})}
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=variables)
-        try:
-            _wait(process, port, Path(log.name))
-            yield f"127.0.0.1:{port}"
-        finally:
-            end(descendants(process.pid))
-            process.wait()
-            shutil.rmtree(folder, ignore_errors=True)
+    for left in range(TRIES - 1, -1, -1):
+        folder = tempfile.mkdtemp(prefix="longtake-ray-", dir="/tmp")  # its sockets need a short path
+        command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
+        command += [
+            f"--num-cpus={cpus}",
+            f"--ray-client-server-port={free_port()}",
+            f"--dashboard-agent-listen-port={free_port()}",
+            "--node-ip-address=127.0.0.1",
+        ]
+        command += ["--disable-usage-stats", f"--temp-dir={folder}", *(more or ("--include-dashboard=false",))]
+        with open(f"{folder}/start.log", "w+b") as log:
+            variables = {**os.environ, **(environment or {})}
+            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=variables)
+            try:
+                try:
+                    _wait(process, port, Path(log.name))
+                except RuntimeError:
+                    if left:  # Ray gives a node half a minute, which a busy machine may not keep
+                        continue
+                    raise
+                yield f"127.0.0.1:{port}"
+                return
+            finally:
+                end(descendants(process.pid))
+                process.wait()
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -32,13 +32,13 @@ def check(found: dict[str, Any], kinds: int, faults: int) -> None:
     assert found["lost"] == []
     assert found["verified"]
     assert found["good"]
-    assert found["compared"] > 50
+    assert found["compared"] > 40
     assert len(found["faults"]) >= kinds
     assert sum(found["faults"].values()) >= faults
 
 
-def test_half_a_minute_of_chaos_changes_no_frame() -> None:
-    check(chaos(0.5, "--small"), kinds=3, faults=4)
+def test_a_little_chaos_changes_no_frame() -> None:
+    check(chaos(0.4, "--small"), kinds=3, faults=4)
 
 
 @pytest.mark.slow
