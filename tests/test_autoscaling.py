@@ -84,7 +84,7 @@ def test_from_nothing_to_the_ceiling_and_back(tmp_path: Path) -> None:
     file = tmp_path / "autoscaling.json"
     file.write_text(json.dumps(autoscaling(port)))
     manifest = write_manifest(tmp_path, [192] * TITLES, output=str(tmp_path / "out"), family="timed")
-    words = ("--include-dashboard=false", f"--autoscaling-config={file}")
+    words = ("--include-dashboard=false", "--object-store-memory=104857600", f"--autoscaling-config={file}")
     with head(0, *words, port=port, environment=ENVIRONMENT) as address:
         assert machines(address) == 0
         command = [sys.executable, "-m", "tests.timed_render", str(manifest), "--address", address]
