@@ -121,6 +121,38 @@ CHOOSE = """(() => { const video = document.querySelector("video"); video.pause(
 SEEN = "[...document.querySelectorAll('tr img')].filter((image) => image.naturalWidth).length === %d"
 PLAYABLE = "document.querySelector('video').readyState >= 2"
 TEXT = "document.body.innerText"
+# Texts whose contrast is below WCAG AA, with their ratio; how many texts there are; and how far the page is too wide.
+CONTRAST = """(() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const parts = (colour) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255]; };
+  const over = ([r, g, b, a], under) => [r, g, b].map((one, k) => one * a + under[k] * (1 - a));
+  const ground = (element) => {
+    if (!element) return parts(getComputedStyle(document.body).backgroundColor).slice(0, 3);
+    const own = parts(getComputedStyle(element).backgroundColor);
+    return own[3] === 1 ? own.slice(0, 3) : over(own, ground(element.parentElement)); };
+  const linear = (one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4;
+  const light = (colour) => colour.map((one) => linear(one / 255))
+    .reduce((sum, one, k) => sum + one * [0.2126, 0.7152, 0.0722][k], 0);
+  const weak = []; let texts = 0;
+  for (const element of document.body.querySelectorAll("*")) {
+    const words = [...element.childNodes].filter((one) => one.nodeType === 3).map((one) => one.data).join("").trim();
+    const seen = element.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true });
+    if (!words || !seen || element.closest("script,noscript,.hidden")) continue;
+    const style = getComputedStyle(element), size = parseFloat(style.fontSize), under = ground(element);
+    let front = parts(element.closest("svg") ? style.fill : style.color);
+    for (let one = element; one; one = one.parentElement) front[3] *= Number(getComputedStyle(one).opacity);
+    const [a, b] = [light(over(front, under)), light(under)];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    texts += 1;
+    const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    if (ratio < (large ? 3 : 4.5)) weak.push([words.slice(0, 40), ratio]);
+  }
+  return { weak, texts, wide: document.documentElement.scrollWidth - innerWidth };
+})()"""
+FOCUS = """(() => { const one = document.activeElement;
+  return { tag: one.tagName, id: one.id, outline: getComputedStyle(one).outlineStyle, pressed: one.ariaPressed,
+    hash: location.hash }; })()"""
 LOOK = """({ ran: typeof globalThis.ran, text: document.body.textContent,
   links: [...document.querySelectorAll("a")].map((a) => a.protocol) })"""
 
@@ -286,3 +318,41 @@ def test_pages_open_from_a_folder(finished: Any, tmp_path: Path) -> None:
     assert rows["reading"]["state"] == "Done"
     assert rows["reading"]["picture"] == 64
     assert "At a glance" in title
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390)])
+def test_texts_can_be_read(finished: Any, tmp_path: Path, scheme: str, width: int) -> None:
+    """Contrast of every text by WCAG AA, and no page is wider than its screen."""
+    look = {"script": CONTRAST, "wait": "document.querySelector('main').innerText.length > 50"}
+    look |= {"scheme": scheme, "width": width, "height": 844}
+    with served(open_store(str(finished.output))) as address:
+        steps = [look | {"open": f"{address}/{page}"} for page in ("index.html", "reading/report.html")]
+        faint = "document.getElementById('lede').style.color = 'rgb(128 128 128 / 50%)';"
+        steps.append(steps[0] | {"script": faint + CONTRAST})
+        browser = Browser(tmp_path, steps)
+        try:
+            *found, spoiled = browser.rest()
+        finally:
+            browser.close()
+    assert len(spoiled["weak"]) == 1  # where there is one it is found
+    for page in found:
+        assert page["texts"] > 10
+        assert page["weak"] == []
+        assert page["wide"] <= 0
+
+
+def test_keys_lead_through_the_pages(finished: Any, tmp_path: Path) -> None:
+    """Past the head of a page to what it is about, into the search, on to the filters; where one is can be seen."""
+    with served(open_store(str(finished.output))) as address:
+        index, report = f"{address}/index.html", f"{address}/reading/report.html"
+        wait = "document.querySelector('main').innerText.length > 50"
+        keys = [(index, ["Tab", "Enter"]), (index, ["/"]), (index, ["/", "Tab", "Enter"]), (report, ["Tab", "Enter"])]
+        browser = Browser(tmp_path, [step(page, wait, FOCUS) | {"keys": pressed} for page, pressed in keys])
+        try:
+            titles, search, filters, player = browser.rest()
+        finally:
+            browser.close()
+    assert (titles["hash"], player["hash"]) == ("#titles", "#video")
+    assert (search["tag"], search["id"]) == ("INPUT", "search")
+    assert (filters["tag"], filters["pressed"]) == ("BUTTON", "true")
+    assert filters["outline"] == "solid"

@@ -1,6 +1,6 @@
 // node pages.mjs CHROMIUM STEPS: visits pages in headless Chromium. STEPS is a JSON file: a list of
-//   { open: address, script?: expression, wait?: expression, picture?: path, width?, height?, scheme?, patience? }
-// Each opens the address, waits until the expression `wait` is true, and tells what `script` gives. Whatever the console
+//   { open: address, script?: expression, wait?: expression, keys?: [names], picture?: path, width?, height?, scheme?, patience? }
+// Each opens the address, waits until the expression `wait` is true, presses the keys, and tells what `script` gives. Whatever the console
 // says, whatever fails, and every host that is asked is told too. Writes a JSON object a line; ends with 1 on a failure.
 import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
@@ -19,7 +19,7 @@ const browser = await chromium.launch({
 let code = 0;
 try {
   for (const step of JSON.parse(readFileSync(steps, "utf8"))) {
-    const { open, script, wait, picture, whole, width = 1440, height = 900, scheme = "light", patience = PATIENCE } = step;
+    const { open, script, wait, picture, whole, keys = [], width = 1440, height = 900, scheme = "light", patience = PATIENCE } = step;
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, locale: "en-GB", timezoneId: "UTC" });
     context.setDefaultTimeout(patience);
     const page = await context.newPage();
@@ -40,6 +40,7 @@ try {
     for (const late = Date.now() + patience; wait && !(await page.evaluate(wait)); await page.waitForTimeout(100)) {
       if (Date.now() > late) throw new Error(`${open}: not ${wait} within ${patience} ms`);
     }
+    for (const key of keys) await page.keyboard.press(key);
     say("told", { open, value: script ? await page.evaluate(script) : null });
     if (picture) await page.screenshot({ path: picture, fullPage: Boolean(whole), timeout: patience, animations: "disabled" });
     await context.close();
