@@ -24,8 +24,6 @@ test-slow: .venv/ready
 	$(PYTEST) -m 'slow and not ray_alone and not soak' -k 'not golden'
 	# In a process of their own: the networks at full width hold 10 GB, which Ray beside them may need.
 	$(PYTEST) -m 'slow and not ray_alone and not soak' -k golden
-	# Alone: the autoscaler measures what machines do, and other tests' Ray beside it would be in its way.
-	$(PYTEST) -m 'ray_alone and not soak'
 
 check: .venv/ready
 	$(BIN)/ruff check .

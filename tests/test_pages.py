@@ -7,7 +7,6 @@ import json
 import re
 import time
 from html.parser import HTMLParser
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -309,8 +308,8 @@ def test_a_long_run_writes_at_its_pace(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(LocalStore, "put", note)
     assert render_inline(write_manifest(tmp_path, [600])) == 0
     assert len(written) >= 2
-    gaps = [later - earlier for earlier, later in pairwise(written[:-1])]  # the last one does not wait
-    assert all(gap >= 0.15 for gap in gaps)
+    # A write may come late on a busy machine, and the next in time again; the last one does not wait.
+    assert len(written) - 2 <= (written[-1] - written[0]) / 0.2
 
 
 def test_what_evaluate_measured_is_on_the_page(rendered: Rendered) -> None:

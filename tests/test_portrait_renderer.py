@@ -145,8 +145,9 @@ def test_every_identity_is_whole() -> None:
 
 def test_nothing_that_renders_titles_imports_the_training() -> None:
     root = Path(__file__).parent.parent
-    # One trains, the other measures what is finished; neither is imported by what renders.
-    aside = {"actors/train.py": "actors.train", "models/metrics/video.py": "models.metrics.video"}
+    # One trains, the others measure what is finished; none is imported by what renders.
+    aside = {"actors/train.py": "actors.train"}
+    aside |= {f"models/metrics/{name}.py": f"models.metrics.{name}" for name in ("published", "video")}
     files = [path for part in ("pipeline", "actors", "models") for path in (root / part).rglob("*.py")]
     outside = [path for path in files if "training" not in path.relative_to(root).parts]
     outside = [path for path in outside if str(path.relative_to(root)) not in aside]
