@@ -64,6 +64,6 @@ MINI = NetworkConfig(
     upscale=UpscaleConfig(crop="whole", adain=False, keep_colour=False, tile=0),
     sampler=SamplerConfig(betas="scaled_linear", prediction="sample"),
     text=TextConfig(embedding_width=256, hidden_width=128),
-    drop_rate=0.1,  # a latent covers as much of the face as sixteen of the published family's
+    drop_rate=0.5,  # what the portrait shows anyway need not come from the frames before
     motion_noise=0.05,
 )  # fmt: skip

@@ -85,7 +85,7 @@ def drawn_frames(
 ) -> Iterator[Picture]:
     """Frames float32 [256 256 3] at `places`, all if None."""
     assert split_of(sitter.seed) == SPLIT
-    held = motion(sitter.seed, mouth_targets(sound), directions)
+    held = motion(sitter.seed, mouth_targets(sound), directions, composed=True)  # as the shipped weights learned it
     wanted = list(places if places is not None else range(len(held)))
     person = identities([sitter.seed])
     for start in range(0, len(wanted), GROUP):
