@@ -69,7 +69,6 @@ def begin(settings: Settings) -> Run:
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
         betas=(0.9, 0.99),
-        fused=True,
     )
     run = Run(settings, stage, mean, optimiser, 0, device, Peers.found())
     if run.peers.first:
