@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,15 @@ def render_inline(manifest: Path, *more: str) -> int:
     from pipeline import render  # not at the top: most tests need neither the workers nor what they import
 
     return render.run([str(manifest), "--executor", "inline", *more])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure is told at once: a later test that hangs ends the run without the summary."""
+    report = yield
+    if report.failed:
+        sys.__stderr__.write(f"\n{report.nodeid} ({report.when}): {str(report.longrepr)[-4000:]}\n")
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

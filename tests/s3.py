@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import shutil
@@ -23,6 +22,8 @@ import s3fs
 
 ACCESS_KEY, SECRET_KEY = "longtake-tests", uuid.uuid4().hex
 STARTED_WITHIN = 60.0  # seconds; an idle machine needs one
+# Killed when the tests are, even by a signal that leaves them no time. Linux only.
+_END_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 _PORTS = [f"{part}.port{kind}" for part in ("s3", "master", "volume", "filer", "admin") for kind in ("", ".grpc")]
 
 
@@ -70,7 +71,7 @@ def running(*, public: bool = False) -> Iterator[S3Server]:
     config["actions"] = ["Admin", "Read", "Write", "List", "Tagging"]
     anybody = [{"name": "anonymous", "actions": ["Read"]}] if public else []
     (folder / "s3.json").write_text(json.dumps({"identities": [config, *anybody]}))
-    command = [program, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    command = [*_END_WITH_PARENT, program, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += [f"-s3.config={folder}/s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"]
     command += [
         "-admin.ui=false",
@@ -90,7 +91,6 @@ def running(*, public: bool = False) -> Iterator[S3Server]:
             env=environment,
             cwd=folder,
             start_new_session=True,
-            preexec_fn=_end_with_parent,
         )
     try:
         server = S3Server(f"http://127.0.0.1:{ports['s3.port']}", "longtake", process.pid)
@@ -101,12 +101,6 @@ def running(*, public: bool = False) -> Iterator[S3Server]:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _end_with_parent() -> None:
-    """In the child: be killed when the tests are, even by a signal that leaves them no time. Linux only."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _free_ports(count: int) -> list[int]:

@@ -32,6 +32,7 @@ EVERY = 3.0  # seconds between two looks at the schedule
 TITLE_EVERY = 5.0  # seconds between two versions of a title's page
 SIGN_OF_LIFE = 20.0  # seconds after which the catalog is written though nothing has changed
 SHARE = 0.1  # of the time, at most, that pages are being written
+LAST_WORDS = 60.0  # seconds that a run which ends by an error waits for the pages
 MOST_AT_ONCE = 50  # title pages between two versions of the catalog
 
 
@@ -82,10 +83,13 @@ class Pages:
             self._hand_over(self._look())
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Writes how everything ended and waits for it; after an error what is written stays as it is."""
+        """Writes how everything ended and waits for it; after an error what is written stays as it is.
+
+        A run that ends by an error does not wait for ever for a store that does not answer: the thread goes with it.
+        """
         self._run |= {"state": "ended", "ended": round(time.time())}
         self._hand_over({} if kind else self._look(), ending=True)
-        self._thread.join()
+        self._thread.join(LAST_WORDS if kind else None)
         if self._died is not None and not kind:
             raise self._died
 
