@@ -22,6 +22,8 @@ test: .venv/ready
 test-slow: .venv/ready
 	.ci/browser
 	$(PYTEST) -m 'slow and not ray_alone and not soak' -k 'not golden'
+	# Ray's autoscaler adds and removes machines; nothing else of Ray runs beside it.
+	$(PYTEST) -m ray_alone
 	# In a process of their own: the networks at full width hold 10 GB, which Ray beside them may need.
 	$(PYTEST) -m 'slow and not ray_alone and not soak' -k golden
 

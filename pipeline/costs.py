@@ -85,7 +85,10 @@ def speed_of(family: Family, device: str | None = None) -> Speed:
         if device in (None, speed.device):
             return speed
     has = ", ".join(speed.device for speed in known)
-    raise UserError(f"--device {device}: no figures for family {family.name} on it; expected {has}; choose one")
+    raise UserError(
+        f"device {device}: no figures for family {family.name} on it; expected {has}; choose one with --device, or "
+        "under `device` in the file of --cluster"
+    )
 
 
 def _carried(family: Family) -> Speed:

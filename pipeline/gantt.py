@@ -20,6 +20,7 @@ from pipeline.work import ROLES
 WIDTH, LEFT, TOP, RIGHT, BOTTOM = 1200, 120, 34, 16, 30  # pixels of the whole and of its margins
 MOST_ROWS = 400  # workers that are drawn; the busiest of each role first
 TALLEST, LOWEST = 14, 2  # pixels of a row
+UNITS = (("h", 3600), ("min", 60), ("s", 1))
 LOST, LIFE, INK, GRID = "#d62728", "#eeeeee", "#333333", "#dddddd"
 
 
@@ -55,12 +56,15 @@ def draw(run: Simulation) -> Drawing:
     height = max(LOWEST, min(TALLEST, 640 // max(1, len(rows))))
     scale = (WIDTH - LEFT - RIGHT) / max(run.makespan, 1e-9)
     bars: list[Bar] = []
-    texts = [Text(LEFT, 18, f"{run.makespan / 3600:.2f} hours, {len(run.done)} titles, {len(run.workers)} workers")]
+    unit, seconds = next((name, size) for name, size in UNITS if run.makespan >= 2 * size or size == 1)
+    texts = [
+        Text(LEFT, 18, f"{run.makespan / seconds:.1f} {unit}, {len(run.done)} titles, {len(run.workers)} workers"),
+    ]
     bottom = TOP + len(rows) * height
     for tick in range(5):
         x = LEFT + tick / 4 * (WIDTH - LEFT - RIGHT)
         bars.append(Bar(x, TOP, 1, bottom - TOP, GRID, ""))
-        texts.append(Text(x, bottom + 18, f"{run.makespan * tick / 4 / 3600:.2f} h", "middle"))
+        texts.append(Text(x, bottom + 18, f"{run.makespan * tick / 4 / seconds:.1f} {unit}", "middle"))
     place = {name: TOP + number * height for number, name in enumerate(rows)}
     for name, y in place.items():
         life = run.workers[name]

@@ -121,6 +121,16 @@ CHOOSE = """(() => { const video = document.querySelector("video"); video.pause(
 SEEN = "[...document.querySelectorAll('tr img')].filter((image) => image.naturalWidth).length === %d"
 PLAYABLE = "document.querySelector('video').readyState >= 2"
 TEXT = "document.body.innerText"
+SRT = "1\n00:00:00,200 --> 00:00:05,500\nWords & <b>more</b>\n"
+# Captions are switched on; true once one is shown.
+CAPTIONED = """(() => { const video = document.querySelector("video");
+  const track = [...video.textTracks].find((one) => ["captions", "subtitles"].includes(one.kind));
+  if (!track) return false;
+  track.mode = "showing";
+  if (!video.seeking && !(video.currentTime > 0.5 && video.currentTime < 5)) video.currentTime = 1;
+  return Boolean(track.activeCues && track.activeCues.length); })()"""
+CAPTION = """[...document.querySelector("video").textTracks].filter((one) => one.mode === "showing")
+  .map((one) => one.activeCues[0].getCueAsHTML().textContent)"""
 # Texts whose contrast is below WCAG AA, with their ratio; how many texts there are; and how far the page is too wide.
 CONTRAST = """(() => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
@@ -165,11 +175,12 @@ def test_people_watch_a_run(tmp_path: Path, place: tuple[str, str]) -> None:
     """One title is done, one renders, one has failed."""
     output, address = place
     titles = [
-        {"id": "a-done", "frames": 200, "priority": 2},
-        {"id": "b-renders", "frames": FRAMES, "chapters": CHAPTERS},
+        {"id": "a-done", "frames": 200, "priority": 2, "captions": "words.srt"},
+        {"id": "b-renders", "frames": FRAMES, "chapters": CHAPTERS, "captions": "words.srt"},
     ]
     titles.append({"id": "c-failed", "frames": 300, "priority": 1})
     manifest = write_manifest(tmp_path, titles, segment_frames=48)
+    (tmp_path / "words.srt").write_text(SRT)
     store = open_store(output)
     sound = hashlib.sha256((tmp_path / "audio-2.wav").read_bytes()).hexdigest()
     store.put(f"_inputs/{sound}", b"damaged")
@@ -190,14 +201,16 @@ def test_people_watch_a_run(tmp_path: Path, place: tuple[str, str]) -> None:
             step(f"{address}/index.html", "document.querySelector('tr[data-id]') !== null", TOOLS),
             step(f"{address}/a-done/report.html", PLAYABLE, TEXT),
             step(f"{address}/c-failed/report.html", "document.querySelector('.why') !== null", TEXT),
+            step(f"{address}/a-done/report.html", CAPTIONED, CAPTION),
+            step(f"{address}/b-renders/report.html", CAPTIONED, CAPTION),
             step(f"{address}/b-renders/report.html", PLAY % committed, CHOOSE),
             step(f"{address}/index.html", "document.querySelectorAll('.chip.done').length === 2", ROWS),
         ]
         browser = Browser(tmp_path, steps)
-        browser.until_opened(5)
+        browser.until_opened(7)
         hold.unlink()
         os.kill(driver.pid, signal.SIGCONT)
-        rows, tools, done, failed, watched, later = browser.rest()
+        rows, tools, done, failed, captions, growing, watched, later = browser.rest()
         assert driver.wait(timeout=WITHIN) != 0, "one title has failed"
     finally:
         for process in (driver, *([browser.process] if browser else [])):
@@ -225,6 +238,7 @@ def test_people_watch_a_run(tmp_path: Path, place: tuple[str, str]) -> None:
     assert "What was tried again" in failed
     assert sound[:12] in failed
     assert watched["chapters"] == ["0:00The beginning", "0:06What follows"]
+    assert captions == growing == ["Words & more"]  # beside the file, and in the stream
     assert watched["at"] == pytest.approx(6)
     assert "You can watch the first" in watched["extent"] or "are here" in watched["extent"]
     assert later["b-renders"]["state"] == "Done"
