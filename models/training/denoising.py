@@ -22,6 +22,7 @@ from models.config import Sampling
 from models.correction import LEFT, Corrector
 from models.mini import MINI
 from models.motion_frames import add_motion_noise, draw_patches, patch_drop
+from models.network_config import NetworkConfig
 from models.text import TextBranch
 from models.training.options import read_options
 from models.training.portrait_crops import tiled
@@ -60,15 +61,17 @@ class Options:
 class Networks(nn.Module):
     """What is trained together."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: NetworkConfig = MINI) -> None:
         super().__init__()
-        self.chain = ChainNetworks(MINI.chain)
-        assert MINI.text is not None
-        self.text = TextBranch(MINI.text, MINI.chain.unet)
+        self.chain = ChainNetworks(config.chain)
+        assert config.text is not None
+        self.text = TextBranch(config.text, config.chain.unet)
         _start_small(self.chain)
 
 
 class TrainingStage:
+    config: NetworkConfig = MINI
+
     def __init__(self, settings: Settings, device: torch.device) -> None:
         self.options = _options(settings)
         self.settings, self.device = settings, device
@@ -78,9 +81,9 @@ class TrainingStage:
             for name in ("chain", "text"):
                 getattr(self.network, name).load_state_dict(load_file(Path(self.options.start) / f"{name}.safetensors"))
         self.vae = _autoencoder(Path(self.options.vae)).to(device)
-        self.pool = Pool(Path(self.options.takes), self.vae, Path(self.options.vae), MINI, device)
-        self.checks = Pool(Path(self.options.checks), self.vae, Path(self.options.vae), MINI, device)
-        self.corrector = Corrector.of(MINI.sampler, device)
+        self.pool = Pool(Path(self.options.takes), self.vae, Path(self.options.vae), self.config, device)
+        self.checks = Pool(Path(self.options.checks), self.vae, Path(self.options.vae), self.config, device)
+        self.corrector = Corrector.of(self.config.sampler, device)
 
     def batch(self, step: int, generator: Generator) -> Batch:
         number, frames = self.settings.batch, self.options.frames
@@ -95,7 +98,7 @@ class TrainingStage:
     @torch.no_grad()
     def _after_own(self, chosen: list[tuple[int, list[int]]], generator: Generator) -> Batch:
         """Second halves of the places chosen, behind first halves that the network drew in one step."""
-        frames, lead = self.options.frames, MINI.chain.motion_frames
+        frames, lead = self.options.frames, self.config.chain.motion_frames
         before = [(talk, places[:frames]) for talk, places in chosen]
         given = self.pool.examples(before, generator, start=self.options.title_starts)
         drawn = self._batch(given, generator, timestep=len(self.corrector.kept) - 1)
@@ -161,7 +164,7 @@ class TrainingStage:
     def _batch(self, examples: Examples, generator: Generator, timestep: int | None = None) -> Batch:
         rows, device = len(examples.latents), self.device
         motion = (
-            self._carried(examples.motion, examples.reference, generator)
+            self._carried(examples.motion, examples.reference, generator, examples.region)
             if self.whole_clips
             else examples.motion[:, :0]
         )
@@ -193,12 +196,12 @@ class TrainingStage:
             batch |= {f"{kind}_{level}": mask for level, mask in enumerate(levels)}
         return batch
 
-    def _carried(self, motion: Tensor, reference: Tensor, generator: Generator) -> Tensor:
+    def _carried(self, motion: Tensor, reference: Tensor, generator: Generator, region: Tensor | None = None) -> Tensor:
         """Motion frames [n m c h w] as the sampler hands them on: patches dropped, noise added."""
         options = self.options
-        rate = MINI.drop_rate if options.drop_rate is None else options.drop_rate
-        patch = options.drop_patch or MINI.patch
-        sigma = MINI.motion_noise if options.motion_noise is None else options.motion_noise
+        rate = self.config.drop_rate if options.drop_rate is None else options.drop_rate
+        patch = options.drop_patch or self.config.patch
+        sigma = self.config.motion_noise if options.motion_noise is None else options.motion_noise
         size = (motion.shape[-2], motion.shape[-1])
         uniform = torch.stack([draw_patches(size, patch, generator) for _ in motion])[:, None, None]
         rows = zip(motion, uniform.to(motion), reference, strict=True)
@@ -207,7 +210,7 @@ class TrainingStage:
         return add_motion_noise(dropped.view_as(motion), noise, sigma)
 
     def _predicted(self, network: Any, batch: Batch) -> Tensor:
-        levels = range(len(MINI.chain.unet.channels))
+        levels = range(len(self.config.chain.unet.channels))
         clip = Clip(
             reference=batch["reference"],
             motion=batch["motion"],
@@ -229,7 +232,7 @@ class TrainingStage:
         """
         generator = torch.Generator().manual_seed(number)
         talk, made, true, weights = self.checks.talks[number], [], [], []
-        sampling = Sampling(self.options.check_steps, 1.0, schedule=MINI.sampler)
+        sampling = Sampling(self.options.check_steps, 1.0, schedule=self.config.sampler)
         carried: Tensor | None = None
         frames = 16 if self.whole_clips else 8
         for start in range(0, min(48, len(talk.latents) - frames + 1), frames):
@@ -243,7 +246,7 @@ class TrainingStage:
             )  # fmt: skip
             noise = torch.randn(examples.latents.shape, generator=generator).to(self.device)
             latents = run_clip(network.chain, clip, noise, sampling, network.text)
-            carried = latents[:, -MINI.chain.motion_frames :]
+            carried = latents[:, -self.config.chain.motion_frames :]
             made.append(latents[0])
             true.append(examples.latents[0])
             weights.append(examples.importance[0])

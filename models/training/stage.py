@@ -51,5 +51,8 @@ class Stage(Protocol):
 def build(settings: Settings, device: torch.device) -> Stage:
     if settings.stage not in STAGES:
         raise BadSettings(f"stage is {settings.stage!r}: expected one of {sorted(STAGES)}")
-    stage: Any = importlib.import_module(STAGES[settings.stage]).TrainingStage(settings, device)
+    module = STAGES[settings.stage]
+    if module == STAGES["chain1"] and settings.options.get("family", "mini") != "mini":
+        module = "models.training.family_chain"
+    stage: Any = importlib.import_module(module).TrainingStage(settings, device)
     return stage

@@ -6,6 +6,7 @@ Shapes: n clips of a batch, f frames, m motion frames, p portraits, c h w latent
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class Talk:
     lip_boxes: Tensor
     importance: Tensor  # [f h w]
     prompt: str
+    embedding: Tensor | None = None  # [e]
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,18 @@ class Examples:
 class Pool:
     """Every take of a folder. Latents are kept beside the takes, so they are made once for an autoencoder."""
 
-    def __init__(self, folder: Path, vae: Vae, vae_file: Path, config: NetworkConfig, device: torch.device) -> None:
+    def __init__(
+        self, folder: Path, vae: Vae, vae_file: Path, config: NetworkConfig, device: torch.device,
+        hear: Callable[[Tensor], Tensor] | None = None, prompts: Prompts | None = None,
+    ) -> None:  # fmt: skip
+        """`hear`: speech of whole frames -> features [f layers width]; log-mel spectra, if not given."""
         self.config, self.device = config, device
         # Takes may be drawn as small as the autoencoder would make them.
         self._scale = config.vae.factor // vae.config.factor
         cache = folder / f"latents-{hashlib.sha256(vae_file.read_bytes()).hexdigest()[:12]}"
-        self.talks = [_talk(path, cache, vae, device) for path in takes.paths(folder)]
+        self.talks = [_talk(path, cache, vae, device, hear or log_mel) for path in takes.paths(folder)]
         assert config.text is not None
-        self._prompts = Prompts(config.text.embedding_width)
+        self._prompts = prompts or Prompts(config.text.embedding_width)
 
     def draw(self, number: int, frames: int, generator: Generator) -> list[tuple[int, list[int]]]:
         """Talks, and `frames` consecutive frames of each: places that leave room for the motion frames."""
@@ -128,11 +134,19 @@ class Pool:
                 tuple(stack([row[kind][level] for row in masks]) for level in range(len(masks[0][0])))
                 for kind in range(3)
             ),
-            face_embedding=F.adaptive_avg_pool2d(reference, CELLS).flatten(1),
+            face_embedding=self._identity(reference, [self.talks[number] for number, _ in chosen]),
             prompt=stack(list(prompt)),
             prompted=torch.tensor(prompted, device=self.device),
             importance=stack(list(weight)),
         )
+
+    def _identity(self, reference: Tensor, talks: list[Talk]) -> Tensor:
+        """What the image tokens are made of [n e]: zeros for a face whose embedding is not known."""
+        if self.config.identity == "pooled_latents":
+            return F.adaptive_avg_pool2d(reference, CELLS).flatten(1)
+        width = self.config.chain.image_projection.embedding_width
+        known = [torch.zeros(width) if talk.embedding is None else talk.embedding for talk in talks]
+        return torch.stack(known).to(self.device).float()
 
     def _boxes(self, talk: Talk, which: int, generator: Generator) -> tuple[Tensor, tuple[tuple[Tensor, ...], ...]]:
         """Region mask and motion masks, the boxes as unsteady as those that users give."""
@@ -158,7 +172,7 @@ def _grown(box: Tensor, limits: tuple[float, float], share: float, size: int) ->
     return Box(low, top, max(min(x1 + wide, size), low + 2), max(min(y1 + high, size), top + 2))
 
 
-def _talk(path: Path, cache: Path, vae: Vae, device: torch.device) -> Talk:
+def _talk(path: Path, cache: Path, vae: Vae, device: torch.device, hear: Callable[[Tensor], Tensor]) -> Talk:
     stored = cache / path.name
     take: Take | None = None
     if not stored.exists():
@@ -168,11 +182,13 @@ def _talk(path: Path, cache: Path, vae: Vae, device: torch.device) -> Talk:
         made = {
             "latents": _encoded(take.frames, vae, device),
             "portraits": _encoded(take.portraits, vae, device),
-            "features": _features(take.speech),
+            "features": _features(take.speech, hear),
             "importance": _importance(take, vae.config.factor).half(),
             "face_boxes": take.face_boxes,
             "lip_boxes": take.lip_boxes,
         }
+        if take.embedding is not None:
+            made["embedding"] = take.embedding
         save_file(made, fresh, {"prompt": take.prompt, "before": str(take.before)})
         fresh.rename(stored)
     tensors = load_file(stored)
@@ -183,6 +199,7 @@ def _talk(path: Path, cache: Path, vae: Vae, device: torch.device) -> Talk:
         face_boxes=tensors["face_boxes"],
         lip_boxes=tensors["lip_boxes"],
         prompt=facts["prompt"],
+        embedding=tensors.get("embedding"),
     )
 
 
@@ -196,8 +213,9 @@ def _encoded(pictures: Tensor, vae: Vae, device: torch.device) -> Tensor:
     return torch.cat(parts)
 
 
-def _features(speech: Tensor) -> Tensor:
-    return log_mel(speech[: len(speech) // SAMPLES_A_FRAME * SAMPLES_A_FRAME]).half()
+@torch.no_grad()
+def _features(speech: Tensor, hear: Callable[[Tensor], Tensor]) -> Tensor:
+    return hear(speech[: len(speech) // SAMPLES_A_FRAME * SAMPLES_A_FRAME]).half().cpu().contiguous()
 
 
 def _importance(take: Take, factor: int) -> Tensor:

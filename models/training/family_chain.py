@@ -1,0 +1,179 @@
+"""Stages `chain1` and `chain2` of another family than `mini`: `family` and `weights` in a configuration's options.
+
+`weights` is a folder as rendering wants it: the autoencoder, what speech is heard through and what embeds prompts are
+taken from it and stay as they are; the chain goes on from its file, if there is one, and from `start` where that is
+given. Where a family predicts velocity, errors are weighted by min(SNR, 5) (Hang et al., arXiv 2303.09556).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Generator, Tensor, nn
+
+from models.build import RECIPES
+from models.config import SamplerConfig
+from models.correction import Corrector
+from models.families import FAMILIES, Family
+from models.motion_frames import add_motion_noise, draw_patches, patch_drop
+from models.prompts import Prompts
+from models.sampler import scheduler
+from models.spectrum import SAMPLES_A_FRAME
+from models.training import denoising
+from models.training.options import read_options
+from models.training.settings import BadSettings, Settings
+from models.training.stage import Batch
+from models.training.take_pool import Pool
+from models.vae import Vae
+from models.wav2vec import normalise
+from models.weights import load
+
+MOST_SNR = 5.0
+
+
+@dataclass(frozen=True)
+class Options(denoising.Options):
+    vae: str = ""
+    """Found in `weights`."""
+    family: str = "hallo2"
+    weights: str = ""
+    only_text: bool = False
+    """Leaves the chain as it is and trains what prompts change."""
+
+
+@dataclass(frozen=True)
+class Velocity:
+    """Stands where a corrector stands: the network's velocity -> x₀."""
+
+    kept: Tensor
+
+    @classmethod
+    def of(cls, config: SamplerConfig, device: torch.device) -> Velocity:
+        return cls(scheduler(config).alphas_cumprod.to(device))
+
+    def scales(self, timestep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`timestep` [r] -> α, σ and the signal-to-noise ratio, each [r 1 1 1 1]."""
+        kept = self.kept[timestep.long()].float()[:, None, None, None, None]
+        return kept.sqrt(), (1 - kept).sqrt(), kept / (1 - kept).clamp_min(1e-8)
+
+    def __call__(self, given: Tensor, noisy: Tensor, beside: Tensor, timestep: Tensor) -> Tensor:
+        alpha, sigma, _ = self.scales(timestep)
+        return alpha * noisy.float() - sigma * given.float()
+
+
+class TrainingStage(denoising.TrainingStage):
+    def __init__(self, settings: Settings, device: torch.device) -> None:
+        self.options = options = _options(settings)
+        self.settings, self.device = settings, device
+        self.whole_clips = settings.stage == "chain2"
+        self.family = family = FAMILIES[options.family]
+        assert family.networks is not None
+        self.config = config = family.networks
+        folder = Path(options.weights)
+        self.network: nn.Module = denoising.Networks(config).to(device)
+        for name in ("chain", "text"):
+            self._begin(name, folder, Path(options.start) if options.start else None)
+        if options.only_text:
+            getattr(self.network, "chain").requires_grad_(False)  # noqa: B009 (of a module, whose type is wider)
+        vae, vae_file = _loaded(family, "vae", folder, device)
+        assert isinstance(vae, Vae)
+        self.vae = vae
+        prompts = _prompts(family, folder, device)
+        hear = None
+        if config.speech is not None:
+            speech, _ = _loaded(family, "speech", folder, device)
+            hear = _hearing(speech, device)
+        self.pool, self.checks = (
+            Pool(Path(takes), vae, vae_file, config, device, hear, prompts) for takes in (options.takes, options.checks)
+        )
+        corrects = config.chain.unet.corrects
+        self.corrector: Any = Corrector.of(config.sampler, device) if corrects else Velocity.of(config.sampler, device)
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        if isinstance(self.corrector, Corrector):
+            return super().loss(batch)
+        found, weight = self._predicted(self.network, batch), batch["importance"][:, :, None]
+        error = ((found - batch["latents"]).square() * weight).mean((1, 2, 3, 4)) / weight.mean((1, 2, 3, 4))
+        # The error of x₀ times min(SNR, 5) is that of the velocity times min(SNR, 5) / (SNR + 1).
+        _, _, ratio = self.corrector.scales(batch["timestep"])
+        return (error * ratio.flatten().clamp_max(MOST_SNR)).mean(), {"error": error.mean()}
+
+    def _carried(self, motion: Tensor, reference: Tensor, generator: Generator, region: Tensor | None = None) -> Tensor:
+        """As a render carries them on: families that carry pixels lose patches of those."""
+        if self.config.carry == "latents":
+            return super()._carried(motion, reference, generator, region)
+        options, config = self.options, self.config
+        rate = config.drop_rate if options.drop_rate is None else options.drop_rate
+        sigma = config.motion_noise if options.motion_noise is None else options.motion_noise
+        with torch.no_grad():
+            frames = self.vae.decode(motion.flatten(0, 1).float()).unflatten(0, motion.shape[:2]) * 2 - 1
+            kept = []
+            for row, one in enumerate(frames):
+                uniform = draw_patches((one.shape[-2], one.shape[-1]), options.drop_patch or config.patch, generator)
+                protect = None if config.drop_on_face or region is None else region[row, :1].to(one)
+                kept.append(patch_drop(one, uniform.to(one), rate, protect))
+            latents = self.vae.encode(torch.cat(kept)).unflatten(0, motion.shape[:2])
+        return add_motion_noise(latents, torch.randn(latents.shape, generator=generator).to(latents), sigma)
+
+    def _begin(self, name: str, folder: Path, start: Path | None) -> None:
+        network = getattr(self.network, name)
+        if start is not None:
+            RECIPES[name].holder(network).load_state_dict(load_file(start / f"{name}.safetensors"))
+        elif _file(self.family, name, folder) is not None:
+            given = _loaded(self.family, name, folder, self.device)[0].state_dict()
+            # What nothing runs is left without memory when a network is loaded; here it stays as it began.
+            network.load_state_dict(network.state_dict() | {k: v for k, v in given.items() if not v.is_meta})
+
+
+def _file(family: Family, network: str, folder: Path, suffix: str = "") -> tuple[Any, Path] | None:
+    for file in family.tree:
+        for path in file.paths:
+            if file.network == network and path.endswith(suffix) and (folder / path).exists():
+                return file, folder / path
+    return None
+
+
+def _loaded(family: Family, network: str, folder: Path, device: torch.device) -> tuple[nn.Module, Path]:
+    found = _file(family, network, folder)
+    if found is None or family.networks is None:
+        raise BadSettings(f"options: weights is {folder}, which holds no file of {network} of family {family.name}")
+    return load(found[1], found[0], family.networks, device), found[1]
+
+
+def _hearing(speech: nn.Module, device: torch.device) -> Any:
+    def hear(wave: Tensor) -> Tensor:
+        return speech(normalise(wave).to(device), len(wave) // SAMPLES_A_FRAME)
+
+    return hear
+
+
+def _prompts(family: Family, folder: Path, device: torch.device) -> Prompts:
+    assert family.networks is not None
+    text = family.networks.text
+    if text is None:
+        raise BadSettings(f"options: family is {family.name}, which takes no prompts")
+    if text.clip is None:
+        return Prompts(text.embedding_width)
+    words = _file(family, "clip", folder, "vocab.json")
+    if words is None:
+        raise BadSettings(f"options: weights is {folder}, which holds no clip/vocab.json: prompts cannot be embedded")
+    return Prompts(text.embedding_width, _loaded(family, "clip", folder, device)[0], words[1].parent)
+
+
+def _options(settings: Settings) -> Options:
+    missing = [name for name in ("takes", "checks", "weights") if not settings.options.get(name)]
+    if missing:
+        raise BadSettings(f"options lacks {missing}: folders of takes, and one with the family's files of weights")
+    options = read_options(Options, settings)
+    known = sorted(name for name, family in FAMILIES.items() if family.networks is not None)
+    if options.family not in known:
+        raise BadSettings(f"options: family is {options.family!r}: expected one of {known}")
+    for name in ("takes", "checks", "weights", "start"):
+        place = getattr(options, name)
+        if place and not Path(place).exists():
+            raise BadSettings(f"options: {name} is {place}, which is not there")
+    return replace(options, vae=options.weights)
