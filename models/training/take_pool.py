@@ -209,7 +209,7 @@ def _encoded(pictures: Tensor, vae: Vae, device: torch.device) -> Tensor:
     parts = []
     for group in pictures.split(ENCODED_AT_ONCE):
         with torch.autocast(device.type, torch.bfloat16):
-            parts.append(vae.encode(group.to(device).float() / 127.5 - 1).half().cpu())
+            parts.append(vae.encode(group.to(device).float() / 127.5 - 1).half().cpu().contiguous())
     return torch.cat(parts)
 
 
