@@ -9,12 +9,14 @@ import click
 BENCHMARKS = {
     name: f"benchmarks.{name}"
     for name in (
+        "audio",
         "chain",
         "encode",
         "makespan",
         "memory",
         "pipeline",
         "presets",
+        "startup",
         "store",
         "upscale",
     )

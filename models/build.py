@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from models import vae, wav2vec
 from models.chain import ChainNetworks
@@ -59,7 +58,9 @@ def idle_tensors(config: NetworkConfig, network: ChainNetworks) -> Iterator[str]
                 yield from (prefix + name for name in level.motion_modules.state_dict())
 
 
-def _clip_text_model(config: NetworkConfig) -> CLIPTextModel:
+def _clip_text_model(config: NetworkConfig) -> nn.Module:
+    from transformers import CLIPTextConfig, CLIPTextModel  # two seconds, which families without it are spared
+
     text = _required(config.text and config.text.clip)
     settings = CLIPTextConfig(
         hidden_size=text.width,
@@ -84,7 +85,7 @@ def _clip_text_names(tensors: Tensors) -> Tensors:
     return {names[name]: tensor for name, tensor in kept.items() if not name.endswith("position_ids")}
 
 
-def _number_positions(network: CLIPTextModel) -> None:
+def _number_positions(network: Any) -> None:
     positions = torch.arange(network.config.max_position_embeddings)[None]
     network.embeddings.register_buffer("position_ids", positions, persistent=False)
 

@@ -11,7 +11,6 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from models.config import SpeechConfig
 
@@ -49,6 +48,8 @@ class SpeechFeatures(nn.Module):
     """wav2vec2 without its language head; `model` holds the tensors. By default the published base model."""
 
     def __init__(self, config: SpeechConfig | None = None) -> None:
+        from transformers import Wav2Vec2Config, Wav2Vec2Model  # two seconds, which families without it are spared
+
         super().__init__()
         config = config or SpeechConfig()
         settings = Wav2Vec2Config(

@@ -28,7 +28,7 @@ from models.pickle_scan import PickleTooLarge, scan_file
 from models.weight_files import WeightFile
 
 # A file is converted in about 16 batches of its bytes, but none smaller or larger than these.
-BATCHES, SMALLEST_BATCH, LARGEST_BATCH = 16, 1 << 20, 256 << 20
+BATCHES, SMALLEST_BATCH, LARGEST_BATCH = 16, 64 << 20, 256 << 20
 LONGEST_NAME = 120  # characters; the longest published one has 92
 LISTED = 3  # tensors that a message names before it only counts
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
