@@ -66,7 +66,10 @@ def before(upstream: str) -> Iterator[FaultyS3]:
         async with aiohttp.ClientSession(auto_decompress=False) as session:
 
             async def handle(request: web.Request) -> web.StreamResponse:
-                return await _handle(proxy, session, upstream, request)
+                try:
+                    return await _handle(proxy, session, upstream, request)
+                except ConnectionError:  # who asked has been killed
+                    raise web.HTTPBadGateway from None
 
             server = web.ServerRunner(web.Server(handle))
             await server.setup()

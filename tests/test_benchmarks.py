@@ -23,6 +23,7 @@ def test_every_name_is_a_benchmark_with_json() -> None:
     ("arguments", "key"),
     [
         (["store", "--runs", "2"], "objects"),
+        (["audio", "--minutes", "0.2"], "seconds_a_minute"),
         (["encode", "--codec", "h264", "--size", "64", "--frames", "2"], "encodings"),
     ],
 )

@@ -41,7 +41,7 @@ def test_a_little_chaos_changes_no_frame() -> None:
     check(chaos(0.4, "--small"), kinds=2, faults=2)
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(1200)
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_six_minutes_of_chaos_change_no_frame() -> None:
     check(chaos(6), kinds=8, faults=30)

@@ -7,13 +7,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from models.metrics import course
 from models.metrics.course import Course
-from models.metrics.picture import Regions, Seen, darkness
+from models.metrics.picture import Regions, Seen, look, mouth_darkness
 from models.metrics.video import measure
 from models.spectrum import SAMPLE_RATE
 from models.training.drawn_takes import Drawing, draw_take
@@ -96,7 +97,24 @@ def test_an_open_mouth_is_dark() -> None:
     lips = np.full((20, 20), 0.6, np.float32)
     opened = lips.copy()
     opened[8:14] = 0.1
-    assert darkness(lips) == 0 < darkness(opened)
+    soft = lips.copy()
+    soft[8:14] = 0.45
+    assert mouth_darkness(lips) == 0 < mouth_darkness(soft) < mouth_darkness(opened)
+    assert mouth_darkness(opened) == pytest.approx(mouth_darkness(opened / 3), rel=1e-4)  # the same in dim light
+
+
+def test_a_mouth_is_looked_for_where_the_head_is() -> None:
+    """A head that moves with a shut mouth opens none, and one that speaks elsewhere is seen."""
+    face = cv2.GaussianBlur(RNG.random((96, 96, 3)).astype(np.float32), (0, 0), 3) * 0.2 + 0.6
+    opened = face.copy()
+    opened[62:68, 40:56] = 0.1
+    regions = Regions((16.0, 16.0, 80.0, 80.0), (36.0, 60.0, 60.0, 68.0))
+
+    def mouth(picture: np.ndarray, moved: int) -> float:
+        return look(np.roll(picture, (moved, moved), (0, 1)), regions, None, face).mouth
+
+    assert mouth(face, 5) == pytest.approx(mouth(face, 0), abs=0.01)
+    assert mouth(opened, 5) == pytest.approx(mouth(opened, 0), rel=0.15)
 
 
 @pytest.fixture(scope="module")

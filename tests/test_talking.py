@@ -65,7 +65,7 @@ def test_the_renderers_own_film_is_what_its_sound_asks_for() -> None:
     course = drawn(who, spoken(24, None))
     r, _ = measures.best_lag(np.array([one.mouth for one in course.seen]), course.target)
     assert r is not None
-    assert r > 0.7
+    assert r > 0.9
 
 
 def test_wishes_use_kept_words() -> None:

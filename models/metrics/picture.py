@@ -15,7 +15,9 @@ Picture = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-DARK = 0.75  # of the surrounding brightness: what is darker is an open mouth, an iris, a lash
+DARK = 0.75  # of the surrounding brightness: what is darker is an iris or a lash
+SKIN = 80  # percentile of the brightness around lips: skin, unless there is a beard
+MOUTH = 0.9  # of that: what is darker is an open mouth, also a soft one
 LIPS_HIGHER = 1.6  # a mouth opens out of the box that it has when it is shut
 LIPS_HIGHEST = 0.55  # and at least so high, over its width
 LIPS_MIDDLE = (0.2, 0.8)  # across
@@ -42,7 +44,10 @@ class Seen:
     """Of one frame."""
 
     mouth: float
-    """How much of the mouth is dark: grows as it opens (r = 0.94 with the opening of drawn mouths)."""
+    """How much darker than skin the lips and what is between them are: grows as the mouth opens.
+
+    With the opening of 36 drawn mouths, beards among them: r = 0.95 in the median, 0.87 in the mean.
+    """
     eyes: float
     """The same of the eyes: falls when they shut."""
     sharpness: float
@@ -70,14 +75,16 @@ def look(picture: Picture, regions: Regions, before: Picture | None, first: Pict
         step = np.abs(grey - before @ LUMA)
         change, flicker = float(_cut(step, regions.face).mean()), float(_corners(step).mean())
     middle = cv2.medianBlur(np.ascontiguousarray(grey_face), 3)
+    place = _moved(_cut(first @ LUMA, regions.face), grey_face)
+    width = regions.face[2] - regions.face[0]
     return Seen(
-        mouth=darkness(_lips(grey, regions.lips)),
+        mouth=mouth_darkness(_lips(grey, _shifted(regions.lips, place[0] * width, place[1] * width))),
         eyes=darkness(_eyes(grey, regions.face)),
         sharpness=float(np.abs(np.diff(grey_face, axis=0)).mean() + np.abs(np.diff(grey_face, axis=1)).mean()),
         grain=float(np.abs(grey_face - middle).mean()),
         colour=tuple(face.reshape(-1, 3).mean(0).tolist()),  # type: ignore[arg-type]
         likeness=_likeness(face),
-        place=_moved(_cut(first @ LUMA, regions.face), grey_face),
+        place=place,
         change=change,
         flicker=flicker,
     )
@@ -86,6 +93,18 @@ def look(picture: Picture, regions: Regions, before: Picture | None, first: Pict
 def darkness(grey: NDArray[np.float32]) -> float:
     """Mean of how far pixels lie below DARK times the median."""
     return float(np.clip(DARK * np.median(grey) - grey, 0, None).mean()) if grey.size else 0.0
+
+
+def mouth_darkness(grey: NDArray[np.float32]) -> float:
+    """Mean of how far pixels lie below MOUTH times the skin's brightness, as a share of that brightness."""
+    if not grey.size:
+        return 0.0
+    skin = max(float(np.percentile(grey, SKIN)), 1e-3)
+    return float(np.clip(MOUTH - grey / skin, 0, None).mean())
+
+
+def _shifted(box: Box, dx: float, dy: float) -> Box:
+    return box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy
 
 
 def _lips(grey: NDArray[np.float32], lips: Box) -> NDArray[np.float32]:
