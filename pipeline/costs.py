@@ -69,9 +69,9 @@ SPEEDS = (
     _published("rtx3090", 60.0, 39, "published code: 7 minutes for 4 s of sound (a user's report)"),
     # github.com/fudan-generative-vision/hallo/issues/28: 9 s in 20 minutes.
     _published("l4", 80.0, 30, "published code: 20 minutes for 9 s of sound (a user's report)"),
-    # Two titles of 48 and 96 frames, one thread of a two-core machine under load: 9.2 s for 3 clips, 23 s for 48 frames
-    # at 512², 74 s at 1024².
-    Speed("mini", "cpu", 512, 4, False, 3.0, 0.48, 1.0, "measured on one thread of a busy two-core machine"),
+    # The demo and two titles of its length at 512², workers of one thread: 0.53 s for a GOP's 3 clips, 9.3 s for its
+    # frames at 512², 12.3 to 13.5 s at 1024².
+    Speed("mini", "cpu", 512, 1, False, 0.18, 0.19, 0.07, "measured on one thread of a two-core machine"),
 )
 
 # ×2 to 1024², a small network on two cores: 41 to 46 ms.

@@ -108,6 +108,7 @@ def test_killed_and_started_again(manifest: Path, place: NewPlace, kind: str, co
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(5400)
 @pytest.mark.parametrize(
     ("kind", "step"),
     [
@@ -176,6 +177,7 @@ def test_an_operation_that_fails_is_tried_again(manifest: Path, place: NewPlace,
 
 @pytest.mark.slow
 @pytest.mark.soak
+@pytest.mark.timeout(5400)
 def test_every_operation_fails_once(small: Path, place: NewPlace, capsys: pytest.CaptureFixture[str]) -> None:
     expected = undisturbed(small, place("disk"))
     faults = [Fault(k, moment, StoreError) for k in range(1, expected.writes + 1) for moment in MOMENTS]
