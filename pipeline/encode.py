@@ -22,6 +22,7 @@ import av.error
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
+from pipeline import scheduling
 from pipeline.boxes import Joined, boxes
 from pipeline.errors import DamagedObject, UserError
 from pipeline.timeline import FPS, GOP, VIDEO_TIMESCALE
@@ -155,7 +156,12 @@ class GopEncoder:
         self._count += 1
         if self._count > GOP:
             raise ValueError(f"more than {GOP} pictures for the GOP at frame {self._first}")
-        self._write(self._stream.encode(frame))
+        if self._count > 1:
+            packets = self._stream.encode(frame)
+        else:  # the first picture opens the encoder, and the AV1 one would take the whole machine
+            with scheduling.kept():
+                packets = self._stream.encode(frame)
+        self._write(packets)
 
     def finish(self) -> Fragment:
         if not self._count:
