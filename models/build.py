@@ -59,7 +59,7 @@ def idle_tensors(config: NetworkConfig, network: ChainNetworks) -> Iterator[str]
 
 
 def _clip_text_model(config: NetworkConfig) -> nn.Module:
-    from transformers import CLIPTextConfig, CLIPTextModel  # two seconds, which families without it are spared
+    from transformers import CLIPTextConfig, CLIPTextModel  # slow to import, and not every family has one
 
     text = _required(config.text and config.text.clip)
     settings = CLIPTextConfig(

@@ -48,7 +48,7 @@ class SpeechFeatures(nn.Module):
     """wav2vec2 without its language head; `model` holds the tensors. By default the published base model."""
 
     def __init__(self, config: SpeechConfig | None = None) -> None:
-        from transformers import Wav2Vec2Config, Wav2Vec2Model  # two seconds, which families without it are spared
+        from transformers import Wav2Vec2Config, Wav2Vec2Model  # slow to import, and not every family has one
 
         super().__init__()
         config = config or SpeechConfig()
