@@ -28,8 +28,8 @@ RETRY_WAITS = (0.2, 0.5, 1.0, 3.0, 8.0, 20.0)
 _NETWORK = ("botocore", "aiobotocore", "aiohttp", "urllib3")
 # botocore's own complaints about the set-up, which no waiting mends.
 _SET_UP = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError", "NoRegionError")
-_TAKEN = ("PreconditionFailed", "pre-conditions", "412")
-_PAST_END = ("InvalidRange", "range is not satisfiable", "416")
+# HTTP's answers to a create-only put of what is there, and to a range behind the end.
+_TAKEN, _PAST_END = 412, 416
 
 # Tries are counted here alone: in three layers on top of each other they would take an hour to give up.
 _ONE_TRY = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": 60}
@@ -71,7 +71,7 @@ class RemoteStore(Store):
             try:
                 return self.fs.cat_file(self.path(key), start=start, end=stop)
             except OSError as error:
-                if any(word in str(error) for word in _PAST_END):
+                if _status(error) == _PAST_END:
                     return b""
                 raise
 
@@ -90,8 +90,7 @@ class RemoteStore(Store):
             except FileExistsError:
                 return False
             except OSError as error:
-                # SeaweedFS's 412 reaches s3fs users as a plain OSError.
-                if any(word in str(error) for word in _TAKEN):
+                if _status(error) == _TAKEN:  # SeaweedFS's reaches s3fs users as a plain OSError
                     return False
                 raise
             return True
@@ -217,6 +216,20 @@ class RemoteStore(Store):
 
     def _told(self, error: Exception) -> str:
         return redact_about(str(error), self.url) or type(error).__name__
+
+
+def _status(error: BaseException | None) -> int | None:
+    """HTTP's status of the answer that an error stands for. Messages hold keys, and keys hold any number."""
+    while error is not None:
+        response = getattr(error, "response", None)  # of botocore's errors, which s3fs raises others from
+        if isinstance(response, dict):
+            found: int | None = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            return found
+        for name in ("status", "code"):
+            if isinstance(number := getattr(error, name, None), int):
+                return number
+        error = error.__cause__
+    return None
 
 
 def _may_pass(error: Exception) -> bool:

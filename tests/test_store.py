@@ -51,7 +51,8 @@ class Contract:
 
     def test_missing_objects(self, store: Store, tmp_path: Path) -> None:
         store.put("folder/object", b"x")
-        for key in ("nothing", "folder/nothing", "folder", "folder/object/below"):
+        # Numbers in a key are not HTTP's answers: one with 416 in it was read as an object that has ended.
+        for key in ("nothing", "folder/nothing", "folder", "folder/object/below", "412/00000416.0.json"):
             assert not store.exists(key)
             for ask in (
                 lambda key=key: store.get(key),
@@ -431,6 +432,18 @@ def test_lasting_trouble_is_told(remote: RemoteStore, monkeypatch: pytest.Monkey
     with pytest.raises(StoreError, match=r"memory://.*a/b: .*reduce your request rate"):
         remote.put("a/b", b"")
     assert len(waits) == len(store_remote.RETRY_WAITS)
+
+
+def test_trouble_with_a_key_that_holds_a_status_is_trouble(
+    remote: RemoteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not an answer that the key is taken, or that the object ends before the range."""
+    monkeypatch.setattr(store_remote.time, "sleep", lambda seconds: None)
+    remote.fs = Trouble(remote.fs, lambda: OSError(5, "cannot reach 412/00000416.0.json"), 1000)
+    with pytest.raises(StoreError, match="cannot reach"):
+        remote.create("412/00000416.0.json", b"")
+    with pytest.raises(StoreError, match="cannot reach"):
+        remote.get_range("412/00000416.0.json", 0, 4)
 
 
 def test_faults_of_ours_are_not_retried(remote: RemoteStore, monkeypatch: pytest.MonkeyPatch) -> None:
