@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,27 +14,11 @@ import pytest
 from pipeline.store import open_store
 from tests.conftest import write_manifest
 from tests.ray_head import free_port, head
+from tests.ray_job import submit
 from tests.s3 import S3Server
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[1]
-RUNS_WITHIN = 900.0  # seconds
-
-
-def submit(dashboard: str, *entrypoint: str) -> tuple[int, str]:
-    """Exit code of the driver, and all that was printed."""
-    ray = str(Path(sys.executable).with_name("ray"))
-    hook = json.dumps({"worker_process_setup_hook": "tests.sabotage.install"})
-    command = [ray, "job", "submit", f"--address={dashboard}", "--working-dir", ".", "--runtime-env-json", hook]
-    command += ["--", sys.executable, "-m", "pipeline.render", *entrypoint]
-    for _ in range(60):
-        job = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=RUNS_WITHIN)
-        if "No available agent to submit job" not in job.stderr:
-            break
-        time.sleep(1)
-    said = job.stdout + job.stderr
-    code = re.search(r"exit code (\d+)", said)
-    return (int(code[1]) if code else job.returncode), said
+HOOK = "tests.sabotage.install"
 
 
 def test_ten_of_twelve_are_finished_and_both_reasons_are_reported(
@@ -47,7 +28,7 @@ def test_ten_of_twelve_are_finished_and_both_reasons_are_reported(
     titles[3:3] = [{"id": "crasher", "frames": 60, "priority": 1}, {"id": "spoiled", "frames": 60, "priority": 1}]
     manifest, output, port = write_manifest(tmp_path, titles), s3.url(), free_port()
     with head(2, "--include-dashboard=true", f"--dashboard-port={port}", environment=s3_server.environment):
-        code, said = submit(f"http://127.0.0.1:{port}", str(manifest), "--output", output)
+        code, said = submit(f"http://127.0.0.1:{port}", HOOK, str(manifest), "--output", output)
         store = open_store(output)
         assert code == 1, said[-4000:]
         assert store.exists("catalog.csv"), said[-4000:]
@@ -63,7 +44,7 @@ def test_ten_of_twelve_are_finished_and_both_reasons_are_reported(
         assert pq.read_table(tmp_path / "catalog.parquet").column("id").to_pylist() == [row["id"] for row in rows]
         before = {f"good-{n}": store.get(f"good-{n}/report.json") for n in range(10)}
         began = time.monotonic()
-        code, said = submit(f"http://127.0.0.1:{port}", str(manifest), "--output", output, "--skip-done")
+        code, said = submit(f"http://127.0.0.1:{port}", HOOK, str(manifest), "--output", output, "--skip-done")
         print(f"rerun: exit {code} after {time.monotonic() - began:.0f} s, the two are tried again")
         assert code == 1, said[-4000:]
         assert all(f"{name}: done" in said for name in before)
