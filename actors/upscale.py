@@ -18,6 +18,7 @@ from actors.titles import TitleReader
 from actors.worker import Worker, log
 from pipeline.encode import Fragment, GopEncoder
 from pipeline.errors import DamagedObject, LongtakeError
+from pipeline.numerics import begun
 from pipeline.records import Ledger, Record, new_attempt, sha256
 from pipeline.scale import Scaler
 from pipeline.timeline import gop_range
@@ -28,6 +29,10 @@ from pipeline.work import Done, Job, Ready
 
 class EncoderDiffers(LongtakeError):
     pass
+
+
+class TooLittleMemory(MemoryError):
+    """The device's memory does not hold what one GOP needs, in smaller pieces either."""
 
 
 class UpscaleWorker(Worker):
@@ -54,14 +59,37 @@ class UpscaleWorker(Worker):
 
     def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
         part = self.part(plan, "upscale")
-        numerics = self.numerics(plan, "stream", part)
+        begun_in = begun(self.store, plan, "stream")
+        part.fit(plan.picture_options, begun_in)
+        if begun_in is not None:  # else claimed with the first GOP, once it is known to fit the device's memory
+            self.numerics(plan, "stream", part)
         if self._reader is None or (self._reader.plan, self._visit) != (plan, job.visit):
             self._reader, self._visit, self._base = TitleReader(self.store, plan), job.visit, {}
         for gop in range(job.first, job.first + job.count):
             self.check_stop()
-            yield self._gop(self._reader, gop, part, numerics)
+            yield self._gop_in_memory(self._reader, gop, part)
 
-    def _gop(self, reader: TitleReader, gop: int, part: Any, numerics: dict[str, Any]) -> Done:
+    def _gop_in_memory(self, reader: TitleReader, gop: int, part: Any) -> Done:
+        """The GOP; from its beginning in smaller pieces, where the device's memory did not hold it."""
+        try:
+            return self._gop(reader, gop, part)
+        except Exception as error:
+            if not _ran_out(error):
+                raise
+            if not part.shrink():
+                raise TooLittleMemory(_too_little(reader.plan, gop, error)) from None
+        self._base = {}
+        log.warning(
+            "GOP %d of title %s did not fit the device's memory: smaller pieces from now on", gop, reader.plan.id
+        )
+        try:
+            return self._gop(reader, gop, part)
+        except Exception as error:
+            if not _ran_out(error):
+                raise
+            raise TooLittleMemory(_too_little(reader.plan, gop, error)) from None
+
+    def _gop(self, reader: TitleReader, gop: int, part: Any) -> Done:
         started = time.monotonic()
         plan = reader.plan
         first, stop = gop_range(gop, plan.frames)
@@ -74,6 +102,7 @@ class UpscaleWorker(Worker):
         self._decode(plan, start, latents, part)
         hasher, faceless = hashlib.sha256(), list[int]()
         fragments = _encoded(plan, first, self._planes(reader, gop, part, hasher, faceless))
+        numerics = self.numerics(plan, "stream", part)
         objects, inits = {}, {}
         for suffix, fragment in fragments.items():
             self._agree_on_init(plan, suffix, fragment.init)
@@ -190,6 +219,19 @@ def _encoded(plan: TitlePlan, first: int, planes: Iterator[np.ndarray]) -> dict[
             for suffix, encoder in encoders.items():
                 encoder.add(scalers[suffix](picture) if suffix else picture)
         return {suffix: encoder.finish() for suffix, encoder in encoders.items()}
+
+
+def _ran_out(error: Exception) -> bool:
+    """Whether it is torch.OutOfMemoryError, known by name: torch is not imported here."""
+    return type(error).__name__ == "OutOfMemoryError"
+
+
+def _too_little(plan: TitlePlan, gop: int, error: Exception) -> str:
+    return (
+        f"title {plan.id}: GOP {gop} at resolution {plan.options.resolution} does not fit the memory of the device, in "
+        "smaller pieces either; end what else runs there, or set a smaller resolution or background: lanczos, or take "
+        f"a device with more memory ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+    )
 
 
 def _folder(plan: TitlePlan) -> str:

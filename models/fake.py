@@ -7,7 +7,7 @@ The picture is a mosaic of flat 8x8 blocks, which video codecs handle at any siz
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,12 @@ class Chain(_Part):
 
 
 class Upscale(_Part):
+    def fit(self, options: PictureOptions, begun: Mapping[str, Any] | None) -> None:
+        """Integers fit anywhere."""
+
+    def shrink(self) -> bool:
+        return False
+
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[np.ndarray]:
         # The place in the group is hashed in, so a group that is not anchored on absolute frame numbers shows.
         return [mix(latent[0], place) for place, latent in enumerate(latents)]

@@ -6,7 +6,7 @@ threads is the family's, because it changes the order of additions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, replace
 from itertools import groupby
 from pathlib import Path
@@ -24,6 +24,7 @@ from models.families import Arrays, ClipOptions, Family, Hints, Lane, PictureOpt
 from models.masks import Box
 from models.motion_frames import add_motion_noise, latent_protection, patch_drop
 from models.network_config import NetworkConfig
+from models.pieces import Fitted, Pieces
 from models.portrait import MeshFinder, PortraitHints, PortraitSizes, prepare_portrait
 from models.prompts import PromptProblem, Prompts
 from models.reproduction import reproduction, warning
@@ -371,6 +372,27 @@ class Upscale(Part):
         )
         published = replace(config.upscale, face_choice="published")
         self._upscalers = {"none": Upscaler(config.upscale, *networks), "published": Upscaler(published, *networks)}
+        own = Pieces(config.upscale.group, config.upscale.tile)
+        self._fitted = Fitted(own, family.footprint, family.decode_group, config.upscale.tile_pad)
+
+    def numerics(self) -> dict[str, Any]:
+        return super().numerics() | self._fitted.told()
+
+    def fit(self, options: PictureOptions, begun: Mapping[str, Any] | None) -> None:
+        free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
+        self._fitted.choose(options.base_size, options.resolution, free, begun)
+        self._take_pieces()
+
+    def shrink(self) -> bool:
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        shrunk = self._fitted.shrink()
+        self._take_pieces()
+        return shrunk
+
+    def _take_pieces(self) -> None:
+        for one in self._upscalers.values():
+            one.pieces = self._fitted.now
 
     @torch.inference_mode()
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[BaseFrame]:

@@ -22,6 +22,7 @@ from models.groups import fixed_groups
 from models.masks import Box
 from models.parsing import face_labels
 from models.paste import Place, find_place, parsed_mask, paste_at
+from models.pieces import Pieces
 from models.resample import resize_lanczos
 from models.restorer import TemporalRestorer
 from models.upscale_config import UpscaleConfig
@@ -61,6 +62,7 @@ class Upscaler:
                 f"crop is {config.crop!r} and the restorer reads latents, which are whole frames: use 'whole'"
             )
         self.config = config
+        self.pieces = Pieces(config.group, config.tile)  # whoever knows the device's memory may set others
         self.restorer = restorer
         self.enlarger = enlarger
         self.detector = detector
@@ -131,7 +133,7 @@ class Upscaler:
         if self.restorer.config.input == "latents":
             if latents is None:
                 raise ValueError("the restorer reads latents and none were given: pass the window's latents")
-            restored = self.restorer.restore(latents, fidelity, self.config.adain, keep, self.config.group)
+            restored = self.restorer.restore(latents, fidelity, self.config.adain, keep, self.pieces.group)
         else:
             side = self.restorer.config.codebook.side
             crops = torch.cat([resize_lanczos(frame, (side, side)) for frame in window.split(1)]).clamp(0, 1)
@@ -175,12 +177,12 @@ class Upscaler:
             yield self._coloured(_unit(face), crop)
 
     def _restore(self, crops: Tensor, fidelity: float, keep: slice) -> Iterator[Tensor]:
-        return self.restorer.restore(crops * 2 - 1, fidelity, self.config.adain, keep, self.config.group)
+        return self.restorer.restore(crops * 2 - 1, fidelity, self.config.adain, keep, self.pieces.group)
 
     def _enlarged(self, frames: Tensor, resolution: int, method: Literal["x2", "lanczos"]) -> Iterator[Tensor]:
         target = (resolution, resolution)
-        for part, real in fixed_groups(frames, self.config.group):
-            large = enlarge(part, target, self.enlarger, method, self.config.tile, self.config.tile_pad)
+        for part, real in fixed_groups(frames, self.pieces.group):
+            large = enlarge(part, target, self.enlarger, method, self.pieces.tile, self.config.tile_pad)
             for picture, frame in zip(large[:real], part, strict=False):
                 yield self._coloured(picture, frame)
 
@@ -204,8 +206,8 @@ class Upscaler:
         parsed = None if self.parser is None else parsed_mask(face_labels(self.parser, face[None] * 2 - 1)[0])
         wanted, place = self._find_place(matrix, base, picture.shape[-1], picture.device)
         method = background if self.config.enlarge_face and self.enlarger is not None else "lanczos"
-        config = self.config
-        large = enlarge(face[None], (wanted, wanted), self.enlarger, method, config.tile, config.tile_pad, passes)
+        tile, pad = self.pieces.tile, self.config.tile_pad
+        large = enlarge(face[None], (wanted, wanted), self.enlarger, method, tile, pad, passes)
         return paste_at(place, picture, self._coloured(large[0], face), parsed)
 
     def _find_place(self, matrix: Tensor, base: int, resolution: int, device: torch.device) -> tuple[int, Place | None]:
