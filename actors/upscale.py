@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from actors.dressing import Dressing
 from actors.titles import TitleReader
 from actors.worker import Worker, log
+from models.families import PictureOptions
 from pipeline.encode import Fragment, GopEncoder
 from pipeline.errors import DamagedObject, LongtakeError
 from pipeline.numerics import begun
@@ -100,8 +102,8 @@ class UpscaleWorker(Worker):
         if self._is_there(ledger, first, used):
             return Done(plan.id, "upscale", gop, won=False)
         self._decode(plan, start, latents, part)
-        hasher, faceless = hashlib.sha256(), list[int]()
-        fragments = _encoded(plan, first, self._planes(reader, gop, part, hasher, faceless))
+        hasher, facts = hashlib.sha256(), dict[str, Any]()
+        fragments = _encoded(plan, first, self._planes(reader, gop, part, hasher, facts))
         numerics = self.numerics(plan, "stream", part)
         objects, inits = {}, {}
         for suffix, fragment in fragments.items():
@@ -123,7 +125,7 @@ class UpscaleWorker(Worker):
                 "picture": plan.hashes.picture,
                 "planes": hasher.hexdigest(),
                 **inits,
-                "no_face": faceless,
+                **facts,
             },
             made=self.made(started),
         )
@@ -166,14 +168,16 @@ class UpscaleWorker(Worker):
             self.alive()
 
     def _planes(
-        self, reader: TitleReader, gop: int, part: Any, hasher: Any, faceless: list[int]
+        self, reader: TitleReader, gop: int, part: Any, hasher: Any, facts: dict[str, Any]
     ) -> Iterator[np.ndarray]:
-        """Planes of the GOP's frames in order; `hasher` sees them, `faceless` gets the frames without a face."""
+        """Planes of the GOP's frames in order; `hasher` sees them, `facts` gets what is to be recorded of them."""
+        faceless = facts["no_face"] = list[int]()
         plan = reader.plan
-        conditioning, dressing, draw = reader.conditioning()[1], self._dressing_of(plan), self._drawer_of(plan)
+        dressing, draw = self._dressing_of(plan), self._drawer_of(plan)
+        conditioning, options = reader.conditioning()[1], self._picture_options(reader, gop, part, facts)
         for window in gop_windows(gop, plan.frames):
             base = [self._base[frame] for frame in window.reads]
-            restored = part.restore(base, window.owned_places, conditioning, plan.picture_options)
+            restored = part.restore(base, window.owned_places, conditioning, options)
             for number, frame in zip(range(window.first, window.stop), restored, strict=True):
                 self.alive()
                 if not part.face_found(frame):
@@ -181,6 +185,15 @@ class UpscaleWorker(Worker):
                 planes = draw(dressing.on(part.planes(frame), number))
                 hasher.update(planes)
                 yield planes
+
+    def _picture_options(self, reader: TitleReader, gop: int, part: Any, facts: dict[str, Any]) -> PictureOptions:
+        """The title's; the plate is used where the GOP's own frames stand still, which is recorded."""
+        plan = reader.plan
+        if plan.picture_options.plate == "off":
+            return plan.picture_options
+        frames = [self._base[frame] for frame in range(*gop_range(gop, plan.frames))]
+        facts["plate"] = part.still(frames, reader.conditioning()[1], plan.picture_options)
+        return replace(plan.picture_options, plate="on" if facts["plate"] else "off")
 
     def _dressing_of(self, plan: TitlePlan) -> Dressing:
         if self._dressing is None or self._dressing[0] != plan.hashes.picture:

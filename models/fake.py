@@ -110,12 +110,17 @@ class Upscale(_Part):
         # The place in the group is hashed in, so a group that is not anchored on absolute frame numbers shows.
         return [mix(latent[0], place) for place, latent in enumerate(latents)]
 
+    def still(self, frames: list[np.ndarray], conditioning: Arrays, options: PictureOptions) -> bool:
+        """By chance, of all that it may depend on."""
+        return bool(mix(conditioning["portrait"], *(mix(frame).sum(dtype=np.uint64) for frame in frames))[0] & 1)
+
     def restore(
         self, window: list[np.ndarray], places: range, conditioning: Arrays, options: PictureOptions
     ) -> Iterator[np.ndarray]:
         if len(window) != 16:
             raise ValueError(f"a window of {len(window)} frames: expected 16")
-        key = digest(f"{options.fidelity}|{options.background}|{options.resolution}|{options.compat}".encode())
+        said = f"{options.fidelity}|{options.background}|{options.resolution}|{options.compat}"
+        key = digest((f"{said}|plate" if options.plate == "on" else said).encode())
         seen = mix(key, conditioning["portrait"], *window)
         for place in places:
             yield self._enlarged(mix(seen, window[place], place), options.resolution)

@@ -115,6 +115,7 @@ class PictureOptions:
     fidelity: float
     background: str
     compat: str = "none"
+    plate: str = "off"  # on: the surroundings of the face come from the portrait's plate
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,9 @@ class UpscalePart(Protocol):
 
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[Any]:
         """[n, C, h, w] → n base frames."""
+
+    def still(self, frames: list[Any], conditioning: Arrays, options: PictureOptions) -> bool:
+        """Whether a GOP's base frames stand still around the face, and may be shown on the portrait's plate."""
 
     def restore(self, window: list[Any], places: range, conditioning: Arrays, options: PictureOptions) -> Iterator[Any]:
         """16 base frames → those at `places` of the window, in the title's resolution."""

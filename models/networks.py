@@ -25,6 +25,7 @@ from models.masks import Box
 from models.motion_frames import add_motion_noise, latent_protection, patch_drop
 from models.network_config import NetworkConfig
 from models.pieces import Fitted, Pieces
+from models.plate import stands_still
 from models.portrait import MeshFinder, PortraitHints, PortraitSizes, prepare_portrait
 from models.prompts import PromptProblem, Prompts
 from models.reproduction import reproduction, warning
@@ -374,6 +375,7 @@ class Upscale(Part):
         self._upscalers = {"none": Upscaler(config.upscale, *networks), "published": Upscaler(published, *networks)}
         own = Pieces(config.upscale.group, config.upscale.tile)
         self._fitted = Fitted(own, family.footprint, family.decode_group, config.upscale.tile_pad)
+        self._plate: tuple[object, tuple[Tensor, Tensor]] | None = None  # with what it was made of
 
     def numerics(self) -> dict[str, Any]:
         return super().numerics() | self._fitted.told()
@@ -403,6 +405,22 @@ class Upscale(Part):
         return [BaseFrame(picture, landmarks) for picture, landmarks in zip(pictures, found, strict=True)]
 
     @torch.inference_mode()
+    def still(self, frames: list[BaseFrame], conditioning: Arrays, options: PictureOptions) -> bool:
+        portrait, _ = self._plate_of(conditioning, options)
+        return stands_still(torch.stack([frame.picture for frame in frames]), portrait, _face_of(conditioning))
+
+    def _plate_of(self, conditioning: Arrays, options: PictureOptions) -> tuple[Tensor, Tensor]:
+        """The portrait as a base frame and as a plate; made at a title's first GOP, and kept for the others."""
+        key = (conditioning["reference"].tobytes(), options, self._fitted.now)
+        if self._plate is None or self._plate[0] != key:
+            group = np.repeat(conditioning["reference"][None], self.family.decode_group, 0)
+            portrait = self.decode(group, options)[0].picture
+            upscaler, method = self._upscalers[options.compat], options.background
+            plate = upscaler.plate(portrait, options.resolution, options.fidelity, method)  # type: ignore[arg-type]
+            self._plate = key, (portrait, plate)
+        return self._plate[1]
+
+    @torch.inference_mode()
     def restore(
         self, window: list[BaseFrame], places: range, conditioning: Arrays, options: PictureOptions
     ) -> Iterator[UpscaledFrame]:
@@ -412,9 +430,10 @@ class Upscale(Part):
             options.resolution,
             options.fidelity,
             options.background,  # type: ignore[arg-type]
-            Box(*(float(edge) for edge in conditioning["face_box"])),
+            _face_of(conditioning),
             keep=slice(places.start, places.stop),
             found=[frame.landmarks for frame in window],
+            plate=self._plate_of(conditioning, options)[1] if options.plate == "on" else None,
         )
 
     def face_found(self, frame: UpscaledFrame) -> bool:
@@ -422,6 +441,10 @@ class Upscale(Part):
 
     def planes(self, frame: UpscaledFrame) -> np.ndarray:
         return yuv420p(frame.picture).cpu().numpy()
+
+
+def _face_of(conditioning: Arrays) -> Box:
+    return Box(*(float(edge) for edge in conditioning["face_box"]))
 
 
 def _corners(box: tuple[int, int, int, int] | None) -> Box | None:
