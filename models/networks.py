@@ -21,6 +21,7 @@ from models.clip_noise import PublishedNoise, keyed_normal, keyed_patches
 from models.config import Sampling
 from models.face_finding import Finder, FoundFace, OnnxFaces, mesh_finder, open_onnx, torch_finder
 from models.families import Arrays, ClipOptions, Family, Hints, Lane, PictureOptions
+from models.half import told, type_on
 from models.masks import Box
 from models.motion_frames import add_motion_noise, latent_protection, patch_drop
 from models.network_config import NetworkConfig
@@ -376,9 +377,19 @@ class Upscale(Part):
         own = Pieces(config.upscale.group, config.upscale.tile)
         self._fitted = Fitted(own, family.footprint, family.decode_group, config.upscale.tile_pad)
         self._plate: tuple[object, tuple[Tensor, Tensor]] | None = None  # with what it was made of
+        self.compute_in(type_on(self.device, family.accelerator_dtype))
+
+    def compute_in(self, kind: torch.dtype) -> None:
+        """Cast the large networks; what lies between them stays in float32. Casting back does not bring bits back."""
+        self._kind = kind
+        self._vae.to(kind)
+        for one in self._upscalers.values():  # they share their networks
+            one.restorer.to(kind)
+            if one.enlarger is not None:
+                one.enlarger.to(kind)
 
     def numerics(self) -> dict[str, Any]:
-        return super().numerics() | self._fitted.told()
+        return super().numerics() | {"precision": told(self._kind)} | self._fitted.told()
 
     def fit(self, options: PictureOptions, begun: Mapping[str, Any] | None) -> None:
         free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
@@ -399,8 +410,8 @@ class Upscale(Part):
     @torch.inference_mode()
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[BaseFrame]:
         """[n, C, h, w] → n base frames, decoded in one group of n."""
-        group = torch.from_numpy(latents).float().to(self.device)
-        pictures = self._vae.decode(group, group=len(group))
+        group = torch.from_numpy(latents).to(self.device, self._kind)
+        pictures = self._vae.decode(group, group=len(group)).float()
         found = self._upscalers[options.compat].find_faces(pictures)
         return [BaseFrame(picture, landmarks) for picture, landmarks in zip(pictures, found, strict=True)]
 
