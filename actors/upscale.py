@@ -1,5 +1,7 @@
 """The upscale worker: latents to base frames, to restored windows, to one encoded fragment a GOP.
 
+One thread computes; another dresses, marks, encodes and commits (`actors/behind.py`), up to a GOP behind.
+
 Frames never leave this process: what is stored is the fragment and the sha256 of the planes that the encoder was given.
 """
 
@@ -9,15 +11,19 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from actors.behind import Behind
 from actors.dressing import Dressing
 from actors.titles import TitleReader
 from actors.worker import Worker, log
+from models.families import PictureOptions
 from pipeline.encode import Fragment, GopEncoder
 from pipeline.errors import DamagedObject, LongtakeError
+from pipeline.numerics import begun
 from pipeline.records import Ledger, Record, new_attempt, sha256
 from pipeline.scale import Scaler
 from pipeline.timeline import gop_range
@@ -25,9 +31,30 @@ from pipeline.titles import TitlePlan
 from pipeline.windows import gop_reads, gop_windows
 from pipeline.work import Done, Job, Ready
 
+Finishing = Behind[tuple[int, np.ndarray], Done]
+
 
 class EncoderDiffers(LongtakeError):
     pass
+
+
+class TooLittleMemory(MemoryError):
+    """The device's memory does not hold what one GOP needs, in smaller pieces either."""
+
+
+@dataclass(frozen=True)
+class _Making:
+    """A GOP whose pictures are being made. `facts` and `numerics` are complete when the last of them is."""
+
+    plan: TitlePlan
+    gop: int
+    ledger: Ledger
+    used: dict[str, str]
+    started: float
+    dressing: Dressing
+    draw: Callable[[np.ndarray], np.ndarray]
+    facts: dict[str, Any] = field(default_factory=dict)
+    numerics: dict[str, Any] = field(default_factory=dict)
 
 
 class UpscaleWorker(Worker):
@@ -40,6 +67,7 @@ class UpscaleWorker(Worker):
         self._visit = 0  # of the title in hand
         self._dressing: tuple[str, Dressing] | None = None  # with the picture hash of the title in hand
         self._draw: tuple[str, Callable[[np.ndarray], np.ndarray]] | None = None  # with its stream hash: puts on marks
+        self._ended = 0.0  # when a GOP was last committed: a GOP's seconds are those since then
         self._inits: dict[str, bytes] = {}  # of the title in hand, by key: compared with the store's
 
     def ready(self, plan: TitlePlan | None = None, lanes: int | None = None) -> Ready:
@@ -54,26 +82,72 @@ class UpscaleWorker(Worker):
 
     def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
         part = self.part(plan, "upscale")
-        numerics = self.numerics(plan, "stream", part)
+        begun_in = begun(self.store, plan, "stream")
+        part.fit(plan.picture_options, begun_in)
+        if begun_in is not None:  # else claimed with the first GOP, once it is known to fit the device's memory
+            self.numerics(plan, "stream", part)
         if self._reader is None or (self._reader.plan, self._visit) != (plan, job.visit):
             self._reader, self._visit, self._base = TitleReader(self.store, plan), job.visit, {}
-        for gop in range(job.first, job.first + job.count):
-            self.check_stop()
-            yield self._gop(self._reader, gop, part, numerics)
+        with Finishing() as behind:
+            try:
+                for gop in range(job.first, job.first + job.count):
+                    self.check_stop()
+                    yield from self._gop_in_memory(self._reader, gop, part, behind)
+            except Exception:
+                yield from behind.rest()  # what was made before is committed all the same
+                raise
+            yield from behind.rest()
 
-    def _gop(self, reader: TitleReader, gop: int, part: Any, numerics: dict[str, Any]) -> Done:
+    def _gop_in_memory(self, reader: TitleReader, gop: int, part: Any, behind: Finishing) -> Iterator[Done]:
+        """Make the GOP; from its beginning in smaller pieces, where the device's memory did not hold it."""
+        try:
+            yield from self._gop(reader, gop, part, behind)
+            return
+        except Exception as error:
+            if not _ran_out(error):
+                raise
+            ran_out = _too_little(reader.plan, gop, error)
+        self._base = {}
+        if not part.shrink():
+            raise TooLittleMemory(ran_out)
+        log.warning("%s; trying smaller pieces, from now on", ran_out)
+        try:
+            yield from self._gop(reader, gop, part, behind)
+        except Exception as error:
+            if not _ran_out(error):
+                raise
+            raise TooLittleMemory(ran_out) from None
+
+    def _gop(self, reader: TitleReader, gop: int, part: Any, behind: Finishing) -> Iterator[Done]:
+        """Make the GOP's pictures, while the one before is being finished; yields what is finished meanwhile."""
         started = time.monotonic()
         plan = reader.plan
-        first, stop = gop_range(gop, plan.frames)
         start, end = self._decoded(plan, gop)
         latents, used = reader.latent_range(start, end)
         used["conditioning"] = reader.conditioning()[0].objects["arrays"].sha256
-        ledger, attempt = Ledger(self.store, plan.prefix("stream")), new_attempt()
-        if self._is_there(ledger, first, used):
-            return Done(plan.id, "upscale", gop, won=False)
+        ledger = Ledger(self.store, plan.prefix("stream"))
+        if self._is_there(ledger, gop_range(gop, plan.frames)[0], used):
+            yield Done(plan.id, "upscale", gop, won=False)
+            return
         self._decode(plan, start, latents, part)
-        hasher, faceless = hashlib.sha256(), list[int]()
-        fragments = _encoded(plan, first, self._planes(reader, gop, part, hasher, faceless))
+        making = _Making(plan, gop, ledger, used, started, self._dressing_of(plan), self._drawer_of(plan))
+        unit = behind.begin(lambda pictures: self._finish(making, pictures))
+        try:
+            for picture in self._pictures(reader, gop, part, making.facts):
+                unit.put(picture)
+                yield from behind.finished()
+            making.numerics.update(self.numerics(plan, "stream", part))
+            unit.end()
+        except BaseException:
+            behind.abandon(unit)
+            raise
+
+    def _finish(self, making: _Making, pictures: Iterator[tuple[int, np.ndarray]]) -> Done:
+        """Encode the GOP's pictures and commit it, on the finisher's thread."""
+        plan, ledger, used, attempt = making.plan, making.ledger, making.used, new_attempt()
+        first, stop = gop_range(making.gop, plan.frames)
+        hasher = hashlib.sha256()
+        fragments = _encoded(plan, first, self._planes(making, pictures, hasher))
         objects, inits = {}, {}
         for suffix, fragment in fragments.items():
             self._agree_on_init(plan, suffix, fragment.init)
@@ -89,21 +163,22 @@ class UpscaleWorker(Worker):
             attempt=attempt,
             objects=objects,
             uses=used,
-            numerics=numerics,
+            numerics=making.numerics,
             facts={
                 "picture": plan.hashes.picture,
                 "planes": hasher.hexdigest(),
                 **inits,
-                "no_face": faceless,
+                **making.facts,
             },
-            made=self.made(started),
+            made=self.made(max(making.started, self._ended)),
         )
         commit = ledger.commit(record)
         if commit.record.uses != used:
             raise DamagedObject(
-                f"title {plan.id}: GOP {gop} was upscaled elsewhere from other latents than are there now"
+                f"title {plan.id}: GOP {making.gop} was upscaled elsewhere from other latents than are there now"
             )
-        return Done(plan.id, "upscale", gop, commit.won, record.made["seconds"])
+        self._ended = time.monotonic()
+        return Done(plan.id, "upscale", making.gop, commit.won, record.made["seconds"])
 
     @staticmethod
     def _is_there(ledger: Ledger, first: int, used: dict[str, str]) -> bool:
@@ -136,22 +211,38 @@ class UpscaleWorker(Worker):
             self._base.update(zip(range(start, end), frames, strict=False))
             self.alive()
 
-    def _planes(
-        self, reader: TitleReader, gop: int, part: Any, hasher: Any, faceless: list[int]
-    ) -> Iterator[np.ndarray]:
-        """Planes of the GOP's frames in order; `hasher` sees them, `faceless` gets the frames without a face."""
-        plan = reader.plan
-        conditioning, dressing, draw = reader.conditioning()[1], self._dressing_of(plan), self._drawer_of(plan)
+    def _pictures(
+        self, reader: TitleReader, gop: int, part: Any, facts: dict[str, Any]
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """The GOP's frames in order, with their numbers; `facts` gets what is to be recorded of them."""
+        plan, faceless = reader.plan, list[int]()
+        facts["no_face"] = faceless
+        conditioning, options = reader.conditioning()[1], self._picture_options(reader, gop, part, facts)
         for window in gop_windows(gop, plan.frames):
             base = [self._base[frame] for frame in window.reads]
-            restored = part.restore(base, window.owned_places, conditioning, plan.picture_options)
+            restored = part.restore(base, window.owned_places, conditioning, options)
             for number, frame in zip(range(window.first, window.stop), restored, strict=True):
                 self.alive()
                 if not part.face_found(frame):
                     faceless.append(number)
-                planes = draw(dressing.on(part.planes(frame), number))
-                hasher.update(planes)
-                yield planes
+                yield number, part.planes(frame)
+
+    def _planes(self, making: _Making, pictures: Iterator[tuple[int, np.ndarray]], hasher: Any) -> Iterator[np.ndarray]:
+        """Finished planes of the pictures; `hasher` sees them."""
+        for number, picture in pictures:
+            self.alive()
+            planes = making.draw(making.dressing.on(picture, number))
+            hasher.update(planes)
+            yield planes
+
+    def _picture_options(self, reader: TitleReader, gop: int, part: Any, facts: dict[str, Any]) -> PictureOptions:
+        """The title's; the plate is used where the GOP's own frames stand still, which is recorded."""
+        plan = reader.plan
+        if plan.picture_options.plate == "off":
+            return plan.picture_options
+        frames = [self._base[frame] for frame in range(*gop_range(gop, plan.frames))]
+        facts["plate"] = part.still(frames, reader.conditioning()[1], plan.picture_options)
+        return replace(plan.picture_options, plate="on" if facts["plate"] else "off")
 
     def _dressing_of(self, plan: TitlePlan) -> Dressing:
         if self._dressing is None or self._dressing[0] != plan.hashes.picture:
@@ -190,6 +281,19 @@ def _encoded(plan: TitlePlan, first: int, planes: Iterator[np.ndarray]) -> dict[
             for suffix, encoder in encoders.items():
                 encoder.add(scalers[suffix](picture) if suffix else picture)
         return {suffix: encoder.finish() for suffix, encoder in encoders.items()}
+
+
+def _ran_out(error: Exception) -> bool:
+    """Whether it is torch.OutOfMemoryError, known by name: torch is not imported here."""
+    return type(error).__name__ == "OutOfMemoryError"
+
+
+def _too_little(plan: TitlePlan, gop: int, error: Exception) -> str:
+    return (
+        f"title {plan.id}: GOP {gop} at resolution {plan.options.resolution} does not fit the memory of the device, in "
+        "smaller pieces either; end what else runs there, or set a smaller resolution or background: lanczos, or take "
+        f"a device with more memory ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+    )
 
 
 def _folder(plan: TitlePlan) -> str:

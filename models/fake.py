@@ -7,7 +7,7 @@ The picture is a mosaic of flat 8x8 blocks, which video codecs handle at any siz
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -100,16 +100,27 @@ class Chain(_Part):
 
 
 class Upscale(_Part):
+    def fit(self, options: PictureOptions, begun: Mapping[str, Any] | None) -> None:
+        """Integers fit anywhere."""
+
+    def shrink(self) -> bool:
+        return False
+
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[np.ndarray]:
         # The place in the group is hashed in, so a group that is not anchored on absolute frame numbers shows.
         return [mix(latent[0], place) for place, latent in enumerate(latents)]
+
+    def still(self, frames: list[np.ndarray], conditioning: Arrays, options: PictureOptions) -> bool:
+        """By chance, of all that it may depend on."""
+        return bool(mix(conditioning["portrait"], *(mix(frame).sum(dtype=np.uint64) for frame in frames))[0] & 1)
 
     def restore(
         self, window: list[np.ndarray], places: range, conditioning: Arrays, options: PictureOptions
     ) -> Iterator[np.ndarray]:
         if len(window) != 16:
             raise ValueError(f"a window of {len(window)} frames: expected 16")
-        key = digest(f"{options.fidelity}|{options.background}|{options.resolution}|{options.compat}".encode())
+        said = f"{options.fidelity}|{options.background}|{options.resolution}|{options.compat}"
+        key = digest((f"{said}|plate" if options.plate == "on" else said).encode())
         seen = mix(key, conditioning["portrait"], *window)
         for place in places:
             yield self._enlarged(mix(seen, window[place], place), options.resolution)

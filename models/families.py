@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
@@ -25,6 +25,7 @@ import numpy as np
 from models.hallo2 import HALLO2
 from models.mini import MINI
 from models.network_config import NetworkConfig
+from models.pieces import Footprint
 from models.published_tree import plain_tree, published_tree
 from models.reproduction import Reproduction
 from models.weight_files import Part, WeightFile
@@ -53,6 +54,9 @@ class Family:
     lanes: int  # titles in a chain actor's batch
     threads: int  # CPU threads of one worker
     decode_group: int  # frames that the autoencoder decodes in one call, anchored on absolute frame numbers
+    accelerator_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """In what the large networks compute on an accelerator (`models.half`). It enters the numerics class, as the device
+    itself does, and no hash."""
     chain_revision: int = 1
     picture_revision: int = 1
     tree: tuple[WeightFile, ...] = ()
@@ -65,6 +69,8 @@ class Family:
     seconds_per_clip: float = 1.0  # planning figures on one worker, replaced by measured ones
     seconds_per_frame: float = 0.1
     worker_bytes: int = 1 << 30
+    footprint: Footprint | None = None
+    """What the upscaler's networks hold, to fit them to the memory of an accelerator."""
     networks: NetworkConfig | None = None
 
     def latent_shape(self, base_size: int) -> tuple[int, int, int]:
@@ -78,6 +84,7 @@ class Family:
 
 
 _NOT_OUTPUT = (
+    "accelerator_dtype",
     "note",
     "reproduces",
     "tree",
@@ -85,6 +92,7 @@ _NOT_OUTPUT = (
     "seconds_per_clip",
     "seconds_per_frame",
     "worker_bytes",
+    "footprint",
     "default_steps",
     "default_guidance",
 )
@@ -111,6 +119,7 @@ class PictureOptions:
     fidelity: float
     background: str
     compat: str = "none"
+    plate: str = "off"  # on: the surroundings of the face come from the portrait's plate
 
 
 @dataclass(frozen=True)
@@ -176,8 +185,17 @@ class ChainPart(Protocol):
 class UpscalePart(Protocol):
     def numerics(self) -> dict[str, Any]: ...
 
+    def fit(self, options: PictureOptions, begun: Mapping[str, Any] | None) -> None:
+        """Before a title's pictures: choose how much is computed at once. `begun`: the numerics class of the title."""
+
+    def shrink(self) -> bool:
+        """After torch.OutOfMemoryError: compute less at once from now on; False where it has been so already."""
+
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[Any]:
         """[n, C, h, w] → n base frames."""
+
+    def still(self, frames: list[Any], conditioning: Arrays, options: PictureOptions) -> bool:
+        """Whether a GOP's base frames stand still around the face, and may be shown on the portrait's plate."""
 
     def restore(self, window: list[Any], places: range, conditioning: Arrays, options: PictureOptions) -> Iterator[Any]:
         """16 base frames → those at `places` of the window, in the title's resolution."""
@@ -239,6 +257,7 @@ MINI_FAMILY = Family(
     note="family 'mini' has learned from drawn people alone: a photograph will not come out like one",
     seconds_per_clip=0.18,
     seconds_per_frame=0.26,
+    footprint=Footprint(180, 9 << 20, 10 << 20, 12 << 20, 64),
     networks=MINI,
 )
 
@@ -260,12 +279,14 @@ HALLO2_FAMILY = Family(
     lanes=1,
     threads=2,
     decode_group=1,  # as published
+    accelerator_dtype="float16",  # as published
     chain_revision=2,
     tree=published_tree(HALLO2),
     needs_weights=True,
     seconds_per_clip=1800.0,  # 2.4 PFLOP a clip, 4 TFLOP a frame, on two processor cores
     seconds_per_frame=60.0,
     worker_bytes=12 << 30,
+    footprint=Footprint(640, 384 << 20, 45 << 20, 768 << 20, 64),
     networks=HALLO2,
 )
 

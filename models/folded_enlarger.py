@@ -34,12 +34,12 @@ class FoldedEnlarger(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
-        x = self.first(F.pixel_unshuffle(image, FOLD))
+        x = self.first(F.pixel_unshuffle(image, FOLD).to(self.first.weight.dtype))
         for layer in self.hidden:
             x = x + layer(F.relu(x))
         with torch.no_grad():
             plain = resize_lanczos(image, (2 * height, 2 * width))
-        return plain + F.pixel_shuffle(self.last(F.relu(x)), 2 * FOLD)
+        return plain + F.pixel_shuffle(self.last(F.relu(x)), 2 * FOLD).to(image.dtype)
 
 
 def make_enlarger(config: EnlargerConfig | FoldedEnlargerConfig) -> nn.Module:

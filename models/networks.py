@@ -6,7 +6,7 @@ threads is the family's, because it changes the order of additions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, replace
 from itertools import groupby
 from pathlib import Path
@@ -21,9 +21,12 @@ from models.clip_noise import PublishedNoise, keyed_normal, keyed_patches
 from models.config import Sampling
 from models.face_finding import Finder, FoundFace, OnnxFaces, mesh_finder, open_onnx, torch_finder
 from models.families import Arrays, ClipOptions, Family, Hints, Lane, PictureOptions
+from models.half import told, type_on
 from models.masks import Box
 from models.motion_frames import add_motion_noise, latent_protection, patch_drop
 from models.network_config import NetworkConfig
+from models.pieces import Fitted, Pieces
+from models.plate import stands_still
 from models.portrait import MeshFinder, PortraitHints, PortraitSizes, prepare_portrait
 from models.prompts import PromptProblem, Prompts
 from models.reproduction import reproduction, warning
@@ -371,14 +374,62 @@ class Upscale(Part):
         )
         published = replace(config.upscale, face_choice="published")
         self._upscalers = {"none": Upscaler(config.upscale, *networks), "published": Upscaler(published, *networks)}
+        own = Pieces(config.upscale.group, config.upscale.tile)
+        self._fitted = Fitted(own, family.footprint, family.decode_group, config.upscale.tile_pad)
+        self._plate: tuple[object, tuple[Tensor, Tensor]] | None = None  # with what it was made of
+        self.compute_in(type_on(self.device, family.accelerator_dtype))
+
+    def compute_in(self, kind: torch.dtype) -> None:
+        """Cast the large networks; what lies between them stays in float32. Casting back does not bring bits back."""
+        self._kind = kind
+        self._vae.to(kind)
+        for one in self._upscalers.values():  # they share their networks
+            one.restorer.to(kind)
+            if one.enlarger is not None:
+                one.enlarger.to(kind)
+
+    def numerics(self) -> dict[str, Any]:
+        return super().numerics() | {"precision": told(self._kind)} | self._fitted.told()
+
+    def fit(self, options: PictureOptions, begun: Mapping[str, Any] | None) -> None:
+        free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
+        self._fitted.choose(options.base_size, options.resolution, free, begun)
+        self._take_pieces()
+
+    def shrink(self) -> bool:
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        shrunk = self._fitted.shrink()
+        self._take_pieces()
+        return shrunk
+
+    def _take_pieces(self) -> None:
+        for one in self._upscalers.values():
+            one.pieces = self._fitted.now
 
     @torch.inference_mode()
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[BaseFrame]:
         """[n, C, h, w] → n base frames, decoded in one group of n."""
-        group = torch.from_numpy(latents).float().to(self.device)
-        pictures = self._vae.decode(group, group=len(group))
+        group = torch.from_numpy(latents).to(self.device, self._kind)
+        pictures = self._vae.decode(group, group=len(group)).float()
         found = self._upscalers[options.compat].find_faces(pictures)
         return [BaseFrame(picture, landmarks) for picture, landmarks in zip(pictures, found, strict=True)]
+
+    @torch.inference_mode()
+    def still(self, frames: list[BaseFrame], conditioning: Arrays, options: PictureOptions) -> bool:
+        portrait, _ = self._plate_of(conditioning, options)
+        return stands_still(torch.stack([frame.picture for frame in frames]), portrait, _face_of(conditioning))
+
+    def _plate_of(self, conditioning: Arrays, options: PictureOptions) -> tuple[Tensor, Tensor]:
+        """The portrait as a base frame and as a plate; made at a title's first GOP, and kept for the others."""
+        key = (conditioning["reference"].tobytes(), options, self._fitted.now)
+        if self._plate is None or self._plate[0] != key:
+            group = np.repeat(conditioning["reference"][None], self.family.decode_group, 0)
+            portrait = self.decode(group, options)[0].picture
+            upscaler, method = self._upscalers[options.compat], options.background
+            plate = upscaler.plate(portrait, options.resolution, options.fidelity, method)  # type: ignore[arg-type]
+            self._plate = key, (portrait, plate)
+        return self._plate[1]
 
     @torch.inference_mode()
     def restore(
@@ -390,9 +441,10 @@ class Upscale(Part):
             options.resolution,
             options.fidelity,
             options.background,  # type: ignore[arg-type]
-            Box(*(float(edge) for edge in conditioning["face_box"])),
+            _face_of(conditioning),
             keep=slice(places.start, places.stop),
             found=[frame.landmarks for frame in window],
+            plate=self._plate_of(conditioning, options)[1] if options.plate == "on" else None,
         )
 
     def face_found(self, frame: UpscaledFrame) -> bool:
@@ -400,6 +452,10 @@ class Upscale(Part):
 
     def planes(self, frame: UpscaledFrame) -> np.ndarray:
         return yuv420p(frame.picture).cpu().numpy()
+
+
+def _face_of(conditioning: Arrays) -> Box:
+    return Box(*(float(edge) for edge in conditioning["face_box"]))
 
 
 def _corners(box: tuple[int, int, int, int] | None) -> Box | None:

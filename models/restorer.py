@@ -191,8 +191,11 @@ class TemporalRestorer(nn.Module):
 
         Only the transformer and the skip's alignment look at several frames. Encoder and generator always run
         on `group` frames (the last group repeats its last frame), so what they compute for a frame does not
-        depend on the window, and at most `group` of the generator's large maps live at a time.
+        depend on the window, and at most `group` of the generator's large maps live at a time. The work is done in
+        the network's own type, the frames come back in that of the window.
         """
+        given = window.dtype
+        window = window.to(self.quantize.embedding.weight.dtype)
         kept = range(window.shape[0])[keep]
         features: list[Tensor] = []
         taps: list[dict[int, Tensor]] = []
@@ -211,7 +214,7 @@ class TemporalRestorer(nn.Module):
             frames = self.draw(rows, maps, fidelity)
             if skip is not None:
                 frames = skip.finish(window[picked], aligned[picked], frames, fidelity)
-            yield from frames[:real]
+            yield from frames[:real].to(given)
 
     def _fold(self, frames: Tensor) -> Tensor:
         side = self.config.codebook.side

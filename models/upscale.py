@@ -22,6 +22,8 @@ from models.groups import fixed_groups
 from models.masks import Box
 from models.parsing import face_labels
 from models.paste import Place, find_place, parsed_mask, paste_at
+from models.pieces import WINDOW, Pieces
+from models.plate import laid_over
 from models.resample import resize_lanczos
 from models.restorer import TemporalRestorer
 from models.upscale_config import UpscaleConfig
@@ -61,6 +63,7 @@ class Upscaler:
                 f"crop is {config.crop!r} and the restorer reads latents, which are whole frames: use 'whole'"
             )
         self.config = config
+        self.pieces = Pieces(config.group, config.tile)  # whoever knows the device's memory may set others
         self.restorer = restorer
         self.enlarger = enlarger
         self.detector = detector
@@ -91,16 +94,20 @@ class Upscaler:
         latents: Tensor | None = None,
         keep: slice = slice(None),
         found: list[Tensor] | None = None,
+        plate: Tensor | None = None,
     ) -> Iterator[UpscaledFrame]:
         """The same, one picture at a time and only those of `keep` (the frames that the window owns).
 
         `face_box`, in base pixels, comes from the portrait: `crop: box` restores the square around it in every frame,
         `crop: landmarks` takes from it how large the face is. `latents` [f, c, h, w] are needed by a restorer that
         reads them. `found` are what `find_faces` gave for these frames: whoever keeps it for the frames that windows
-        share detects once a frame.
+        share detects once a frame. `plate` [3, R, R] is what `plate` gave for the portrait: it is shown around the
+        face's surroundings, which then are all that is enlarged of a frame.
         """
+        if plate is not None and face_box is None:
+            raise ValueError("a plate was given and no face box: pass the one that preparation found")
         if self.config.crop == "whole":
-            yield from self._whole(window, resolution, fidelity, background, latents, keep)
+            yield from self._whole(window, resolution, fidelity, background, latents, keep, face_box, plate)
             return
         matrices = self._matrices(window, face_box, found)
         restored = self._restored_faces(window, matrices, fidelity, keep)
@@ -109,6 +116,8 @@ class Upscaler:
         backgrounds: Iterator[Tensor]
         if self._hides_all(matrices, window, resolution):
             backgrounds = (window.new_zeros(3, resolution, resolution) for _ in kept)
+        elif plate is not None and face_box is not None:
+            backgrounds = self._over(plate, window[keep], face_box, window.shape[-1], background)
         else:
             backgrounds = self._enlarged(window[keep], resolution, background)
         for number, picture in zip(kept, backgrounds, strict=True):
@@ -127,19 +136,35 @@ class Upscaler:
         background: Literal["x2", "lanczos"],
         latents: Tensor | None,
         keep: slice,
+        face_box: Box | None,
+        plate: Tensor | None,
     ) -> Iterator[UpscaledFrame]:
         if self.restorer.config.input == "latents":
             if latents is None:
                 raise ValueError("the restorer reads latents and none were given: pass the window's latents")
-            restored = self.restorer.restore(latents, fidelity, self.config.adain, keep, self.config.group)
+            restored = self.restorer.restore(latents, fidelity, self.config.adain, keep, self.pieces.group)
         else:
             side = self.restorer.config.codebook.side
             crops = torch.cat([resize_lanczos(frame, (side, side)) for frame in window.split(1)]).clamp(0, 1)
             restored = self._restore(crops, fidelity, keep)
         for frame, face in zip(window[keep], restored, strict=True):
             picture = self._coloured(_unit(face), frame)
-            large = self._enlarged(picture[None], resolution, background if self.config.enlarge_face else "lanczos")
+            method = background if self.config.enlarge_face else "lanczos"
+            if plate is not None and face_box is not None:
+                large = self._over(plate, picture[None], face_box, window.shape[-1], method)
+            else:
+                large = self._enlarged(picture[None], resolution, method)
             yield UpscaledFrame(next(large), True)
+
+    @torch.inference_mode()
+    def plate(
+        self, frame: Tensor, resolution: int, fidelity: float = 1.0, background: Literal["x2", "lanczos"] = "x2"
+    ) -> Tensor:
+        """The portrait's frame [3, h, w] -> what may stand in for the surroundings of its face [3, R, R]."""
+        if self.config.crop != "whole":
+            return next(self._enlarged(frame[None], resolution, background))
+        window = frame.expand(WINDOW, -1, -1, -1)
+        return next(self._whole(window, resolution, fidelity, background, None, slice(0, 1), None, None)).picture
 
     @torch.inference_mode()
     def find_faces(self, frames: Tensor) -> list[Tensor]:
@@ -175,14 +200,24 @@ class Upscaler:
             yield self._coloured(_unit(face), crop)
 
     def _restore(self, crops: Tensor, fidelity: float, keep: slice) -> Iterator[Tensor]:
-        return self.restorer.restore(crops * 2 - 1, fidelity, self.config.adain, keep, self.config.group)
+        return self.restorer.restore(crops * 2 - 1, fidelity, self.config.adain, keep, self.pieces.group)
 
     def _enlarged(self, frames: Tensor, resolution: int, method: Literal["x2", "lanczos"]) -> Iterator[Tensor]:
         target = (resolution, resolution)
-        for part, real in fixed_groups(frames, self.config.group):
-            large = enlarge(part, target, self.enlarger, method, self.config.tile, self.config.tile_pad)
+        for part, real in fixed_groups(frames, self.pieces.group):
+            large = enlarge(part, target, self.enlarger, method, self.pieces.tile, self.config.tile_pad)
             for picture, frame in zip(large[:real], part, strict=False):
                 yield self._coloured(picture, frame)
+
+    def _over(
+        self, plate: Tensor, frames: Tensor, face_box: Box, base: int, method: Literal["x2", "lanczos"]
+    ) -> Iterator[Tensor]:
+        def grow(part: Tensor, target: tuple[int, int]) -> Tensor:
+            large = enlarge(part, target, self.enlarger, method, self.pieces.tile, self.config.tile_pad)
+            return keep_colour(large, part) if self.config.keep_colour else large
+
+        for part, real in fixed_groups(frames, self.pieces.group):
+            yield from laid_over(plate, part, face_box, base, grow)[:real]
 
     def _face_passes(self, base: int, resolution: int, face_box: Box | None) -> int:
         """How many x2 passes the restored crop gets: a constant of the title, for sharpness must not jump."""
@@ -204,8 +239,8 @@ class Upscaler:
         parsed = None if self.parser is None else parsed_mask(face_labels(self.parser, face[None] * 2 - 1)[0])
         wanted, place = self._find_place(matrix, base, picture.shape[-1], picture.device)
         method = background if self.config.enlarge_face and self.enlarger is not None else "lanczos"
-        config = self.config
-        large = enlarge(face[None], (wanted, wanted), self.enlarger, method, config.tile, config.tile_pad, passes)
+        tile, pad = self.pieces.tile, self.config.tile_pad
+        large = enlarge(face[None], (wanted, wanted), self.enlarger, method, tile, pad, passes)
         return paste_at(place, picture, self._coloured(large[0], face), parsed)
 
     def _find_place(self, matrix: Tensor, base: int, resolution: int, device: torch.device) -> tuple[int, Place | None]:

@@ -28,12 +28,18 @@ def in_lanes(lanes: int) -> dict[str, Any]:
     return {"lanes": lanes} | ({"lane_test": "passed"} if lanes > 1 else {})
 
 
+def begun(store: Store, plan: TitlePlan, stage: str) -> dict[str, Any] | None:
+    """The class that the title's stage was begun in; None where it was not."""
+    try:
+        found = json.loads(store.get(key_of(plan, stage)))
+    except (MissingObject, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def lanes_of(store: Store, plan: TitlePlan) -> int | None:
     """Lanes that a title's chain was begun with; None where it was not."""
-    try:
-        found = json.loads(store.get(key_of(plan, "chain"))).get("lanes")
-    except (MissingObject, ValueError, AttributeError):
-        return None
+    found = (begun(store, plan, "chain") or {}).get("lanes")
     return found if isinstance(found, int) and found > 0 else None
 
 

@@ -80,6 +80,7 @@ class Options:
     audio_context: str
     compat: str
     background: str
+    plate: str
     allow_mixed: bool
     canvas: str
     canvas_place: str
@@ -243,6 +244,13 @@ class OptionFields(BaseModel):
         "How all but the face is enlarged: by the upsampling network, or by a plain filter.",
         "picture",
         "x2",
+    )
+    plate: Literal["off", "on"] = option(
+        "off or on",
+        "Where all but the face stands still for a GOP, show the portrait's own background, enlarged once a title, and "
+        "enlarge of each frame the face's surroundings alone. Faster, not exact; every such GOP is recorded.",
+        "picture",
+        "off",
     )
     base_size: int = option(
         "one of the family's sizes",

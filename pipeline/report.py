@@ -47,6 +47,7 @@ def _stage(run: str, records: Iterable[Record]) -> dict[str, Any]:
     seconds = 0.0
     hosts: Counter[str] = Counter()
     faceless: int | None = None
+    plated: int | None = None
     for record in records:
         total += 1
         made_here += record.made.get("run") == run
@@ -56,6 +57,8 @@ def _stage(run: str, records: Iterable[Record]) -> dict[str, Any]:
         hosts[str(record.made.get("host"))] += 1
         if isinstance(without := record.facts.get("no_face"), list):
             faceless = (faceless or 0) + len(without)
+        if isinstance(plate := record.facts.get("plate"), bool):
+            plated = (plated or 0) + plate
     return {
         "gops": total,
         "made_in_this_run": made_here,
@@ -64,6 +67,7 @@ def _stage(run: str, records: Iterable[Record]) -> dict[str, Any]:
         "worker_seconds": round(seconds, 3),
         "hosts": dict(hosts),
         **({} if faceless is None else {"frames_without_face": faceless}),
+        **({} if plated is None else {"gops_on_plate": plated}),
     }
 
 

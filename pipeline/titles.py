@@ -118,7 +118,7 @@ class TitlePlan:
     @property
     def picture_options(self) -> PictureOptions:
         o = self.options
-        return PictureOptions(o.base_size, o.resolution, o.fidelity, o.background, o.compat)
+        return PictureOptions(o.base_size, o.resolution, o.fidelity, o.background, o.compat, o.plate)
 
     @property
     def marks(self) -> Marks:
@@ -211,8 +211,10 @@ def title_hashes(
             "options": chosen("chain"),
         }
     )
+    # Without a plate everything is as it was before there was one.
+    looks = {name: value for name, value in chosen("picture").items() if (name, value) != ("plate", "off")}
     burnt = publishing.captions.sha256 if options.burn_captions and publishing.captions else None
-    shown = {"revision": family.picture_revision, "canvas_revision": CANVAS_REVISION, "options": chosen("picture")}
+    shown = {"revision": family.picture_revision, "canvas_revision": CANVAS_REVISION, "options": looks}
     shown |= {"captions": burnt}
     picture = digest({"chain": chain, **shown})
     stream = digest(

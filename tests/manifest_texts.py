@@ -44,6 +44,7 @@ GIVEN: dict[str, Any] = {
     "audio_context": "published",
     "compat": "published",
     "background": "lanczos",
+    "plate": "on",
     "allow_mixed": True,
     "canvas": "3840x2160",
     "canvas_place": "left",
