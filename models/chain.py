@@ -1,5 +1,8 @@
 """One clip: portrait, motion frames, audio and noise in, latents out.
 
+The networks compute in the type that they are held in; what goes in is cast to it, and noise, latents and guidance are
+left in their own, float32.
+
 Several titles share a call as lanes. A lane's rows never meet another's: every layer works within a row, and the two
 halves of guidance are rows of their own.
 
@@ -8,7 +11,7 @@ l pixels of a level, t tokens, e embedding.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import torch
@@ -37,6 +40,11 @@ class ChainNetworks(nn.Module):
         self.imageproj = ImageProjection(config.image_projection, config.unet.image_token_width)
         self.audioproj = AudioProjection(config.audio_projection, config.unet.audio_token_width)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """In what the networks are held and compute."""
+        return self.denoising_unet.conv_in.weight.dtype
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -59,6 +67,19 @@ class Clip:
     prompted: Tensor | None = None
     """Which lanes have a prompt [lanes]; all, if not given."""
 
+    def to(self, dtype: torch.dtype) -> "Clip":
+        """Its numbers in another type."""
+        return replace(
+            self,
+            reference=self.reference.to(dtype),
+            motion=self.motion.to(dtype),
+            face_embedding=self.face_embedding.to(dtype),
+            audio=self.audio.to(dtype),
+            region=self.region.to(dtype),
+            masks=tuple(tuple(mask.to(dtype) for mask in region) for region in self.masks),
+            prompt=None if self.prompt is None else self.prompt.to(dtype),
+        )
+
 
 def clip_context(
     networks: ChainNetworks,
@@ -72,7 +93,7 @@ def clip_context(
 
     `guided` puts the unconditional half in front: no face, no reference, no audio, no region, no prompt.
     """
-    config = networks.config
+    config, clip = networks.config, clip.to(networks.dtype)
     tokens = networks.imageproj(clip.face_embedding)[None]
     if guided:
         tokens = torch.cat([networks.imageproj(torch.zeros_like(clip.face_embedding))[None], tokens])
@@ -120,7 +141,7 @@ def clip_steps(
     def predict(latents: Tensor, timestep: Tensor) -> Tensor:
         timestep = timestep.to(latents.device).expand(len(latents))
         seen = context if len(latents) > lanes else conditional
-        given = networks.denoising_unet(latents, timestep, seen, deep)
+        given = networks.denoising_unet(latents.to(networks.dtype), timestep, seen, deep).to(latents.dtype)
         if corrector is None or seen.beside is None:
             return given
         return corrector(given, latents, seen.beside, timestep)

@@ -53,6 +53,9 @@ class Family:
     lanes: int  # titles in a chain actor's batch
     threads: int  # CPU threads of one worker
     decode_group: int  # frames that the autoencoder decodes in one call, anchored on absolute frame numbers
+    accelerator_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """In what the chain's networks, text branch and autoencoder compute on an accelerator (`models.precision`). It
+    enters the numerics class, as the device itself does, and no hash."""
     chain_revision: int = 1
     picture_revision: int = 1
     tree: tuple[WeightFile, ...] = ()
@@ -78,6 +81,7 @@ class Family:
 
 
 _NOT_OUTPUT = (
+    "accelerator_dtype",
     "note",
     "reproduces",
     "tree",
@@ -260,6 +264,7 @@ HALLO2_FAMILY = Family(
     lanes=1,
     threads=2,
     decode_group=1,  # as published
+    accelerator_dtype="float16",  # as published
     chain_revision=2,
     tree=published_tree(HALLO2),
     needs_weights=True,

@@ -25,6 +25,7 @@ from models.masks import Box
 from models.motion_frames import add_motion_noise, latent_protection, patch_drop
 from models.network_config import NetworkConfig
 from models.portrait import MeshFinder, PortraitHints, PortraitSizes, prepare_portrait
+from models.precision import number_type, told
 from models.prompts import PromptProblem, Prompts
 from models.reproduction import reproduction, warning
 from models.separator import Separator, SeparatorProblem, sizes_of
@@ -50,20 +51,13 @@ class Part:
         self.config: NetworkConfig = family.networks
         self.device = torch.device(device)
         self.folder = Path(weights) if weights else None
+        self._types: dict[str, torch.dtype] = {}  # of the networks that were loaded
 
     def numerics(self) -> dict[str, Any]:
+        same = {"torch": torch.__version__, "precision": told(self._types)}
         if self.device.type == "cuda":
-            return {
-                "device": torch.cuda.get_device_name(self.device),
-                "torch": torch.__version__,
-                "precision": "float32",
-            }
-        return {
-            "device": f"CPU {torch.backends.cpu.get_cpu_capability()}",
-            "torch": torch.__version__,
-            "precision": "float32",
-            "threads": self.family.threads,
-        }
+            return {"device": torch.cuda.get_device_name(self.device), **same}
+        return {"device": f"CPU {torch.backends.cpu.get_cpu_capability()}", **same, "threads": self.family.threads}
 
     def file(self, network: str, suffix: str = "") -> tuple[WeightFile, Path] | None:
         """The first file of a network that is in the folder of weights."""
@@ -76,14 +70,16 @@ class Part:
     def ready(self, network: str) -> Any:
         """The network with its weights, for inference on the device: from its file, or by rule without a folder."""
         if self.folder is None:
-            return self._laid_out(synthetic(network, self.config, self.device))
+            return self._laid_out(network, synthetic(network, self.config, self.device))
         found = self.file(network)
         if found is None:
             raise FileNotFoundError(f"family {self.family.name}: no file of {network} in the folder of weights")
-        return self._laid_out(load(found[1], found[0], self.config, self.device))
+        return self._laid_out(network, load(found[1], found[0], self.config, self.device))
 
-    def _laid_out(self, network: torch.nn.Module) -> torch.nn.Module:
+    def _laid_out(self, name: str, network: torch.nn.Module) -> torch.nn.Module:
         """Convolutions with channels last, as both kinds of device compute them, and as attention reads pictures."""
+        kind = self._types[name] = number_type(self.family, name, self.device)
+        network = network.to(kind)
         if self.device.type == "cpu" and self.family.needs_weights:
             return network  # gigabytes that workers of a machine share as pages of their files: no copies of these
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
