@@ -104,6 +104,11 @@ class ClipOptions:
     compat: str = "none"
     guided_share: float = 1.0
     deep_every: int = 1
+    solver: Literal["ddim", "dpm++"] = "ddim"
+    compiled: bool = False
+    """Whether the denoiser is to be compiled (`models.compiled`)."""
+    devices: int = 1
+    """On how many the halves of guidance are (`models.halves`)."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,9 @@ class ChainPart(Protocol):
 
     def next_clip(self, lanes: list[Lane | None]) -> list[tuple[np.ndarray, Arrays] | None]:
         """Sixteen latents [16, C, h, w] and the new state for every lane; None stands for an empty lane."""
+
+    def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
+        """What the options of how it is computed add to `numerics`, for batches of so many lanes; tried out, once."""
 
     def sample(self, seed: int, options: ClipOptions) -> Lane:
         """A made-up input, as the self-test of lanes takes it (`models.lanes`)."""

@@ -29,6 +29,9 @@ class FoldedAttention:
     """Weights of tokens to the result [g (k n t) c]. What does not depend on them (biases) is the caller's."""
     tokens: int
 
+    def first(self, groups: int) -> FoldedAttention:
+        return FoldedAttention(self.ask[:groups], self.answer[:groups], self.tokens)
+
     def last(self, groups: int) -> FoldedAttention:
         return FoldedAttention(self.ask[-groups:], self.answer[-groups:], self.tokens)
 

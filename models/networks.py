@@ -31,6 +31,7 @@ from models.reproduction import reproduction, warning
 from models.separator import Separator, SeparatorProblem, sizes_of
 from models.spectrum import SAMPLES_A_FRAME, log_mel
 from models.speech_level import gain_for
+from models.stepping import Stepping
 from models.upscale import UpscaledFrame, Upscaler
 from models.wav2vec import audio_windows, normalise
 from models.weight_files import WeightFile
@@ -199,9 +200,13 @@ class Chain(Part):
         super().__init__(family, weights, device)
         config = self.config
         self._networks = self.ready("chain")
+        self._stepping = Stepping(self._networks.denoising_unet, self.device)
         self._text, self._prompts = self._text_branch()
         self._vae = self.ready("vae") if config.carry == "pixels" else None
         self._published: dict[int, PublishedNoise] = {}
+
+    def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
+        return self._stepping.settle(options, lanes, lambda: self.next_clip([self.sample(0, options)] * lanes))
 
     def start(self, conditioning: Arrays, seed: int, base_size: int) -> Arrays:
         """The portrait stands in for the frames before the first."""
@@ -274,8 +279,10 @@ class Chain(Part):
             schedule=self.config.sampler,
             guided_share=options.guided_share,
             deep_every=options.deep_every,
+            solver=options.solver,
         )
-        latents = run_clip(self._networks, clip, noise, sampling, self._text)
+        way = self._stepping.way(options, len(lanes))
+        latents = run_clip(self._networks, clip, noise, sampling, self._text, way.denoise, way.elsewhere)
         return [(lane.half().cpu().numpy(), self._state(lane)) for lane in latents]
 
     def _draw(self, lane: Lane) -> tuple[Tensor, Tensor]:
