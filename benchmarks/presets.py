@@ -55,11 +55,11 @@ WAYS = {
     "half of the steps, dpm++": Way(0.5, solver="dpm++"),
     "a quarter of the steps": Way(0.25),
     "a quarter of the steps, dpm++": Way(0.25, solver="dpm++"),
-    "balanced, ddim": Way(0.5, 0.5),
-    "balanced": Way(0.5, 0.5, solver="dpm++"),
-    "balanced, deep every 2nd": Way(0.5, 0.5, 2, "dpm++"),
-    "draft, ddim": Way(0.25, 0.5, 2),
-    "draft": Way(0.25, 0.5, 2, "dpm++"),
+    "balanced": Way(0.5, 0.5),
+    "balanced, dpm++": Way(0.5, 0.5, solver="dpm++"),
+    "balanced, deep every 2nd": Way(0.5, 0.5, 2),
+    "draft": Way(0.25, 0.5, 2),
+    "draft, dpm++": Way(0.25, 0.5, 2, "dpm++"),
 }
 FINE = Way(5.0)
 
