@@ -14,8 +14,10 @@ from pipeline.titles import TitlePlan, digest
 
 def calibrated(store: Store, plan: TitlePlan, part: Any) -> int:
     """Lanes for this device and these options. Whoever measures first decides: all workers of a class agree."""
-    options, facts = plan.clip_options, part.numerics()
-    kind = digest([plan.family, plan.weights_hash, options.base_size, options.guidance_scale > 1, facts])[:16]
+    # Every number of lanes would be compiled for anew, and what is best does not hang on it.
+    options, facts = replace(plan.clip_options, compiled=False), part.numerics()
+    guided = options.devices if options.guidance_scale > 1 else 0
+    kind = digest([plan.family, plan.weights_hash, options.base_size, guided, facts])[:16]
     key = f"_lanes/{kind}.json"
     if store.exists(key):
         return int(json.loads(store.get(key))["lanes"])

@@ -58,7 +58,7 @@ class ChainWorker(Worker):
         super().__init__(output, device, run)
         self._chains: dict[str, _Chain] = {}
         self._begun: dict[str, _Run] = {}  # GOPs that were not finished when a call ended
-        self._tested: dict[tuple[str, int], bool] = {}  # by networks and lanes
+        self._tested: dict[tuple[object, ...], bool] = {}  # by networks and lanes
 
     def ready(self, plan: TitlePlan | None = None, lanes: int | None = None) -> Ready:
         """Load the networks and settle the shape of the batch: `lanes`, or 0 to find out what is best here."""
@@ -70,6 +70,7 @@ class ChainWorker(Worker):
             if lanes is None:
                 lanes = plan.constants.lanes if self.device == "cpu" else 0
             count = lanes or calibrated(self.store, plan, part)
+            part.arithmetic(plan.clip_options, count)  # compiling, where asked for, takes minutes
             return Ready(device, count if self._independent(plan, count) else 1)
         except Exception:  # noqa: BLE001 - the first title's job meets it again and says so
             log.exception("the chain worker is not ready")
@@ -159,21 +160,23 @@ class ChainWorker(Worker):
 
     def _independent(self, plan: TitlePlan, lanes: int) -> bool:
         """Whether lanes do not see each other in batches of this shape, on this device: tried once."""
-        key = (plan.weights_hash, lanes)
+        options = replace(plan.clip_options, steps=1)
+        key = (plan.weights_hash, options.compiled, options.devices, lanes)
         if key not in self._tested:
             self.alive()
-            options = replace(plan.clip_options, steps=1)
             self._tested[key] = lanes == 1 or independent(self.part(plan, "chain"), options, lanes)
         return self._tested[key]
 
     def _begin(self, job: Job, plan: TitlePlan, lanes: int) -> _Run:
         started = time.monotonic()
+        part = self.part(plan, "chain")
+        arithmetic = part.arithmetic(plan.clip_options, lanes)
         if not self._independent(plan, lanes):
             raise NumericsDiffer(
                 f"title {plan.id}: begun in batches of {lanes} lanes, which are not independent of each other on this "
                 "device; continue it on the class of machine that it was begun on"
             )
-        numerics = self.numerics(plan, "chain", self.part(plan, "chain"), in_lanes(lanes))
+        numerics = self.numerics(plan, "chain", part, in_lanes(lanes) | arithmetic)
         chain = self._chains.get(plan.id)
         if chain is None or (chain.gop, chain.visit, chain.reader.plan) != (job.first, job.visit, plan):
             chain = self._chains[plan.id] = self._resume(plan, job.first, job.visit)

@@ -23,7 +23,7 @@ log = logging.getLogger("longtake")
 
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_USERS_OWN = ("PromptProblem", "WeightsProblem")  # mistakes that no further try mends
+_USERS_OWN = ("PromptProblem", "WeightsProblem", "GuidanceDevices")  # mistakes that no further try mends
 
 
 class Stopped(Exception):

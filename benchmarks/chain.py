@@ -153,7 +153,7 @@ def measure(
 
     @torch.inference_mode()
     def ours() -> Tensor:
-        return last(clip_steps(networks, clip, noise, sampling))
+        return last(clip_steps(networks, clip, noise.float(), sampling))  # as workers hold it
 
     same = psnr(ours(), plain())
     memory = {name: peak_bytes(where, way) for name, way in (("plain", plain), ("ours", ours))}

@@ -27,7 +27,7 @@ from models.chain import ChainNetworks, Clip
 from models.config import Sampling
 from models.denoiser import DenoisingUNet
 from models.motion import MotionModule
-from models.sampler import ddim, guided
+from models.sampler import guided, solve
 from models.spatial import SpatialTransformer
 from models.unet import Site
 
@@ -55,7 +55,7 @@ def plain_steps(networks: ChainNetworks, clip: Clip, noise: Tensor, sampling: Sa
     def predict(latents: Tensor, timestep: Tensor) -> Tensor:
         return denoise(networks.denoising_unet, latents, timestep.to(latents.device).expand(2), given)
 
-    return ddim(guided(predict, sampling.guidance_scale), noise, sampling.schedule, sampling.steps)
+    return solve(guided(predict, sampling.guidance_scale), noise, sampling.schedule, sampling.steps, sampling.solver)
 
 
 def conditions(networks: ChainNetworks, clip: Clip, motion_scale: Sequence[float] = (1.0, 1.0, 1.0)) -> Conditions:

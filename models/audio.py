@@ -49,6 +49,10 @@ class AudioContext:
     biases: Tensor
     """What the regions move without any sound [r 1 l i]. Rows before the last r' hear zero tokens: this alone."""
 
+    def silent(self, rows: int) -> "AudioContext":
+        """Of the first rows, none of which hears audio."""
+        return AudioContext(self.heard.first(0), self.shares[:0], self.biases[:rows])
+
     def last(self, rows: int) -> "AudioContext":
         return AudioContext(self.heard, self.shares, self.biases[-rows:])
 
@@ -97,9 +101,11 @@ class AudioBlock(nn.Module):
         x = x + self.attn1(self.norm1(x))
         rows, frames = len(context.biases), len(x) // len(context.biases)
         silent = (rows - len(context.shares)) * frames
-        heard = context.heard(self.norm2(x[silent:]), context.shares.expand(-1, frames, -1, -1).flatten(0, 1))
         moved = context.biases.expand(-1, frames, -1, -1).flatten(0, 1)
-        x = x + (torch.cat([moved[:silent], moved[silent:] + heard]) if silent else moved + heard)
+        if silent < len(x):
+            heard = context.heard(self.norm2(x[silent:]), context.shares.expand(-1, frames, -1, -1).flatten(0, 1))
+            moved = torch.cat([moved[:silent], moved[silent:] + heard]) if silent else moved + heard
+        x = x + moved
         return x + self.ff(self.norm3(x))
 
 

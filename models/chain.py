@@ -1,5 +1,8 @@
 """One clip: portrait, motion frames, audio and noise in, latents out.
 
+The networks compute in the type that they are held in; what goes in is cast to it, and noise, latents and guidance are
+left in their own, float32.
+
 Several titles share a call as lanes. A lane's rows never meet another's: every layer works within a row, and the two
 halves of guidance are rows of their own.
 
@@ -8,7 +11,7 @@ l pixels of a level, t tokens, e embedding.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import torch
@@ -19,8 +22,9 @@ from models.conditioning import FaceLocator, ImageProjection
 from models.config import ChainConfig, Sampling
 from models.correction import Corrector, beside
 from models.denoiser import ClipContext, DenoisingUNet
+from models.halves import Denoise, Elsewhere, moved
 from models.reference import ReferenceNet, reference_banks
-from models.sampler import ddim, guided
+from models.sampler import guided, solve
 from models.text import Modulation, TextBranch
 from models.unet import DeepFeatures
 
@@ -36,6 +40,11 @@ class ChainNetworks(nn.Module):
         self.face_locator = FaceLocator(config.face_locator, config.unet.channels[0])
         self.imageproj = ImageProjection(config.image_projection, config.unet.image_token_width)
         self.audioproj = AudioProjection(config.audio_projection, config.unet.audio_token_width)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In what the networks are held and compute."""
+        return self.denoising_unet.conv_in.weight.dtype
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,19 @@ class Clip:
     prompted: Tensor | None = None
     """Which lanes have a prompt [lanes]; all, if not given."""
 
+    def to(self, dtype: torch.dtype) -> "Clip":
+        """Its numbers in another type."""
+        return replace(
+            self,
+            reference=self.reference.to(dtype),
+            motion=self.motion.to(dtype),
+            face_embedding=self.face_embedding.to(dtype),
+            audio=self.audio.to(dtype),
+            region=self.region.to(dtype),
+            masks=tuple(tuple(mask.to(dtype) for mask in region) for region in self.masks),
+            prompt=None if self.prompt is None else self.prompt.to(dtype),
+        )
+
 
 def clip_context(
     networks: ChainNetworks,
@@ -72,7 +94,7 @@ def clip_context(
 
     `guided` puts the unconditional half in front: no face, no reference, no audio, no region, no prompt.
     """
-    config = networks.config
+    config, clip = networks.config, clip.to(networks.dtype)
     tokens = networks.imageproj(clip.face_embedding)[None]
     if guided:
         tokens = torch.cat([networks.imageproj(torch.zeros_like(clip.face_embedding))[None], tokens])
@@ -107,20 +129,41 @@ def _modulation(clip: Clip, text: TextBranch | None, guided: bool) -> dict[str, 
 
 @torch.no_grad()
 def clip_steps(
-    networks: ChainNetworks, clip: Clip, noise: Tensor, sampling: Sampling, text: TextBranch | None = None
+    networks: ChainNetworks,
+    clip: Clip,
+    noise: Tensor,
+    sampling: Sampling,
+    text: TextBranch | None = None,
+    denoise: Denoise | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Iterator[Tensor]:
-    """Denoise `noise` [lanes f c h w] into a clip's latents, yielding them after every step."""
+    """Denoise `noise` [lanes f c h w] into a clip's latents, yielding them after every step.
+
+    `denoise`: the networks' denoiser in another form (`models.compiled`); `elsewhere`: another copy of it, which takes
+    the unconditional half on a device of its own (`models.halves`).
+    """
     _check(networks.config, clip, noise)
     lanes, with_guidance = len(noise), sampling.guided_steps > 0
     context = clip_context(networks, clip, guided=with_guidance, motion_scale=sampling.motion_scale, text=text)
-    conditional = context.last(lanes) if with_guidance and sampling.guided_steps < sampling.steps else context
+    alone = with_guidance and (elsewhere is not None or sampling.guided_steps < sampling.steps)
+    conditional = context.last(lanes) if alone else context
+    unconditional = moved(context.silent(lanes), elsewhere.device) if elsewhere and with_guidance else None
+    denoise = denoise or networks.denoising_unet
     corrector = Corrector.of(sampling.schedule, noise.device) if networks.config.unet.corrects else None
-    deep = DeepFeatures() if sampling.deep_every > 1 else None
+    deep, other = (DeepFeatures() if sampling.deep_every > 1 else None for _ in range(2))
 
     def predict(latents: Tensor, timestep: Tensor) -> Tensor:
         timestep = timestep.to(latents.device).expand(len(latents))
         seen = context if len(latents) > lanes else conditional
-        given = networks.denoising_unet(latents, timestep, seen, deep)
+        cast = latents.to(networks.dtype)
+        if elsewhere is not None and len(latents) > lanes:
+            (theirs, mine), (their_time, time) = cast.chunk(2), timestep.chunk(2)
+            given = elsewhere.beside(
+                lambda: denoise(mine, time, conditional, deep), theirs, their_time, unconditional, other
+            )
+        else:
+            given = denoise(cast, timestep, seen, deep)
+        given = given.to(latents.dtype)
         if corrector is None or seen.beside is None:
             return given
         return corrector(given, latents, seen.beside, timestep)
@@ -129,19 +172,26 @@ def clip_steps(
 
     def step(latents: Tensor, timestep: Tensor) -> Tensor:
         number = next(numbers)
-        if deep is not None:
-            deep.fresh = number % sampling.deep_every == 0
+        for kept in (deep, other):
+            if kept is not None:
+                kept.fresh = number % sampling.deep_every == 0
         return (both if number < sampling.guided_steps else predict)(latents, timestep)
 
-    yield from ddim(step, noise, sampling.schedule, sampling.steps)
+    yield from solve(step, noise, sampling.schedule, sampling.steps, sampling.solver)
 
 
 def run_clip(
-    networks: ChainNetworks, clip: Clip, noise: Tensor, sampling: Sampling, text: TextBranch | None = None
+    networks: ChainNetworks,
+    clip: Clip,
+    noise: Tensor,
+    sampling: Sampling,
+    text: TextBranch | None = None,
+    denoise: Denoise | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Tensor:
     """Denoise `noise` [lanes f c h w] into the latents of one clip, of the same shape."""
     latents = noise
-    for step in clip_steps(networks, clip, noise, sampling, text):
+    for step in clip_steps(networks, clip, noise, sampling, text, denoise, elsewhere):
         latents = step
     return latents
 

@@ -7,6 +7,7 @@ on in `HALLO2`.
 
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,8 @@ class Sampling:
     schedule: SamplerConfig = field(default_factory=SamplerConfig)
     guided_share: float = 1.0
     """Share of the steps, from the first on, that are guided; the others are the conditional half's alone."""
+    solver: Literal["ddim", "dpm++"] = "ddim"
+    """How a step is taken (`models.sampler`)."""
     deep_every: int = 1
     """The levels below the first run at every so many steps; in between, what they last gave is used again."""
 

@@ -37,6 +37,14 @@ class SiteContext:
     """None where every frame stands alone, as in the first stage of training."""
     text: Modulation | None
 
+    def silent(self, rows: int) -> "SiteContext":
+        return SiteContext(
+            spatial=self.spatial.silent(rows),
+            audio=self.audio.silent(rows),
+            motion=None if self.motion is None else self.motion[:rows],
+            text=None if self.text is None else Modulation(self.text.scale[:rows], self.text.shift[:rows]),
+        )
+
     def last(self, rows: int) -> "SiteContext":
         return SiteContext(
             spatial=self.spatial.last(rows),
@@ -55,6 +63,11 @@ class ClipContext:
     """Face locator's features [r' c h w] of the last rows, added behind the first convolution."""
     beside: Tensor | None = None
     """Latents of the portrait and of the last motion frame [r 2·c h w], for a denoiser that corrects them."""
+
+    def silent(self, rows: int) -> "ClipContext":
+        """The context of the first rows alone, none of which has conditions."""
+        sites = {name: site.silent(rows) for name, site in self.sites.items()}
+        return ClipContext(sites, self.pose[:0], None if self.beside is None else self.beside[:rows])
 
     def last(self, rows: int) -> "ClipContext":
         """The context of the last rows alone, all of which have conditions."""
@@ -146,4 +159,6 @@ class DenoisingUNet(UNet):
     def _add_pose(x: Tensor, pose: Tensor) -> Tensor:
         # Rows without conditions lead and have no pose.
         silent = x.shape[0] - pose.shape[0]
+        if silent == x.shape[0]:
+            return x
         return x + F.pad(pose, (0, 0, 0, 0, 0, 0, silent, 0))[:, None]

@@ -78,6 +78,9 @@ class Chain(_Part):
         features = mix(seed, 2, np.arange(CLIP + 2 * self.family.feature_reach))[:, None]
         return Lane(seed, 0, portrait, state, features, None, options)
 
+    def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
+        return {}
+
     def next_clip(self, lanes: list[Lane | None]) -> list[tuple[np.ndarray, Arrays] | None]:
         return [None if lane is None else self._clip(lane) for lane in lanes]
 

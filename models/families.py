@@ -55,8 +55,8 @@ class Family:
     threads: int  # CPU threads of one worker
     decode_group: int  # frames that the autoencoder decodes in one call, anchored on absolute frame numbers
     accelerator_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    """In what the large networks compute on an accelerator (`models.half`). It enters the numerics class, as the device
-    itself does, and no hash."""
+    """In what the large networks compute on an accelerator (`models.precision`). It enters the numerics class, as the
+    device itself does, and no hash."""
     chain_revision: int = 1
     picture_revision: int = 1
     tree: tuple[WeightFile, ...] = ()
@@ -108,6 +108,11 @@ class ClipOptions:
     compat: str = "none"
     guided_share: float = 1.0
     deep_every: int = 1
+    solver: Literal["ddim", "dpm++"] = "ddim"
+    compiled: bool = False
+    """Whether the denoiser is to be compiled (`models.compiled`)."""
+    devices: int = 1
+    """On how many the halves of guidance are (`models.halves`)."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,9 @@ class ChainPart(Protocol):
 
     def next_clip(self, lanes: list[Lane | None]) -> list[tuple[np.ndarray, Arrays] | None]:
         """Sixteen latents [16, C, h, w] and the new state for every lane; None stands for an empty lane."""
+
+    def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
+        """What the options of how it is computed add to `numerics`, for batches of so many lanes; tried out, once."""
 
     def sample(self, seed: int, options: ClipOptions) -> Lane:
         """A made-up input, as the self-test of lanes takes it (`models.lanes`)."""

@@ -29,6 +29,9 @@ class FoldedAttention:
     """Weights of tokens to the result [g (k n t) c]. What does not depend on them (biases) is the caller's."""
     tokens: int
 
+    def first(self, groups: int) -> FoldedAttention:
+        return FoldedAttention(self.ask[:groups], self.answer[:groups], self.tokens)
+
     def last(self, groups: int) -> FoldedAttention:
         return FoldedAttention(self.ask[-groups:], self.answer[-groups:], self.tokens)
 
@@ -41,14 +44,20 @@ class FoldedAttention:
 
 
 def fold(attention: Attention, context: Tensor, after: Tensor | None = None) -> FoldedAttention:
-    """`attention` to `context` [g t e]; `after` [c c] is a matrix that the result is multiplied by (as a layer's)."""
+    """`attention` to `context` [g t e]; `after` [c c] is a matrix that the result is multiplied by (as a layer's).
+
+    Of layers in half precision the products are made in float32 and rounded once: they are done but once a clip, and a
+    sum over a head's channels before its scale could leave the range of float16.
+    """
     seen = attention.keys(context)
-    keys, values = (x.unflatten(-1, (attention.heads, -1)) for x in (seen.key, seen.value))
-    query = attention.to_q.weight.unflatten(0, (attention.heads, -1))  # n d c
-    out = attention.to_out[0].weight if after is None else after @ attention.to_out[0].weight
+    keys, values = (x.float().unflatten(-1, (attention.heads, -1)) for x in (seen.key, seen.value))
+    query = attention.to_q.weight.float().unflatten(0, (attention.heads, -1))  # n d c
+    out = attention.to_out[0].weight.float()
+    out = out if after is None else after.float() @ out
     ask = torch.einsum("ndc,gtnd->gcnt", query, keys) * keys.shape[-1] ** -0.5
     answer = torch.einsum("gtnd,cnd->gntc", values, out.unflatten(1, (attention.heads, -1)))
-    return FoldedAttention(ask.flatten(2), answer.flatten(1, 2), context.shape[1])
+    kind = context.dtype
+    return FoldedAttention(ask.flatten(2).to(kind), answer.flatten(1, 2).to(kind), context.shape[1])
 
 
 def side_by_side(parts: Sequence[FoldedAttention]) -> FoldedAttention:

@@ -21,18 +21,19 @@ from models.clip_noise import PublishedNoise, keyed_normal, keyed_patches
 from models.config import Sampling
 from models.face_finding import Finder, FoundFace, OnnxFaces, mesh_finder, open_onnx, torch_finder
 from models.families import Arrays, ClipOptions, Family, Hints, Lane, PictureOptions
-from models.half import told, type_on
 from models.masks import Box
 from models.motion_frames import add_motion_noise, latent_protection, patch_drop
 from models.network_config import NetworkConfig
 from models.pieces import Fitted, Pieces
 from models.plate import stands_still
 from models.portrait import MeshFinder, PortraitHints, PortraitSizes, prepare_portrait
+from models.precision import number_type, told
 from models.prompts import PromptProblem, Prompts
 from models.reproduction import reproduction, warning
 from models.separator import Separator, SeparatorProblem, sizes_of
 from models.spectrum import SAMPLES_A_FRAME, log_mel
 from models.speech_level import gain_for
+from models.stepping import Stepping
 from models.upscale import UpscaledFrame, Upscaler
 from models.wav2vec import audio_windows, normalise
 from models.weight_files import WeightFile
@@ -53,20 +54,13 @@ class Part:
         self.config: NetworkConfig = family.networks
         self.device = torch.device(device)
         self.folder = Path(weights) if weights else None
+        self._types: dict[str, torch.dtype] = {}  # of the networks that were loaded
 
     def numerics(self) -> dict[str, Any]:
+        same = {"torch": torch.__version__, "precision": told(self._types)}
         if self.device.type == "cuda":
-            return {
-                "device": torch.cuda.get_device_name(self.device),
-                "torch": torch.__version__,
-                "precision": "float32",
-            }
-        return {
-            "device": f"CPU {torch.backends.cpu.get_cpu_capability()}",
-            "torch": torch.__version__,
-            "precision": "float32",
-            "threads": self.family.threads,
-        }
+            return {"device": torch.cuda.get_device_name(self.device), **same}
+        return {"device": f"CPU {torch.backends.cpu.get_cpu_capability()}", **same, "threads": self.family.threads}
 
     def file(self, network: str, suffix: str = "") -> tuple[WeightFile, Path] | None:
         """The first file of a network that is in the folder of weights."""
@@ -79,14 +73,16 @@ class Part:
     def ready(self, network: str) -> Any:
         """The network with its weights, for inference on the device: from its file, or by rule without a folder."""
         if self.folder is None:
-            return self._laid_out(synthetic(network, self.config, self.device))
+            return self._laid_out(network, synthetic(network, self.config, self.device))
         found = self.file(network)
         if found is None:
             raise FileNotFoundError(f"family {self.family.name}: no file of {network} in the folder of weights")
-        return self._laid_out(load(found[1], found[0], self.config, self.device))
+        return self._laid_out(network, load(found[1], found[0], self.config, self.device))
 
-    def _laid_out(self, network: torch.nn.Module) -> torch.nn.Module:
+    def _laid_out(self, name: str, network: torch.nn.Module) -> torch.nn.Module:
         """Convolutions with channels last, as both kinds of device compute them, and as attention reads pictures."""
+        kind = self._types[name] = number_type(self.family, name, self.device)
+        network = network.to(kind)
         if self.device.type == "cpu" and self.family.needs_weights:
             return network  # gigabytes that workers of a machine share as pages of their files: no copies of these
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -206,9 +202,13 @@ class Chain(Part):
         super().__init__(family, weights, device)
         config = self.config
         self._networks = self.ready("chain")
+        self._stepping = Stepping(self._networks.denoising_unet, self.device)
         self._text, self._prompts = self._text_branch()
         self._vae = self.ready("vae") if config.carry == "pixels" else None
         self._published: dict[int, PublishedNoise] = {}
+
+    def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
+        return self._stepping.settle(options, lanes, lambda: self.next_clip([self.sample(0, options)] * lanes))
 
     def start(self, conditioning: Arrays, seed: int, base_size: int) -> Arrays:
         """The portrait stands in for the frames before the first."""
@@ -281,8 +281,10 @@ class Chain(Part):
             schedule=self.config.sampler,
             guided_share=options.guided_share,
             deep_every=options.deep_every,
+            solver=options.solver,
         )
-        latents = run_clip(self._networks, clip, noise, sampling, self._text)
+        way = self._stepping.way(options, len(lanes))
+        latents = run_clip(self._networks, clip, noise, sampling, self._text, way.denoise, way.elsewhere)
         return [(lane.half().cpu().numpy(), self._state(lane)) for lane in latents]
 
     def _draw(self, lane: Lane) -> tuple[Tensor, Tensor]:
@@ -377,19 +379,9 @@ class Upscale(Part):
         own = Pieces(config.upscale.group, config.upscale.tile)
         self._fitted = Fitted(own, family.footprint, family.decode_group, config.upscale.tile_pad)
         self._plate: tuple[object, tuple[Tensor, Tensor]] | None = None  # with what it was made of
-        self.compute_in(type_on(self.device, family.accelerator_dtype))
-
-    def compute_in(self, kind: torch.dtype) -> None:
-        """Cast the large networks; what lies between them stays in float32. Casting back does not bring bits back."""
-        self._kind = kind
-        self._vae.to(kind)
-        for one in self._upscalers.values():  # they share their networks
-            one.restorer.to(kind)
-            if one.enlarger is not None:
-                one.enlarger.to(kind)
 
     def numerics(self) -> dict[str, Any]:
-        return super().numerics() | {"precision": told(self._kind)} | self._fitted.told()
+        return super().numerics() | self._fitted.told()
 
     def fit(self, options: PictureOptions, begun: Mapping[str, Any] | None) -> None:
         free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
@@ -410,8 +402,8 @@ class Upscale(Part):
     @torch.inference_mode()
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[BaseFrame]:
         """[n, C, h, w] → n base frames, decoded in one group of n."""
-        group = torch.from_numpy(latents).to(self.device, self._kind)
-        pictures = self._vae.decode(group, group=len(group)).float()
+        group = torch.from_numpy(latents).float().to(self.device)
+        pictures = self._vae.decode(group, group=len(group))
         found = self._upscalers[options.compat].find_faces(pictures)
         return [BaseFrame(picture, landmarks) for picture, landmarks in zip(pictures, found, strict=True)]
 

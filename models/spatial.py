@@ -27,6 +27,10 @@ class SpatialContext:
     reference: KeyValue | None
     """The reference picture [r' k l c], for the last r' rows; None if no row sees it. Frames take the k in turn."""
 
+    def silent(self, rows: int) -> "SpatialContext":
+        """Of the first rows, none of which sees the reference."""
+        return SpatialContext(self.image.first(rows), None)
+
     def last(self, rows: int) -> "SpatialContext":
         return SpatialContext(self.image.last(rows), self.reference)
 

@@ -153,7 +153,8 @@ class UNet(nn.Module):
 
         def below(x: Tensor) -> Tensor:
             """Every level but the first: down from the first's features, and up to its size again."""
-            sizes, skips = [x.shape[-2:]], list[Tensor]()
+            sizes = [x.shape[-2:]]
+            skips: list[Tensor] = []  # torch's compiler does not follow list[Tensor]()
             for above, level in pairwise(self.down_blocks):
                 x = above.downsamplers[0](x)
                 skips.append(x)

@@ -1,7 +1,8 @@
 """Pixels to latents and back: diffusers' AutoencoderKL, with the published scale.
 
-A small family's pictures are shrunk in front of it, and pixels folded into channels; and it begins as a cosine
-transform (`models.cosines`), which training improves on.
+The model may be held in half precision; pixels and latents are float32 on both sides of it. A small family's pictures
+are shrunk in front of it, and pixels folded into channels; and it begins as a cosine transform (`models.cosines`),
+which training improves on.
 
 Shapes: n frames, H W pixels, c latent channels, h w latent sides.
 """
@@ -57,21 +58,23 @@ class Vae(nn.Module):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """`pixels` [n 3 H W] in -1 … 1 -> the scaled mean of their latents [n c h w]."""
-        latents = self.distribution(pixels).mode() * self.config.scale
+        latents = self.distribution(pixels).mode().float() * self.config.scale
         return latents if self.cosines is None else latents + self.cosines.split(self._shrunk(pixels))
 
     def distribution(self, pixels: Tensor) -> DiagonalGaussianDistribution:
         """`pixels` [n 3 H W] -> diffusers' Gaussian over unscaled latents (training samples from it)."""
-        return self.model.encode(F.pixel_unshuffle(self._shrunk(pixels), self.config.unshuffle)).latent_dist
+        folded = F.pixel_unshuffle(self._shrunk(pixels), self.config.unshuffle)
+        return self.model.encode(folded.to(self.model.dtype)).latent_dist
 
     def decode_raw(self, latents: Tensor) -> Tensor:
         """`latents` [n c h w] -> pixels [n 3 H W] around -1 … 1, not clamped."""
-        pixels = F.pixel_shuffle(self.model.decode(latents / self.config.scale).sample, self.config.unshuffle)
+        decoded = self.model.decode((latents / self.config.scale).to(self.model.dtype)).sample.float()
+        pixels = F.pixel_shuffle(decoded, self.config.unshuffle)
         if self.cosines is not None:
             pixels = pixels + self.cosines.join(latents)
         if self.config.shrink == 1:
             return pixels
-        return F.interpolate(pixels.float(), scale_factor=self.config.shrink, mode="bicubic")
+        return F.interpolate(pixels, scale_factor=self.config.shrink, mode="bicubic")
 
     def _shrunk(self, pixels: Tensor) -> Tensor:
         return pixels if self.config.shrink == 1 else F.avg_pool2d(pixels, self.config.shrink)

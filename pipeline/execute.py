@@ -87,20 +87,26 @@ def layout(
     titles: int = 1,
     lanes: int | None = None,
     floor: int = 0,
+    halves: int = 1,
 ) -> Layout:
     """Divide a cluster: roles share a device where there are fewer devices than roles, down to one core.
 
     `chains` and `upscalers` cap the workers of these roles; by default both get devices in proportion to what a second
     of video costs them, chains no more than have titles for their lanes; what chains leave goes to upscalers. CPU
     workers take as many cores as the family has threads; preparing and publishing are short and light.
+    `halves`: accelerators of a chain worker; with more than one it has them to itself (`pipeline.guidance`).
     """
     light = Share(0)
     batch = lanes or family.lanes
     devices = int(gpus) if gpus >= 1 else int(cpus // family.threads)
     cost = GOP // CLIP * family.seconds_per_clip, GOP * family.seconds_per_frame
     part = round(devices * cost[0] / sum(cost))
-    chain_count = chains or max(1, min(part, devices - 1, -(-titles // batch)))
-    if gpus >= 1:
+    room = (devices - 1) // halves
+    chain_count = chains or max(1, min(part // halves, room, -(-titles // batch)))
+    if halves > 1:
+        chain_count = min(chain_count, room)
+        chain, upscale = Share(1, float(halves)), Share(1, 1.0)
+    elif gpus >= 1:
         alone = gpus >= chain_count + 1
         chain, upscale = (Share(1, 1.0), Share(1, 1.0)) if alone else (Share(1, 0.5), Share(1, 0.45))
         devices = devices if alone else 1
@@ -109,11 +115,12 @@ def layout(
         cores = min(float(family.threads), cpus / workers)
         chain = upscale = Share(float(int(cores)) if cores >= 1 else round(cores * 0.99, 3))
     shares: dict[Role, Share] = {"prepare": light, "chain": chain, "upscale": upscale, "publish": light}
-    most = upscalers or max(1, devices - chain_count)
+    most = upscalers or max(1, devices - chain_count * halves)
     limits = Limits(
         prepare=max(1, min(MOST_PREPARE, int(cpus) // CORES_OF_PREPARE)),
         publish=max(1, min(MOST_PUBLISH, int(cpus) // CORES_OF_PUBLISH)),
         chain=chain_count,
+        chain_devices=halves,
         upscale=most,
         lanes=batch,
         upscale_after=upscalers or max(1, devices),
@@ -144,6 +151,11 @@ def resources() -> tuple[float, float]:
     """CPUs and GPUs of the cluster."""
     total = ray.cluster_resources()
     return total.get("CPU", 1.0), total.get("GPU", 0.0)
+
+
+def largest_machine() -> float:
+    """GPUs of the node that has most of them."""
+    return max((node["Resources"].get("GPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
 
 
 def check_shared(store: Store) -> None:

@@ -68,6 +68,7 @@ class Options:
     guidance_scale: float
     guided_share: float
     deep_every: int
+    solver: Literal["ddim", "dpm++"]
     preset: str
     fidelity: float
     segment_frames: int
@@ -82,6 +83,8 @@ class Options:
     background: str
     plate: str
     allow_mixed: bool
+    compile: str
+    guidance_devices: int
     canvas: str
     canvas_place: str
     canvas_fill: str
@@ -230,6 +233,12 @@ class OptionFields(BaseModel):
         ge=1,
         le=10,
     )
+    solver: Literal["ddim", "dpm++"] = option(
+        "ddim or dpm++",
+        "How a sampling step is taken: ddim as published, or the multistep DPM-Solver++, which looks back one step.",
+        "chain",
+        "ddim",
+    )
     fidelity: float = option(
         "a number from 0 to 1",
         "Decoded frame against the restorer's codebook: 0 is cleanest, 1 is closest to the decoded frame.",
@@ -319,6 +328,22 @@ class OptionFields(BaseModel):
         "Let workers of different devices or builds share a title: frames then agree only within tolerance.",
         "none",
         False,
+    )
+    compile: Literal["off", "on"] = option(
+        "off or on",
+        "Whether chain workers compile the denoiser before their first clip, which takes minutes. Compiled sums are "
+        "added in another order: a title begun so goes on so, unless allow_mixed.",
+        "none",
+        "off",
+    )
+    guidance_devices: int = option(
+        "1 or 2",
+        "Accelerators of one machine that a chain worker takes: with 2, each half of guidance is on one of its own. A "
+        "title begun so goes on so, unless allow_mixed.",
+        "none",
+        1,
+        ge=1,
+        le=2,
     )
 
     marks: Literal["on", "off"] = option(
@@ -493,6 +518,7 @@ def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
         "guided_share": float(given.get("guided_share", effort.guided_share)) if guidance > 1 else 1.0,
         "deep_every": given.get("deep_every", effort.deep_every if steps >= MANY_STEPS else 1),
         "guidance_scale": guidance,
+        "guidance_devices": values["guidance_devices"] if guidance > 1 else 1,
         "fidelity": float(values["fidelity"]),
         "base_size": given.get("base_size", family.base_sizes[0]),
         **{name: given.get(name) for name in ("face_embedding", "author", "cover", "due")},

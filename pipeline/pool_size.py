@@ -12,7 +12,7 @@ HOLD = 60.0  # seconds for which fewer upscalers must do before some are sent ho
 
 @dataclass(frozen=True)
 class Limits:
-    """Most workers of each role, and titles in one chain worker's batch.
+    """Most workers of each role, titles in one chain worker's batch, and devices that such a worker has.
 
     `chain_floor`, `upscale_floor`: workers that are kept from first to last. `upscale_after`: most upscalers once
     chains have left them their devices.
@@ -23,6 +23,7 @@ class Limits:
     upscale: int = 1
     publish: int = 1
     lanes: int = 1
+    chain_devices: int = 1
     upscale_after: int = 0
     chain_floor: int = 0
     upscale_floor: int = 0
@@ -31,7 +32,7 @@ class Limits:
         """Most workers of a role. `chains`: how many are there or still needed, where some may have left for good."""
         most: int = getattr(self, role)
         if role == "upscale" and chains is not None:
-            most = max(most, min(self.upscale_after, most + max(0, self.chain - chains)))
+            most = max(most, min(self.upscale_after, most + self.chain_devices * max(0, self.chain - chains)))
         return most
 
     def floor(self, role: Role) -> int:

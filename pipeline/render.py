@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from pipeline.catalog_report import row_of, write_report
 from pipeline.command import run_command
 from pipeline.drive import Executor, drive
 from pipeline.errors import ManifestError, OutputError, Problem, StoreError
+from pipeline.guidance import check_devices, devices_of
 from pipeline.intake import copy_inputs, plan_title, survey, without_impossible
 from pipeline.lease import Lease
 from pipeline.manifest import Catalog, load_manifest, load_valid_titles
@@ -301,7 +303,9 @@ def on_the_clock(due: str) -> float:
 def _executor(
     request: Request, catalog: Catalog, store: Store, family: Family, plans: dict[str, TitlePlan], run: str
 ) -> tuple[Executor, Limits]:
+    halves = devices_of(plans.values())
     if request.executor == "inline":
+        check_devices(halves, gpus=0)
         from actors.roles import WORKERS
         from pipeline.inline import InlineExecutor
 
@@ -315,6 +319,8 @@ def _executor(
     execute.connect(request.address)
     execute.check_shared(store)
     cpus, gpus = execute.resources()
+    growing = bool(request.gpus and request.gpus > gpus)
+    check_devices(halves, max(gpus, request.gpus or 0), inf if growing else execute.largest_machine())
     layout = execute.layout(
         cpus,
         max(gpus, request.gpus or 0),
@@ -324,8 +330,9 @@ def _executor(
         titles=len(plans),
         lanes=request.lanes,
         floor=request.min_upscalers,
+        halves=halves,
     )
-    layout = replace(layout, growing=bool(request.gpus and request.gpus > gpus))
+    layout = replace(layout, growing=growing)
     return execute.RayExecutor(catalog.output, plans, layout, run), layout.limits
 
 

@@ -113,7 +113,17 @@ class TitlePlan:
     @property
     def clip_options(self) -> ClipOptions:
         o = self.options
-        return ClipOptions(o.steps, o.guidance_scale, o.base_size, o.compat, o.guided_share, o.deep_every)
+        return ClipOptions(
+            steps=o.steps,
+            guidance_scale=o.guidance_scale,
+            base_size=o.base_size,
+            compat=o.compat,
+            guided_share=o.guided_share,
+            deep_every=o.deep_every,
+            solver=o.solver,
+            compiled=o.compile == "on",
+            devices=o.guidance_devices,
+        )
 
     @property
     def picture_options(self) -> PictureOptions:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from models import networks as parts
 from models.families import HALLO2_FAMILY, MINI_FAMILY, PictureOptions, load_part
 from models.fill import fill
 from models.folded_enlarger import FoldedEnlarger
-from models.half import TYPES, type_on
 from models.hallo2 import HALLO2
+from models.precision import HALVED, number_type
 from models.upscale_config import CodebookConfig, EnlargerConfig, FoldedEnlargerConfig, RestorerConfig
 
 BOOK = CodebookConfig(
@@ -42,17 +43,20 @@ def pictures(part: Any, family: Any, base: int) -> torch.Tensor:
     return torch.stack([frame.picture for frame in part.restore(frames, range(2), face, options)])
 
 
-def test_pictures_are_those_of_float32_but_for_rounding() -> None:
+@pytest.mark.parametrize(("half", "least"), [(torch.float16, 35), (torch.bfloat16, 25)])
+def test_pictures_are_those_of_float32_but_for_rounding(
+    half: torch.dtype, least: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     part: Any = load_part(TINY, "upscale", None, "cpu")
     exact = pictures(part, TINY, 64)
     assert part.numerics()["precision"] == "float32"
-    for kind, least in (("float16", 35), ("bfloat16", 25)):
-        part.compute_in(TYPES[kind])
-        halved = pictures(part, TINY, 64)
-        assert halved.dtype == torch.float32
-        assert part.numerics()["precision"] == f"{kind} enlarger, restorer, vae; float32 detector, parser"
-        assert float(-10 * torch.log10((exact - halved).square().mean())) >= least
-        assert not torch.equal(exact, halved)
+    monkeypatch.setattr(parts, "number_type", lambda family, name, device: half if name in HALVED else torch.float32)
+    part = load_part(TINY, "upscale", None, "cpu")
+    halved = pictures(part, TINY, 64)
+    assert halved.dtype == torch.float32
+    assert part.numerics()["precision"] == str(half).removeprefix("torch.")
+    assert float(-10 * torch.log10((exact - halved).square().mean())) >= least
+    assert not torch.equal(exact, halved)
 
 
 def test_the_small_x2_network_too() -> None:
@@ -64,16 +68,13 @@ def test_the_small_x2_network_too() -> None:
     assert torch.allclose(halved, exact, atol=2e-2)
 
 
-def test_a_processor_computes_in_float32_whatever_the_family_says() -> None:
-    assert HALLO2_FAMILY.accelerator_dtype == "float16"
-    assert type_on(torch.device("cpu"), "float16") == torch.float32
-    assert type_on(torch.device("cuda"), "float16") == torch.float16
-    assert type_on(torch.device("cuda"), "float32") == torch.float32
-
-
-def test_an_unknown_type_is_refused() -> None:
-    with pytest.raises(ValueError, match="accelerator_dtype 'half': expected one of float32, float16, bfloat16"):
-        type_on(torch.device("cpu"), "half")
+def test_detector_and_parser_stay_in_float32() -> None:
+    cuda = torch.device("cuda")
+    for name in ("restorer", "enlarger", "vae"):
+        assert number_type(HALLO2_FAMILY, name, cuda) == torch.float16
+        assert number_type(MINI_FAMILY, name, cuda) == torch.float32
+    for name in ("detector", "parser"):
+        assert number_type(HALLO2_FAMILY, name, cuda) == torch.float32
 
 
 def test_the_type_changes_no_hash() -> None:

@@ -56,6 +56,9 @@ class Leaking:
     def sample(self, seed: int, options: ClipOptions) -> Lane:
         return self.part.sample(seed, options)
 
+    def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
+        return {}
+
     def next_clip(self, lanes: list[Lane | None]) -> list[Any]:
         if len(lanes) > self.memory:
             raise MemoryError

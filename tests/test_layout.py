@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from models.families import FAMILIES
+from pipeline.errors import SetupError
 from pipeline.execute import layout
+from pipeline.guidance import check_devices
 from pipeline.schedule import Limits, Schedule
 from pipeline.title_state import TitleWork
 from pipeline.work import Done, Finished, Job, Launch, Outcome, Progress, Scanned, WorkerReady
@@ -48,3 +50,22 @@ def test_the_chains_device_is_handed_on_when_the_chain_is_over() -> None:
     assert launched(done) == []  # the chain worker has not answered yet
     outcome = Outcome(Job("one", "chain", 3))
     assert launched(Finished(names["chain"], (outcome,))) == ["upscale"]
+
+
+@pytest.mark.parametrize(("gpus", "chain", "upscale"), [(3, 1, 1), (4, 1, 2), (8, 2, 4)])
+def test_a_chain_worker_for_two_halves_has_two_devices(gpus: int, chain: int, upscale: int) -> None:
+    plan = layout(32, gpus, FAMILIES["hallo2"], None, None, titles=8, halves=2)
+    assert plan.shares["chain"].gpus == 2
+    assert (plan.limits.chain, plan.limits.upscale) == (chain, upscale)
+    assert 2 * chain + upscale <= gpus
+    assert plan.limits.of("upscale", chains=chain - 1) == upscale + 2  # what it leaves
+    assert layout(32, gpus, FAMILIES["hallo2"], 100, None, titles=8, halves=2).limits.chain == (gpus - 1) // 2
+
+
+def test_devices_for_the_halves_that_are_not_there_are_named() -> None:
+    check_devices(1, gpus=0)
+    check_devices(2, gpus=3, machine=2)
+    with pytest.raises(SetupError, match=r"guidance_devices: value 2: 1 accelerator here, expected 3 .*leave"):
+        check_devices(2, gpus=1)
+    with pytest.raises(SetupError, match=r"value 2: the largest machine has 1 accelerator, expected 2 on one"):
+        check_devices(2, gpus=8, machine=1)

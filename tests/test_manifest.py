@@ -60,6 +60,7 @@ def test_a_short_manifest_gets_every_default(load: Callable[..., Catalog], tmp_p
         guidance_scale=3.5,
         guided_share=1.0,
         deep_every=1,
+        solver="ddim",
         preset="exact",
         fidelity=0.7,
         segment_frames=480,
@@ -74,6 +75,8 @@ def test_a_short_manifest_gets_every_default(load: Callable[..., Catalog], tmp_p
         background="x2",
         plate="off",
         allow_mixed=False,
+        compile="off",
+        guidance_devices=1,
         canvas="none",
         canvas_place="centre",
         canvas_fill="blur",
@@ -120,6 +123,8 @@ def test_a_title_wins_over_defaults(load: Callable[..., Catalog]) -> None:
         ("preset: draft\nsteps: 10", {"steps": 10, "deep_every": 2}),  # enough for features to be kept
         ("preset: draft\nguided_share: 1\ndeep_every: 3", {"guided_share": 1.0, "deep_every": 3}),
         ("preset: draft\nguidance_scale: 1", {"guided_share": 1.0}),  # there is none to share out
+        ("guidance_devices: 2\nguidance_scale: 1", {"guidance_devices": 1}),  # nor halves to set apart
+        ("compile: on\nsolver: dpm++", {"compile": "on", "solver": "dpm++"}),
         ("preset: draft\nsteps: 8", {"steps": 8}),
         ("codec: av1", {"crf": 28}),
         ("codec: hevc", {"crf": 22}),

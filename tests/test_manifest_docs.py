@@ -36,8 +36,8 @@ def test_every_option_is_in_the_table_and_enters_one_hash() -> None:
     assert set(by_stage["stream"]) == {"codec", "crf", "renditions", "marks", "badge"}
     assert set(by_stage["picture"]) == PICTURE
     assert set(by_stage["file"]) == {"author", "cover", "language", "loudness", "subject", "consent"}
-    scheduling = {"owner", "share", "due"}
-    assert set(by_stage["none"]) == {"preset", "segment_frames", "keep", "allow_mixed"} | scheduling
+    scheduling, how = {"owner", "share", "due"}, {"compile", "guidance_devices"}
+    assert set(by_stage["none"]) == {"preset", "segment_frames", "keep", "allow_mixed"} | scheduling | how
 
 
 def _valid_documents() -> list[Any]:

@@ -32,6 +32,7 @@ def test_a_clip_is_made_up_of_its_kinds_of_step(kinds: Kinds) -> None:
 
 def test_every_shortcut_takes_less_than_the_whole(kinds: Kinds) -> None:
     taken = {name: kinds.of(way.sampling(40)) for name, way in WAYS.items()}
+    assert taken.pop("dpm++") == taken["exact"]  # another way to take as many steps
     assert all(each < taken["exact"] for name, each in taken.items() if name != "exact")
     assert taken["draft"] < taken["balanced"] < taken["exact"]
     with pytest.raises(ValueError, match="guided_share is 2"):
