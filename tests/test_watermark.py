@@ -86,6 +86,14 @@ def test_the_mark_cannot_be_seen_and_is_bit_for_bit_the_same(size: int) -> None:
     assert luma_of(one).max() <= 235
 
 
+@pytest.mark.parametrize("size", [256, 1024])
+def test_where_everything_hides_a_mark_it_is_still_no_stronger(size: int) -> None:
+    (planes,) = noise(size, 30, True)(1)
+    (one,) = marked([planes])
+    change = luma_of(one).astype(int) - luma_of(planes)
+    assert 44 < 10 * np.log10(255**2 / np.mean(change**2)) < 45
+
+
 def test_the_bits_of_a_mark_are_these() -> None:
     """A change here is another mark: raise the revision of the stream."""
     rows, columns = np.mgrid[0:400, 0:300]
