@@ -113,14 +113,14 @@ def test_killed_and_started_again(manifest: Path, place: NewPlace, kind: str, co
     ("kind", "step"),
     [
         ("disk", 1),
-        pytest.param("memory", 1, marks=pytest.mark.soak),
+        ("memory", 1),
         pytest.param("s3", 1, marks=pytest.mark.soak),
     ],
 )
 def test_killed_at_every_operation(
     small: Path, place: NewPlace, kind: str, step: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On a disk; in memory and on S3 by hand, because there each takes seconds."""
+    """On a disk and in memory; on S3 by hand, because there each takes seconds."""
     expected = undisturbed(small, place(kind))
     points = [Fault(k, moment) for k in range(1, expected.writes + 1) for moment in MOMENTS]
     points += [Fault(k, kinds=READS) for k in range(1, expected.reads + 1)]
