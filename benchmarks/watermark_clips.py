@@ -140,6 +140,7 @@ def twenty() -> dict[str, Callable[[], Clip]]:
         "photograph, noisy": lambda: speaking(photograph(1024), noise=4),
         "photograph, still": lambda: still(photograph(1024)),
         "photograph, dark": lambda: speaking(photograph(1024) * 0.3),
+        "photograph, 512 px": lambda: speaking(photograph(512)),
         "photograph, 2048 px": lambda: speaking(photograph(2048)),
         "photograph, 1920x1080 blurred": lambda: on_canvas(speaking(photograph(1024)), 1080, 1920, True),
         "photograph, 1920x1080 black": lambda: on_canvas(speaking(photograph(1024)), 1080, 1920, False),
@@ -148,17 +149,10 @@ def twenty() -> dict[str, Callable[[], Clip]]:
         "noise, new every frame": lambda: noise(1024, 12, True),
         "noise, still": lambda: noise(1024, 8, False),
         "text on white": lambda: slide(1024),
+        "mosaic of family fake": lambda: mosaic(1024),
     }
 
     def one(seed: int) -> Callable[[], Clip]:
         return lambda: speaking(drawn(seed, 1024), noise=seed % 2, seed=seed)
 
-    return clips | {f"drawn portrait {seed}": one(seed) for seed in range(8)}
-
-
-def beyond() -> dict[str, Callable[[], Clip]]:
-    """Clips beyond what a mark is meant for: smaller than any screen, and no picture at all."""
-    return {
-        "photograph, 512 px": lambda: speaking(photograph(512)),
-        "mosaic of family fake": lambda: mosaic(1024),
-    }
+    return clips | {f"drawn portrait {seed}": one(seed) for seed in range(6)}
