@@ -30,7 +30,7 @@ from pipeline.timeline import GOP
 from pipeline.watermark import Watermark
 from pipeline.watermark_code import payload_of
 from pipeline.watermark_pattern import PUBLIC_KEY
-from pipeline.watermark_read import Mean, read_mark
+from pipeline.watermark_read import Seen, read_mark
 
 CROP = "crop=trunc(iw*0.45)*2:trunc(ih*0.45)*2:iw*0.03:ih*0.07"
 HALF = "scale=trunc(iw/4)*2:trunc(ih/4)*2"
@@ -147,10 +147,10 @@ def survives(title: str, clip: Clip, frames: int) -> dict[str, Any]:
 
 
 def is_found(number: int) -> bool:
-    mean = Mean()
+    seen = Seen()
     for planes in unmarked(number)(6):
-        mean.add(planes[: planes.shape[0] * 2 // 3])
-    return read_mark(mean.picture) is not None
+        seen.add(planes[: planes.shape[0] * 2 // 3])
+    return read_mark(seen) is not None
 
 
 def costs() -> dict[str, float]:

@@ -27,7 +27,7 @@ from pipeline.inputs import fetch
 from pipeline.redact import redact
 from pipeline.store import open_store
 from pipeline.watermark import read_key
-from pipeline.watermark_read import Mean, Reading, read_mark
+from pipeline.watermark_read import Reading, Seen, read_mark
 
 LOOKED_AT = (0.0, 0.5, 0.25, 0.75)  # places as shares of the length
 TRIED_AFTER = (50, 250)  # frames of a place; most marks are read from the first two seconds
@@ -58,16 +58,14 @@ def find_mark(path: Path, key: str) -> Reading | None:
 
 
 def _mark_here(frames: Iterator[np.ndarray], key: str) -> Reading | None:
-    mean = Mean()
+    seen = Seen()
     for luma in frames:
-        mean.add(luma)
-        if mean.frames in TRIED_AFTER and (reading := read_mark(mean.picture, key)):
+        seen.add(luma)
+        if seen.frames in TRIED_AFTER and (reading := read_mark(seen, key)):
             return reading
-        if mean.frames >= TRIED_AFTER[-1]:
+        if seen.frames >= TRIED_AFTER[-1]:
             return None
-    if not mean.frames:
-        return None
-    return read_mark(mean.picture, key)
+    return read_mark(seen, key) if seen.frames else None
 
 
 def _luma(container: Any) -> Iterator[np.ndarray]:

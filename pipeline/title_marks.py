@@ -12,7 +12,7 @@ from pipeline.badge import Badge
 from pipeline.errors import SetupError
 from pipeline.watermark import KEY, SMALLEST, Watermark, key_name, read_key
 
-MARKS_REVISION = 2  # raised when a change alters the pictures by another mark or badge
+MARKS_REVISION = 3  # raised when a change alters the pictures by another mark or badge
 
 
 @dataclass(frozen=True)

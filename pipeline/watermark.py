@@ -25,6 +25,7 @@ _FINE = 4  # steps of activity in a grey level
 # Strength by activity (mean deviation from the surroundings, in quarters of a grey level): on an even surface the eye
 # sees a mark first and a reader needs it least.
 _STRENGTH = np.clip(20 + 8 * np.arange(256 * _FINE), 0, 84).astype(np.uint8)
+_SMALL = 768  # short side, in pixels, below which frames are marked a seventh more strongly: less of it survives
 _MEAN = 79  # root of the mean square over a frame at most: 44 dB between a frame and its mark, whatever it shows
 
 
@@ -67,9 +68,11 @@ def _strength(luma: np.ndarray) -> np.ndarray:
     small = luma[step // 2 :: step, step // 2 :: step].astype(np.int32) * _FINE
     surroundings = _mean(small, 2)
     strength = _STRENGTH[_mean(np.abs(small - surroundings), 2)]
-    strength = np.where(surroundings < _SHADE * _FINE, strength // 2, strength)
-    mean = math.isqrt(int(np.square(strength, dtype=np.int64).sum()) // strength.size)
-    return strength if mean <= _MEAN else (strength.astype(np.int32) * _MEAN // mean).astype(np.uint8)
+    strength = np.where(surroundings < _SHADE * _FINE, strength // 2, strength).astype(np.int32)
+    if min(luma.shape) < _SMALL:
+        strength = strength * 8 // 7
+    mean = math.isqrt(int(np.square(strength).sum(dtype=np.int64)) // strength.size)
+    return (strength if mean <= _MEAN else strength * _MEAN // mean).astype(np.uint8)
 
 
 def _mean(values: np.ndarray, reach: int) -> np.ndarray:

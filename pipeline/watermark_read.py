@@ -1,4 +1,4 @@
-"""Reads a watermark from the mean of some seconds of video: finds its scale and place, then its payload.
+"""Reads a watermark from some seconds of video: finds its scale and place, then its payload.
 
 What is in common to the frames is host and mark; the search looks for the known part of the mark at every place
 and, for pictures that were cropped, at every scale. Nothing has to be known of the title.
@@ -16,11 +16,13 @@ from pipeline.watermark_code import decode, encode
 from pipeline.watermark_pattern import HIGHEST, LOWEST, PUBLIC_KEY, carriers
 
 TILE = 256  # pixels of a tile when it is searched
-WORKING = 384  # short side of the mean picture
+WORKING = 384  # short side of the pictures that are read
 SMALLEST_SHARE = 0.72  # of the short side that a crop has left
 _PROMISING = 6.0  # standard deviations of the search above which a place is tried
 _SURE = 5.0  # standard deviations that the payload must stand out by
 _TRIED = 6
+_AWAY = (-0.35, 0.35, -0.175, 0.175)  # sizes tried beside a promising one, in pixels of the tile
+_SHIFTS = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)  # and places
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,13 @@ class Reading:
     confidence: float
 
 
-class Mean:
-    """Mean luma of frames as they come, at the size that reading works on."""
+class Seen:
+    """What is in common to the frames of a video, as they come."""
 
     def __init__(self) -> None:
         self.frames = 0
         self._sum: np.ndarray | None = None
+        self._details: np.ndarray | None = None
 
     def add(self, luma: np.ndarray) -> None:
         """`luma`: uint8 [height, width], any size, the same for all."""
@@ -47,20 +50,28 @@ class Mean:
         size = (round(width * scale), round(height * scale))
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         small = cv2.resize(luma, size, interpolation=how).astype(np.float32)
+        details = _details(small, 1.5, 3.0)
         self._sum = small if self._sum is None else self._sum + small
+        self._details = details if self._details is None else self._details + details
         self.frames += 1
 
-    @property
-    def picture(self) -> np.ndarray:
-        """float32, short side 384. Raises ValueError before the first frame."""
-        if self._sum is None:
+    def views(self) -> Iterator[np.ndarray]:
+        """Pictures in which a mark may stand out: the mean's details, and the mean of the frames' own details, in which
+        a picture that changes all the time hides less. Raises ValueError before the first frame.
+        """
+        if self._sum is None or self._details is None:
             raise ValueError("no frames yet")
-        return self._sum / self.frames
+        yield _details(self._sum / self.frames, 2.5, 1.0)
+        power = _smooth(self._details**2, 3.0)
+        yield self._details / (power + power.mean())
 
 
-def read_mark(mean: np.ndarray, key: str = PUBLIC_KEY) -> Reading | None:
-    """The mark in a mean picture (see `Mean`), None where there is none."""
-    flat = _flattened(mean)
+def read_mark(seen: Seen, key: str = PUBLIC_KEY) -> Reading | None:
+    """The mark in what was seen, None where there is none."""
+    return next((reading for view in seen.views() if (reading := _read(view, key))), None)
+
+
+def _read(flat: np.ndarray, key: str) -> Reading | None:
     template = np.conj(_spectrum(key))
     found = []
     for size in _sizes():
@@ -75,7 +86,7 @@ def read_mark(mean: np.ndarray, key: str = PUBLIC_KEY) -> Reading | None:
     for strength, size, down, right in sorted(found, reverse=True)[:_TRIED]:
         if strength < _PROMISING:
             break
-        for near in _near(size):
+        for near in (size, *(size + away for away in _AWAY if size != TILE)):
             if reading := _read_at(flat, near, down, right, key):
                 return reading
     return None
@@ -90,19 +101,18 @@ def _sizes() -> Iterator[float]:
         size -= 0.7
 
 
-def _near(size: float) -> tuple[float, ...]:
-    return (size,) if size == TILE else (size, size - 0.35, size + 0.35)
-
-
-def _flattened(mean: np.ndarray) -> np.ndarray:
+def _details(picture: np.ndarray, width: float, least: float) -> np.ndarray:
     """The picture without its shading, every part weighted by how little else is to be seen there.
 
-    Widths in pixels of the working size; found by trial on photographs, cropped, halved and compressed.
+    `width` in pixels, `least` a power in squared grey levels; found by trial on photographs, cropped, halved and
+    compressed.
     """
-    detail = mean - cv2.GaussianBlur(mean, (0, 0), 2.5)
-    detail = cv2.GaussianBlur(detail, (0, 0), 0.8)
-    power = cv2.GaussianBlur(detail * detail, (0, 0), 3.0)
-    return detail / (power + 1.0)
+    detail = _smooth(picture - _smooth(picture, width), 0.8)
+    return detail / (_smooth(detail * detail, 3.0) + least)
+
+
+def _smooth(picture: np.ndarray, width: float) -> np.ndarray:
+    return cv2.GaussianBlur(picture, (0, 0), width)
 
 
 def _on_tile(flat: np.ndarray, size: float) -> np.ndarray:
@@ -154,9 +164,9 @@ def _read_at(flat: np.ndarray, size: float, down: int, right: int, key: str) -> 
     white = np.fft.irfft2(spectrum)
     tables = carriers(key)
     best: tuple[float, np.ndarray] | None = None
-    for dy in (-0.5, 0.0, 0.5):
+    for dy in _SHIFTS:
         rows = _cosines(down + dy) @ white
-        for dx in (-0.5, 0.0, 0.5):
+        for dx in _SHIFTS:
             coefficients = rows @ _cosines(right + dx).T
             score = float(np.sum(coefficients * tables.known))
             if best is None or score > best[0]:

@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.watermark_clips import drawn, gradient, noise, photograph, planes_of, speaking, still
+from benchmarks.watermark_clips import Clip, drawn, gradient, mosaic, noise, photograph, planes_of, speaking, still
 from pipeline import detect, ffmpeg
 from pipeline.encode import Encoding, encode_gop
+from pipeline.timeline import GOP
 from pipeline.watermark import KEY, SMALLEST, Watermark, key_name
 from pipeline.watermark_code import CODED_BITS, decode, encode, payload_of
-from pipeline.watermark_read import Mean, read_mark
+from pipeline.watermark_read import Seen, read_mark
 
 PAYLOAD = payload_of("title", "hash")
 CROPPED = "crop=iw*0.9:ih*0.9:iw*0.03:ih*0.06"
@@ -37,17 +38,19 @@ def marked(frames: Iterable[np.ndarray], payload: str = PAYLOAD, key: str = "lon
     return out
 
 
-def mean_of(frames: Iterable[np.ndarray]) -> np.ndarray:
-    mean = Mean()
+def seen_of(frames: Iterable[np.ndarray]) -> Seen:
+    seen = Seen()
     for planes in frames:
-        mean.add(luma_of(planes))
-    return mean.picture
+        seen.add(luma_of(planes))
+    return seen
 
 
 def saved(frames: list[np.ndarray], path: Path) -> Path:
     height, width = luma_of(frames[0]).shape
-    fragment = encode_gop(Encoding("h264", width, height, 20), 0, frames)
-    path.write_bytes(fragment.init + fragment.data)
+    with path.open("wb") as file:
+        for first in range(0, len(frames), GOP):
+            fragment = encode_gop(Encoding("h264", width, height, 20), first, frames[first : first + GOP])
+            file.write(fragment.data if first else fragment.init + fragment.data)
     return path
 
 
@@ -100,7 +103,7 @@ def test_the_bits_of_a_mark_are_these() -> None:
     planes = np.full((600, 300), 128, np.uint8)
     planes[:400] = 60 + (rows * columns // 700 + rows % 7 * (columns > 150)) % 120
     Watermark("0123456789ab", 400, 300).mark(planes)
-    assert hashlib.sha256(planes).hexdigest()[:16] == "e709490d1643d2ed"
+    assert hashlib.sha256(planes).hexdigest()[:16] == "378711c5f2f342ae"
 
 
 def test_frames_that_are_too_small_are_refused() -> None:
@@ -123,15 +126,26 @@ def test_a_photograph_that_speaks_is_read_after(filters: str, tmp_path: Path) ->
     assert reading.scale == pytest.approx(0.9 if "crop" in filters else 1, abs=0.01)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("clip", "frames"), [(speaking(photograph(512)), 50), (mosaic(1024), 250)])
+def test_the_hardest_clips_are_read_after_a_crop_and_half_the_size(clip: Clip, frames: int, tmp_path: Path) -> None:
+    """230 pixels, of which compression leaves little; and squares that are others in every frame."""
+    source = saved(marked(clip(frames)), tmp_path / "marked.mp4")
+    reading = detect.find_mark(treated(source, f"{CROPPED},scale=trunc(iw/4)*2:-2"), "longtake")
+    assert reading is not None
+    assert reading.payload == PAYLOAD
+    assert reading.scale == pytest.approx(0.9, abs=0.01)
+
+
 def test_a_wide_frame_is_marked_as_a_whole() -> None:
     rng = np.random.default_rng(1)
     wide = np.full((540, 640), 90, np.uint8)  # 640x360
     wide[:360, 140:500] = cv2.resize(rng.integers(40, 200, (9, 9), dtype=np.uint8), (360, 360))
     frame = marked([wide])[0]
     for part in (frame[:360], frame[:360, :360], frame[:360, 280:]):
-        mean = Mean()
-        mean.add(np.ascontiguousarray(part))
-        reading = read_mark(mean.picture)
+        seen = Seen()
+        seen.add(np.ascontiguousarray(part))
+        reading = read_mark(seen)
         assert reading
         assert reading.payload == PAYLOAD
 
@@ -139,8 +153,8 @@ def test_a_wide_frame_is_marked_as_a_whole() -> None:
 def test_nothing_is_found_where_there_is_no_mark_or_another_key() -> None:
     clips = [speaking(photograph(512), noise=2), still(drawn(3, 512)), gradient(512, True), noise(512, 10, True)]
     for clip in clips:
-        assert read_mark(mean_of(clip(4))) is None
-    other = mean_of(marked(still(photograph(512))(1), key="my own"))
+        assert read_mark(seen_of(clip(4))) is None
+    other = seen_of(marked(still(photograph(512))(1), key="my own"))
     assert read_mark(other) is None
     reading = read_mark(other, "my own")
     assert reading
