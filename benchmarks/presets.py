@@ -18,15 +18,17 @@ from typing import Any, Literal
 
 import click
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.chain import PUBLISHED_STEPS, REDUCED, SAME, last, make_clip, make_networks, psnr
 from benchmarks.told import tell
 from models.chain import clip_steps
 from models.config import HALLO2, ChainConfig, Sampling
+from models.eight_bit import in_eight_bits
 from models.families import FAMILIES, ClipOptions, load_part
 from models.shipped import shipped_weights
+from models.stepping import copied
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Way:
     guided_share: float = 1.0
     deep_every: int = 1
     solver: Literal["ddim", "dpm++"] = "ddim"
+    linears: Literal["full", "int8"] = "full"
 
     def sampling(self, steps: int) -> Sampling:
         return Sampling(
@@ -55,6 +58,7 @@ WAYS = {
     "half of the steps, dpm++": Way(0.5, solver="dpm++"),
     "a quarter of the steps": Way(0.25),
     "a quarter of the steps, dpm++": Way(0.25, solver="dpm++"),
+    "linears in int8": Way(1.0, linears="int8"),
     "balanced": Way(0.5, 0.5),
     "balanced, dpm++": Way(0.5, 0.5, solver="dpm++"),
     "balanced, deep every 2nd": Way(0.5, 0.5, 2),
@@ -102,6 +106,24 @@ def count(config: ChainConfig, frames: int, side: int = 64) -> Kinds:
     return Kinds(first - guided, guided, shallow, alone, alone_shallow)
 
 
+@torch.no_grad()
+def linear_flop(config: ChainConfig, frames: int, side: int = 64) -> int:
+    """Of a guided step's arithmetic, what `linears: int8` has done in eight bits."""
+    device = torch.device("meta")
+    networks = make_networks(config, device, torch.float32)
+    clip, noise = make_clip(config, frames, device, torch.float32, side)
+    linear = {
+        f"DenoisingUNet.{name}" for name, one in networks.denoising_unet.named_modules() if isinstance(one, nn.Linear)
+    }
+    found = []
+    for steps in (1, 2):
+        with FlopCounterMode(display=False) as counter:
+            last(clip_steps(networks, clip, noise, Sampling(steps)))
+        parts = counter.get_flop_counts().items()
+        found.append(sum(sum(each.values()) for name, each in parts if name in linear))
+    return found[1] - found[0]
+
+
 def measure(family: str | None, weights: str | None, side: int, frames: int) -> dict[str, Any]:
     kinds = count(HALLO2, HALLO2.clip_frames)
     whole = kinds.of(WAYS["exact"].sampling(PUBLISHED_STEPS))
@@ -109,6 +131,7 @@ def measure(family: str | None, weights: str | None, side: int, frames: int) -> 
     errors = _of_family(family, weights) if family else _by_rule(side, frames)
     return {
         "step_flop": asdict(kinds),
+        "linear_share": linear_flop(HALLO2, HALLO2.clip_frames) / kinds.guided,
         "flop": counted,
         "flop_ratio": {name: whole / each for name, each in counted.items()},
         "psnr_db": {name: each[0] for name, each in errors.items()},
@@ -122,7 +145,13 @@ def _by_rule(side: int, frames: int) -> dict[str, tuple[float, float]]:
     device = torch.device("cpu")
     networks = make_networks(REDUCED, device, torch.float32)
     clip, noise = make_clip(REDUCED, frames, device, torch.float32, side)
-    return _errors(lambda way: last(clip_steps(networks, clip, noise, way.sampling(PUBLISHED_STEPS))))
+    eight = in_eight_bits(copied(networks.denoising_unet, device))
+
+    def made(way: Way) -> Tensor:
+        denoise = eight if way.linears == "int8" else None
+        return last(clip_steps(networks, clip, noise, way.sampling(PUBLISHED_STEPS), None, denoise))
+
+    return _errors(made)
 
 
 def _errors(made: Callable[[Way], Tensor]) -> dict[str, tuple[float, float]]:
@@ -145,6 +174,7 @@ def _of_family(name: str, weights: str | None) -> dict[str, tuple[float, float]]
             guided_share=way.guided_share,
             deep_every=way.deep_every,
             solver=way.solver,
+            linears=way.linears,
         )
         ((latents, _),) = part.next_clip([replace(lane, options=chosen)])
         return torch.from_numpy(latents)

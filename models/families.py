@@ -109,6 +109,8 @@ class ClipOptions:
     guided_share: float = 1.0
     deep_every: int = 1
     solver: Literal["ddim", "dpm++"] = "ddim"
+    linears: Literal["full", "int8"] = "full"
+    """In what the denoiser's linear layers multiply (`models.eight_bit`)."""
     compiled: bool = False
     """Whether the denoiser is to be compiled (`models.compiled`)."""
     devices: int = 1

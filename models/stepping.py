@@ -1,7 +1,7 @@
-"""How a chain's denoiser is called: as it is, compiled, or as two copies, one for each half of guidance.
+"""How a chain's denoiser is called: as it is, in eight bits, compiled, or as two copies, one for each half of guidance.
 
-None of these is in a title's hash: the sums are the same ones. They are added up in another order, so what is in use is
-part of the numerics class.
+Eight bits are in a title's hash. The others are not: the sums are the same ones. They are added up in another order, so
+what is in use is part of the numerics class.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 
 from models.compiled import CompiledStep, mode
 from models.denoiser import DenoisingUNet
+from models.eight_bit import in_eight_bits
 from models.families import ClipOptions
 from models.halves import Denoise, Elsewhere, devices_for
 
@@ -32,7 +33,7 @@ class Stepping:
 
     def __init__(self, denoiser: DenoisingUNet, device: torch.device) -> None:
         self._device = device
-        self._denoisers = {device: denoiser}
+        self._denoisers = {(device, "full"): denoiser}
         self._ways: dict[tuple[ClipOptions, int], Way] = {}
         self._settled: dict[tuple[ClipOptions, int], dict[str, Any]] = {}
 
@@ -64,15 +65,16 @@ class Stepping:
     def _make(self, options: ClipOptions) -> Way:
         apart = options.devices > 1 and options.guidance_scale > 1
         devices = devices_for(options.devices, self._device) if apart else [self._device]
-        steps: list[Denoise] = [self._on(device) for device in devices]
+        steps: list[Denoise] = [self._on(device, options.linears) for device in devices]
         compiled = tuple(CompiledStep(step, mode()) for step in steps) if options.compiled else ()
         steps = list(compiled) or steps
         return Way(steps[0], Elsewhere(steps[1], devices[1]) if apart else None, compiled)
 
-    def _on(self, device: torch.device) -> DenoisingUNet:
-        if device not in self._denoisers:
-            self._denoisers[device] = copied(self._denoisers[self._device], device)
-        return self._denoisers[device]
+    def _on(self, device: torch.device, linears: str) -> DenoisingUNet:
+        if (device, linears) not in self._denoisers:
+            other = copied(self._denoisers[self._device, "full"], device)
+            self._denoisers[device, linears] = in_eight_bits(other) if linears == "int8" else other
+        return self._denoisers[device, linears]
 
 
 def copied(denoiser: DenoisingUNet, device: torch.device) -> DenoisingUNet:

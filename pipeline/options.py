@@ -69,6 +69,7 @@ class Options:
     guided_share: float
     deep_every: int
     solver: Literal["ddim", "dpm++"]
+    linears: Literal["full", "int8"]
     preset: str
     fidelity: float
     segment_frames: int
@@ -238,6 +239,12 @@ class OptionFields(BaseModel):
         "How a sampling step is taken: ddim as published, or the multistep DPM-Solver++, which looks back one step.",
         "chain",
         "ddim",
+    )
+    linears: Literal["full", "int8"] = option(
+        "full or int8",
+        "In what the denoiser's linear layers multiply: as the rest of it, or in eight bits, for accelerators.",
+        "chain",
+        "full",
     )
     fidelity: float = option(
         "a number from 0 to 1",

@@ -121,6 +121,7 @@ class TitlePlan:
             guided_share=o.guided_share,
             deep_every=o.deep_every,
             solver=o.solver,
+            linears=o.linears,
             compiled=o.compile == "on",
             devices=o.guidance_devices,
         )

@@ -33,6 +33,7 @@ GIVEN: dict[str, Any] = {
     "guided_share": 0.75,
     "deep_every": 2,
     "solver": "dpm++",
+    "linears": "int8",
     "preset": "draft",
     "fidelity": 0.25,
     "segment_frames": 96,

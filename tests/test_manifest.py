@@ -61,6 +61,7 @@ def test_a_short_manifest_gets_every_default(load: Callable[..., Catalog], tmp_p
         guided_share=1.0,
         deep_every=1,
         solver="ddim",
+        linears="full",
         preset="exact",
         fidelity=0.7,
         segment_frames=480,
