@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.chain import REDUCED, clip_flops, last, make_clip, make_networks
 from benchmarks.flops import flops
-from benchmarks.presets import WAYS, Kinds, count
+from benchmarks.presets import WAYS, Kinds, count, linear_flop
 from models.chain import clip_steps
 from models.config import Sampling
 
@@ -30,9 +30,14 @@ def test_a_clip_is_made_up_of_its_kinds_of_step(kinds: Kinds) -> None:
     assert kinds.of(sampling) == flops(lambda: last(clip_steps(networks, clip, noise, sampling)))
 
 
+def test_linear_layers_are_a_part_of_a_step(kinds: Kinds) -> None:
+    assert 0.1 * kinds.guided < linear_flop(NARROW, frames=2, side=16) < 0.9 * kinds.guided
+
+
 def test_every_shortcut_takes_less_than_the_whole(kinds: Kinds) -> None:
     taken = {name: kinds.of(way.sampling(40)) for name, way in WAYS.items()}
     assert taken.pop("dpm++") == taken["exact"]  # another way to take as many steps
+    assert taken.pop("linears in int8") == taken["exact"]  # as many sums, of fewer bits
     assert all(each < taken["exact"] for name, each in taken.items() if name != "exact")
     assert taken["draft"] < taken["balanced"] < taken["exact"]
     with pytest.raises(ValueError, match="guided_share is 2"):
