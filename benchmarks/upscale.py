@@ -5,6 +5,9 @@ restoring, enlarging and converting these; once more with `plate: on`, and how f
 processor with one thread processor time is told, which other programs hardly change; else the clock's. Weights are by
 rule where no folder is given: speed does not depend on them. What the plate costs in quality does depend on them, and
 on how little the background moves: `--title` names a rendered title's folder, whose first GOP is then taken.
+
+`--count` counts the arithmetic of the published networks instead, which takes no device: what a figure of an
+accelerator is held against.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import torch
 
 from actors.arrays import unpack
 from benchmarks.told import tell
+from benchmarks.upscale_flops import flop_a_second
 from models.families import FAMILIES, Arrays, PictureOptions, load_part
 from pipeline.windows import LENGTH, STRIDE
 
@@ -85,17 +89,40 @@ def measure(
     return {"family": family, "device": device, "clock": clock.__name__, "frames": found}
 
 
+def _counts(flop: dict[int, dict[str, float]]) -> list[tuple[object, ...]]:
+    table: list[tuple[object, ...]] = [
+        ("TFLOP a second of video", "published", "ours, same passes", "less by", "ours, as it is")
+    ]
+    for size, each in flop.items():
+        published, same, ours = each.values()
+        table.append(
+            (size, f"{published / 1e12:.0f}", f"{same / 1e12:.0f}", f"{published / same:.2f}", f"{ours / 1e12:.0f}")
+        )
+    return table
+
+
 @click.command()
 @click.option("--family", type=click.Choice(["mini", "hallo2"]), default="mini", show_default=True)
 @click.option("--weights", type=click.Path(exists=True, file_okay=False), help="The family's folder of weights.")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--resolution", type=int, multiple=True, default=(1024, 2048, 4096), show_default=True)
 @click.option("--title", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of a local output.")
+@click.option("--count", is_flag=True, help="Count the arithmetic of the published networks instead.")
 @click.option("--json", "as_json", is_flag=True)
 def main(
-    family: str, weights: str | None, device: str, resolution: tuple[int, ...], title: Path | None, as_json: bool
+    family: str,
+    weights: str | None,
+    device: str,
+    resolution: tuple[int, ...],
+    title: Path | None,
+    count: bool,
+    as_json: bool,
 ) -> None:
     """Seconds a frame takes from latents to planes, whole and on a plate, by resolution."""
+    if count:
+        flop = {size: flop_a_second(size) for size in resolution}
+        tell("upscale", {"flop_a_second": flop}, _counts(flop), as_json)
+        return
     found = measure(family, weights, device, resolution, title)
     table: list[tuple[object, ...]] = [
         (f"family {family}, {found['clock']}", "decode, s a frame", "restore", "on the plate", "luma, dB", "still")
