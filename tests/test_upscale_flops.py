@@ -7,6 +7,7 @@ import pytest
 from benchmarks.upscale_flops import flop_a_second
 
 
+@pytest.mark.slow
 def test_the_published_order_costs_what_is_known_of_it() -> None:
     found = flop_a_second(1024)
     assert found["published"] == pytest.approx(237e12, rel=0.02)
