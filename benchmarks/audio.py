@@ -14,9 +14,10 @@ import torch
 
 from benchmarks.interleaved import interleaved
 from benchmarks.told import tell
+from models import spectrum
 from models.families import FAMILIES
 from models.fill import fill
-from models.spectrum import SAMPLES_A_FRAME, log_mel
+from models.spectrum import SAMPLES_A_FRAME
 from models.wav2vec import SpeechFeatures, audio_windows, normalise
 from pipeline.timeline import FPS
 
@@ -28,7 +29,7 @@ def measure(minutes: float, full: bool) -> dict[str, Any]:
     frames = int(minutes * 60 * FPS) // CLIP * CLIP
     minute = 60 * FPS
     speech = torch.randn(minute * SAMPLES_A_FRAME, generator=torch.Generator().manual_seed(1)) / 10
-    ways = {"log_mel": lambda: log_mel(speech)}
+    ways = {"spectra": lambda: spectrum.heard(speech)}
     if full:
         network = fill(SpeechFeatures()).eval()
         ways["wav2vec"] = lambda: network(normalise(speech), minute)

@@ -67,6 +67,8 @@ class Clip:
     """Text embedding [lanes e]."""
     prompted: Tensor | None = None
     """Which lanes have a prompt [lanes]; all, if not given."""
+    last: Tensor | None = None
+    """The last of the frames carried over, for a denoiser that copies it: whole, without noise [lanes c h w]."""
 
     def to(self, dtype: torch.dtype) -> "Clip":
         """Its numbers in another type."""
@@ -108,8 +110,12 @@ def clip_context(
         pose=networks.face_locator(clip.region),
         motion_scale=motion_scale,
         text=_modulation(clip, text, guided),
-        beside=beside(clip.reference, clip.motion).repeat(halves, 1, 1, 1) if config.unet.corrects else None,
+        beside=_beside(networks, clip).repeat(halves, 1, 1, 1) if config.unet.corrects else None,
     )
+
+
+def _beside(networks: ChainNetworks, clip: Clip) -> Tensor:
+    return beside(clip.reference, clip.last, networks.denoising_unet.shift)
 
 
 def _modulation(clip: Clip, text: TextBranch | None, guided: bool) -> dict[str, Modulation] | None:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from models.config import SamplerConfig
+from models.latent_shift import LatentShift
 from models.sampler import scheduler
 
 LEFT = 0.1
@@ -48,19 +49,24 @@ class Corrector:
         return kept.sqrt(), kept.sqrt() * left / total, (left * (1 - kept) / total).sqrt()
 
     def __call__(self, given: Tensor, noisy: Tensor, beside: Tensor, timestep: Tensor) -> Tensor:
-        """The network's `given` [r f c+2 h w], what it saw: `noisy` [r f c h w], `beside` [r 2·c h w] -> x₀."""
+        """The network's `given` [r f c+2+c h w], what it saw: `noisy` [r f c h w], `beside` [r 2·c+2 h w] -> x₀."""
         given, noisy, beside = given.float(), noisy.float(), beside.float()
-        drawn, gate, logarithm = given.split([given.shape[2] - ASIDE, 1, 1], dim=2)
+        channels = noisy.shape[2]
+        drawn, gate, logarithm, portrait = given.split([channels, 1, 1, channels], dim=2)
         alpha, share, scale = self.scales(timestep, LEFT * logarithm.clamp(*LOGARITHMS).exp())
-        portrait, moved = (picture[:, None] for picture in beside.chunk(2, dim=1))
-        guess = portrait + torch.sigmoid(gate + GATE_START) * (moved - portrait)
+        last = beside[:, None, channels : 2 * channels]
+        guess = portrait + torch.sigmoid(gate + GATE_START) * (last - portrait)
         return guess + share * (noisy - alpha * guess) + scale * drawn
 
 
-def beside(reference: Tensor, motion: Tensor) -> Tensor:
-    """Latents of the portrait [r c h w] and of the motion frames [r m c h w] -> what a corrector sees [r 2·c h w].
+def beside(reference: Tensor, last: Tensor | None, shift: LatentShift) -> Tensor:
+    """Latents of the portrait and of the last motion frame [r c h w] -> what a corrector sees [r 2·c+2 h w].
 
-    Without motion frames the portrait stands for them too.
+    The frame is whole and without noise: what motion frames lose on their way to ReferenceNet would be missing in the
+    copy, a jump at every border of clips. Behind the two comes how the portrait moved to become the frame. Without
+    motion frames the portrait stands for the frame too, and nothing moved.
     """
-    last = motion[:, -1] if motion.shape[1] else reference
-    return torch.cat([reference, last], dim=1)
+    if last is None:
+        return torch.cat([reference, reference, torch.zeros_like(reference[:, :2])], dim=1)
+    with torch.no_grad(), torch.autocast(reference.device.type, enabled=False):
+        return torch.cat([reference, last, shift.found(reference, last).to(reference)], dim=1)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from models.audio import AudioContext
 from models.config import UNetConfig
 from models.correction import ASIDE
+from models.latent_shift import LatentShift, bounded
 from models.reference import Bank
 from models.spatial import SpatialContext
 from models.text import Modulation, modulate
@@ -62,7 +63,7 @@ class ClipContext:
     pose: Tensor
     """Face locator's features [r' c h w] of the last rows, added behind the first convolution."""
     beside: Tensor | None = None
-    """Latents of the portrait and of the last motion frame [r 2·c h w], for a denoiser that corrects them."""
+    """Latents of the portrait and of the last motion frame [r 2·c+2 h w], for a denoiser that corrects them."""
 
     def silent(self, rows: int) -> "ClipContext":
         """The context of the first rows alone, none of which has conditions."""
@@ -81,7 +82,10 @@ class DenoisingUNet(UNet):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config, conditioned=True)
         self.conv_norm_out = nn.GroupNorm(config.groups, config.channels[0], eps=1e-5)
-        given = config.latent_channels + (ASIDE if config.corrects else 0)
+        given = config.latent_channels
+        if config.corrects:
+            given += ASIDE + 2
+            self.shift = LatentShift(config.latent_channels)
         self.conv_out = nn.Conv2d(config.channels[0], given * config.patch**2, 3, padding=1)
 
     def prepare_clip(
@@ -134,7 +138,7 @@ class DenoisingUNet(UNet):
     ) -> Tensor:
         """`latents` [r f c h w], `timestep` [r] -> the prediction, in the shape of `latents`. `deep`: see `walk`.
 
-        A denoiser that corrects gives two more channels (`models.correction`).
+        A denoiser that corrects gives more channels (`models.correction`), the moved portrait among them.
         """
         rows, frames = latents.shape[:2]
 
@@ -153,7 +157,13 @@ class DenoisingUNet(UNet):
         time = self.time_embedding(timestep)
         x = self.walk(rearrange(x, "r f c h w -> (r f) c h w"), time, visit, deep)
         x = F.pixel_shuffle(self.conv_out(F.silu(self.conv_norm_out(x))), self.config.patch)
-        return rearrange(x, "(r f) c h w -> r f c h w", f=frames)
+        x = rearrange(x, "(r f) c h w -> r f c h w", f=frames)
+        if context.beside is None:
+            return x
+        given, by = x.split([x.shape[2] - 2, 2], dim=2)
+        portrait, before = context.beside[:, : self.config.latent_channels], context.beside[:, None, -2:]
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.cat([given.float(), self.shift(portrait, before.float() + bounded(by))], dim=2)
 
     @staticmethod
     def _add_pose(x: Tensor, pose: Tensor) -> Tensor:

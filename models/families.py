@@ -252,14 +252,14 @@ MINI_FAMILY = Family(
     latent_factor=MINI.vae.factor,
     latent_bytes=2,
     feature_block=1500,
-    feature_halo=1,
+    feature_halo=50,  # what a frame's averages remember, and the reach of its own spectra
     feature_reach=MINI.chain.audio_projection.radius,
     default_steps=1,
     default_guidance=1.0,
     lanes=1,
     threads=1,
     decode_group=4,
-    chain_revision=2,
+    chain_revision=3,
     picture_revision=2,
     tree=plain_tree(MINI),
     # Drawn portraits of 14 unseen people gave 26.4 to 30.8 and 24.9 to 32.0; a photograph with a small face 23.2, 23.8.

@@ -35,7 +35,7 @@ MINI = NetworkConfig(
         ),
         face_locator=FaceLocatorConfig(channels=(8, 16, 32), shrink=8),
         image_projection=ImageProjectionConfig(embedding_width=16 * LATENTS, tokens=4),
-        audio_projection=AudioProjectionConfig(window=5, layers=4, feature_width=80, hidden_width=256, tokens=8),
+        audio_projection=AudioProjectionConfig(window=5, layers=7, feature_width=80, hidden_width=256, tokens=8),
     ),
     vae=VaeConfig(
         latent_channels=LATENTS,
@@ -64,6 +64,6 @@ MINI = NetworkConfig(
     upscale=UpscaleConfig(crop="whole", adain=False, keep_colour=False, tile=0),
     sampler=SamplerConfig(betas="scaled_linear", prediction="sample"),
     text=TextConfig(embedding_width=256, hidden_width=128),
-    drop_rate=0.5,  # what the portrait shows anyway need not come from the frames before
+    drop_rate=0.25,
     motion_noise=0.05,
 )  # fmt: skip

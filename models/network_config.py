@@ -28,7 +28,7 @@ class NetworkConfig:
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     text: TextConfig | None = None
     speech: SpeechConfig | None = None
-    """What the chain hears speech through; log-mel spectra where there is none."""
+    """What the chain hears speech through; `models.spectrum.heard` where there is none."""
     detector: DetectorConfig | None = None
     parser: ParserConfig | None = None
     identity: Literal["face_embedding", "pooled_latents"] = "pooled_latents"

@@ -31,7 +31,7 @@ from models.precision import number_type, told
 from models.prompts import PromptProblem, Prompts
 from models.reproduction import reproduction, warning
 from models.separator import Separator, SeparatorProblem, sizes_of
-from models.spectrum import SAMPLES_A_FRAME, log_mel
+from models.spectrum import SAMPLES_A_FRAME, heard
 from models.speech_level import gain_for
 from models.stepping import Stepping
 from models.upscale import UpscaledFrame, Upscaler
@@ -131,7 +131,7 @@ class Prepare(Part):
     def features(
         self, speech: np.ndarray, left: int, frames: int, right: int, silence: int, level: float
     ) -> np.ndarray:
-        """→ [frames + silence, layers, width]: of the speech network, or log-mel spectra [4, 80].
+        """→ [frames + silence, layers, width]: of the speech network, or spectra and those before [7, 80].
 
         The speech network hears the block at its own loudness, whatever its neighbours'; silence is added after.
         Spectra are of the title at the level that training had.
@@ -139,11 +139,11 @@ class Prepare(Part):
         wave = torch.from_numpy(speech)
         if self._speech is None:
             wave = wave * gain_for(level)
-            found = log_mel(torch.nn.functional.pad(wave, (0, silence * SAMPLES_A_FRAME)))
+            found = heard(torch.nn.functional.pad(wave, (0, silence * SAMPLES_A_FRAME)))
         else:
             own = wave[left * SAMPLES_A_FRAME : (left + frames) * SAMPLES_A_FRAME]
-            heard = torch.nn.functional.pad(normalise(wave, own), (0, silence * SAMPLES_A_FRAME))
-            found = self._speech(heard.to(self.device), left + frames + right + silence).cpu()
+            padded = torch.nn.functional.pad(normalise(wave, own), (0, silence * SAMPLES_A_FRAME))
+            found = self._speech(padded.to(self.device), left + frames + right + silence).cpu()
         return found[left : left + frames + silence].contiguous().numpy()
 
     def voices(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -272,6 +272,7 @@ class Chain(Part):
             audio=torch.stack([self._audio(lane) for lane in lanes]).to(self.device),
             region=self._stack(lanes, "region_mask"),
             masks=self._masks(lanes),
+            last=self._last(lanes),
             **self._embedded(lanes),
         )
         noise = torch.stack([latents for _, latents in draws]).to(self.device)
@@ -350,6 +351,12 @@ class Chain(Part):
             return latents
         noise = keyed_normal(tuple(latents.shape), lane.seed, "motion", lane.clip)
         return add_motion_noise(latents, noise.to(self.device), config.motion_noise)
+
+    def _last(self, lanes: list[Lane]) -> Tensor | None:
+        """Latents [lanes, c, h, w] of the last frame carried over, for networks that copy it."""
+        if not self.config.chain.unet.corrects:
+            return None
+        return torch.from_numpy(np.stack([lane.state["motion"][-1] for lane in lanes])).to(self.device)
 
     def _state(self, latents: Tensor) -> Arrays:
         last = latents[-self.config.chain.motion_frames :]

@@ -10,17 +10,20 @@ classifier-free guidance.
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.config import ChainConfig, UNetConfig
 from models.unet import Site, UNet
 
 
 class ReferenceNet(UNet):
-    """The U-Net without audio, motion and output layers."""
+    """The U-Net without audio, motion and output layers, and without what lies behind its last site."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config, conditioned=False)
+        while not self.up_blocks[-1].attentions:
+            del self.up_blocks[-1]
+            self.up_blocks[-1].upsamplers = nn.ModuleList()
 
     def forward(self, latents: Tensor, image_tokens: Tensor) -> dict[str, Tensor]:
         """`latents` [n c h w], `image_tokens` [n t c] -> banks [n l c] by site name, at timestep 0."""

@@ -1,4 +1,4 @@
-"""Speech to log-mel spectra, four a video frame: what a small family hears.
+"""Speech to log-mel spectra, four a video frame, and averages of those before: what a small family hears.
 
 Shapes: s samples at 16 kHz, f frames, 4 hops a frame, 80 bands.
 """
@@ -18,6 +18,22 @@ WINDOW = 400  # 25 ms
 BANDS = 80
 LOWEST, HIGHEST = 40.0, 7600.0  # Hz
 FLOOR = 1e-4  # amplitude below which a band is silent
+PAST = 50  # frames before one that its averages remember
+FADES = (4.0, 8.0, 16.0)  # frames over which they forget
+ROWS = SAMPLES_A_FRAME // HOP + len(FADES)
+
+
+def heard(speech: Tensor) -> Tensor:
+    """speech [s], -1..1, whole frames → [f, 7, 80]: a frame's four spectra, then what was heard before it.
+
+    The mouth follows the sound of the moment; a head leans into a sentence and lids close after one, which takes
+    hearing seconds. The averages fade exponentially and end after `PAST` frames, before which there was silence.
+    """
+    now = log_mel(speech)
+    level = F.pad(now.mean(1).T[:, None], (PAST - 1, 0), value=-1.0)
+    weights = torch.exp(-torch.arange(PAST - 1, -1, -1) / torch.tensor(FADES)[:, None])
+    before = F.conv1d(level, (weights / weights.sum(1, keepdim=True))[:, None])
+    return torch.cat([now, before.permute(2, 1, 0)], dim=1)
 
 
 def log_mel(speech: Tensor) -> Tensor:

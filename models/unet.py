@@ -91,8 +91,9 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         widths = config.channels
-        pictures = 3 if conditioned and config.corrects else 1
-        self.conv_in = nn.Conv2d(pictures * config.token_channels, widths[0], 3, padding=1)
+        # A denoiser that corrects also sees portrait, last motion frame, and how the one became the other.
+        seen = config.latent_channels * 3 + 2 if conditioned and config.corrects else config.latent_channels
+        self.conv_in = nn.Conv2d(seen * config.patch**2, widths[0], 3, padding=1)
         self.time_embedding = TimestepEmbedding(widths[0], config.time_width)
         self.down_blocks = nn.ModuleList()
         self.up_blocks = nn.ModuleList()
@@ -127,7 +128,7 @@ class UNet(nn.Module):
             yield from _sites(f"down_blocks.{depth}", level, depth)
         yield from _sites("mid_block", self.mid_block, len(self.down_blocks) - 1)
         for number, level in enumerate(self.up_blocks):
-            yield from _sites(f"up_blocks.{number}", level, len(self.up_blocks) - 1 - number)
+            yield from _sites(f"up_blocks.{number}", level, len(self.down_blocks) - 1 - number)
 
     def walk(self, x: Tensor, time: Tensor, visit: Visit, deep: DeepFeatures | None = None) -> Tensor:
         """`x` [(r f) c h w] behind the first convolution, `time` [r e] -> features of the last level.
@@ -163,12 +164,15 @@ class UNet(nn.Module):
             first, second = self.mid_block.resnets
             x = second(at_site(self.mid_block, 0, first(x, time)), time)
             for level, size in zip(self.up_blocks, reversed(sizes[:-1]), strict=False):
-                x = level.upsamplers[0](up(level, x, skips), size=tuple(size))
+                x = up(level, x, skips)
+                if level.upsamplers:
+                    x = level.upsamplers[0](x, size=tuple(size))
             return x
 
         skips = [x]
         x = down(self.down_blocks[0], x, skips)
-        return up(self.up_blocks[-1], below(x) if deep is None else deep.take(lambda: below(x), len(x)), skips)
+        x = below(x) if deep is None else deep.take(lambda: below(x), len(x))
+        return up(self.up_blocks[-1], x, skips) if len(self.up_blocks) == len(self.down_blocks) else x
 
     def enter(self, latents: Tensor) -> Tensor:
         """Latents [n c h w] through the first convolution -> tokens of the first level [n c h w]."""

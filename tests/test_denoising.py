@@ -13,8 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from models.correction import Corrector, beside
 from models.families import FAMILIES
+from models.latent_shift import LatentShift
 from models.mini import MINI
 from models.training import takes
+from models.training.denoising import _joined
 from models.training.drawn_takes import Drawing, draw_take
 from models.training.run import begin, take_step, train
 from models.training.settings import BadSettings, Settings
@@ -94,19 +96,30 @@ def test_an_untrained_correction_is_the_linear_estimate() -> None:
     """With nothing given and clean latents, the estimate is the latents; with pure noise, a mix of what was known."""
     corrector = Corrector.of(MINI.sampler)
     generator = torch.Generator().manual_seed(0)
-    portrait, moved, clean = (torch.randn(1, 8, 4, 4, generator=generator) for _ in range(3))
-    known = beside(portrait, moved[:, None])
-    given = torch.zeros(1, 1, 10, 4, 4)
+    portrait, last, clean, turned = (torch.randn(1, 8, 4, 4, generator=generator) for _ in range(4))
+    known = beside(portrait, last, LatentShift(8))
+    assert known.shape == (1, 18, 4, 4)
+    given = torch.cat([torch.zeros(1, 1, 10, 4, 4), turned[:, None]], dim=2)
     nearly = corrector(given, clean[:, None], known, torch.tensor([0]))
     assert (nearly[:, 0] - clean).abs().max() < 0.1
     noise = torch.randn(1, 1, 8, 4, 4, generator=generator)
     guess = corrector(given, noise, known, torch.tensor([999]))
     share = torch.sigmoid(torch.tensor(2.0))
-    torch.testing.assert_close(guess[:, 0], portrait + share * (moved - portrait))
-    given[:, :, -1] = -100  # sure of what was known: neither noise nor anything drawn comes through
+    torch.testing.assert_close(guess[:, 0], turned + share * (last - turned))
+    given[:, :, 9] = -100  # sure of what was known: neither noise nor anything drawn comes through
     given[:, :, :8] = 1
     sure = corrector(given, noise, known, torch.tensor([500]))
     assert (sure[:, 0] - guess[:, 0]).abs().max() < 0.02
+
+
+def test_an_untrained_denoiser_gives_the_portrait_as_the_last_frame_has_it(data: Path, tmp_path: Path) -> None:
+    stage: Any = begin(settings(data, tmp_path, "chain2", frames=16)).stage
+    batch = stage.batch(0, torch.Generator().manual_seed(0))
+    given, known = stage._given(stage.network, batch)
+    shift = stage.network.chain.denoising_unet.shift
+    assert shift.kernels.abs().max() > 0
+    wanted = shift(batch["reference"], known[:, None, -2:])
+    torch.testing.assert_close(given[:, :, 10:], wanted.expand(-1, 16, -1, -1, -1))
 
 
 def test_motion_frames_may_be_the_networks_own(data: Path, tmp_path: Path) -> None:
@@ -125,3 +138,12 @@ def test_motion_frames_may_be_the_networks_own(data: Path, tmp_path: Path) -> No
     assert torch.equal(same, other)
     same, other = motions(1.0)
     assert (same - other).abs().mean() > 0.05
+
+
+def test_what_was_drawn_wrong_is_taken_back_frame_by_frame() -> None:
+    """No jump where clips meet, and nothing left of it at the end."""
+    true = torch.randn(2, 8, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+    instead_of = true[:, 0] - 0.1
+    assert torch.equal(_joined(true, instead_of, instead_of), true)
+    joined = _joined(true, instead_of + 1, instead_of)
+    assert torch.allclose((joined - true).mean((0, 2, 3, 4)), torch.arange(7, -1, -1) / 8, atol=1e-6)

@@ -20,8 +20,8 @@ from models.masks import Box
 from models.spectrum import SAMPLE_RATE, SAMPLES_A_FRAME
 from models.training import takes
 from models.training.drawn_takes import Drawing, draw_take
-from models.training.prepare_data import HEARD, Cutting, cut_video, main, steady
-from models.training.takes import Take
+from models.training.prepare_data import Cutting, cut_video, main, steady
+from models.training.takes import AFTER, BEFORE, Take
 from models.training.video_faces import VideoProblem, found_by, told
 from tests.training_speech import corpus
 
@@ -63,7 +63,7 @@ def film(path: Path, frames: Tensor, speech: Tensor, rate: int = 25) -> Path:
 @pytest.fixture(scope="module")
 def video(drawn: Take, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("videos")
-    speech = drawn.speech[HEARD * SAMPLES_A_FRAME : (HEARD + FRAMES) * SAMPLES_A_FRAME]
+    speech = drawn.speech[BEFORE * SAMPLES_A_FRAME : (BEFORE + FRAMES) * SAMPLES_A_FRAME]
     path = film(folder / "one.mkv", drawn.frames, speech)
     x0, y0, x1, y1 = drawn.face_boxes[0].tolist()
     a, b, c, d = drawn.lip_boxes[0].tolist()
@@ -89,10 +89,12 @@ def test_a_folder_of_videos(video: Path, drawn: Take, tmp_path: Path) -> None:
     assert take.prompt == "smiling"
     assert torch.allclose(take.face_boxes, drawn.face_boxes.expand(2, 4), atol=1.5)  # in the square's own pixels
     assert torch.allclose(take.lip_boxes, drawn.lip_boxes.expand(2, 4), atol=1.5)
-    heard = drawn.speech[20 * SAMPLES_A_FRAME : (40 + 2 * HEARD) * SAMPLES_A_FRAME]
-    assert len(take.speech) == len(heard)
-    assert float(np.corrcoef(take.speech.numpy(), heard.numpy())[0, 1]) > 0.99
-    assert take.before == HEARD
+    assert len(take.speech) == (BEFORE + 20 + AFTER) * SAMPLES_A_FRAME
+    silent = (BEFORE - 20) * SAMPLES_A_FRAME  # before the video began
+    heard = drawn.speech[BEFORE * SAMPLES_A_FRAME : (BEFORE + 40) * SAMPLES_A_FRAME]
+    assert not take.speech[: silent - SAMPLES_A_FRAME].any()
+    assert float(np.corrcoef(take.speech[silent:][: len(heard)].numpy(), heard.numpy())[0, 1]) > 0.99
+    assert take.before == BEFORE
     again = CliRunner().invoke(main, asked)
     assert again.exit_code == 0
     assert pq.read_table(tmp_path / "out" / "index.parquet").to_pylist() == index

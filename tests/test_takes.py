@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 from models.mini import MINI
 from models.spectrum import SAMPLES_A_FRAME
 from models.training import takes
-from models.training.drawn_takes import HEARD, Drawing, draw_take
+from models.training.drawn_takes import Drawing, draw_take
 from models.training.splits import split_of
 from models.training.take_pool import EYES, LIPS, Pool
-from models.training.takes import Take
+from models.training.takes import AFTER, BEFORE, Take
 from models.vae import Vae
 from tests.training_speech import corpus
 
@@ -69,10 +69,10 @@ def test_a_file_gives_the_take_back(take: Take, tmp_path: Path) -> None:
     found = takes.read(takes.write(take, tmp_path))
     assert found.name == take.name
     assert found.prompt == take.prompt
-    assert found.before == HEARD
+    assert found.before == BEFORE
     assert found.frames.shape == (FRAMES, 3, SIZE, SIZE)
     assert (found.frames.float() - take.frames.float()).abs().mean() < 3
-    assert len(found.speech) == (FRAMES + 2 * HEARD) * SAMPLES_A_FRAME
+    assert len(found.speech) == (BEFORE + FRAMES + AFTER) * SAMPLES_A_FRAME
     assert torch.allclose(found.speech, take.speech.clamp(-1, 1), atol=1e-4)
     assert found.truth is not None
     assert take.truth is not None

@@ -27,9 +27,14 @@ from models.text import TextBranch
 from models.training.options import read_options
 from models.training.portrait_crops import tiled
 from models.training.settings import BadSettings, Settings
+from models.training.shift_fit import fitted_once
 from models.training.stage import Batch
 from models.training.take_pool import Examples, Pool
 from models.vae import Vae
+
+MOVED = 0.5  # weight of the moved portrait's own error
+TAKEN_BACK = 8  # frames in which what the motion frames had wrong is taken back
+MOST_MISSED = 2.0  # clips whose errors the motion frames may hold
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,10 @@ class TrainingStage:
         self.pool = Pool(Path(self.options.takes), self.vae, Path(self.options.vae), self.config, device)
         self.checks = Pool(Path(self.options.checks), self.vae, Path(self.options.vae), self.config, device)
         self.corrector = Corrector.of(self.config.sampler, device)
+        if not self.options.start:
+            portraits = torch.stack([talk.portraits[0] for talk in self.pool.talks])
+            kernels = fitted_once(self.pool.kept / "shift.pt", self.vae, portraits.to(device))
+            getattr(self.network, "chain").denoising_unet.shift.kernels.copy_(kernels)  # noqa: B009 (as below)
 
     def batch(self, step: int, generator: Generator) -> Batch:
         number, frames = self.settings.batch, self.options.frames
@@ -105,17 +114,27 @@ class TrainingStage:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
             made = self._predicted(self.network, drawn)
         after = self.pool.examples([(talk, places[frames:]) for talk, places in chosen], generator)
-        return self._batch(replace(after, motion=made[:, -lead:].to(after.motion)), generator)
+        # What one clip gets wrong grows over a chain of them: so much more of it is shown here, to be taken back too.
+        missed = made[:, -lead:].to(after.motion) - after.motion
+        more = 1 + (MOST_MISSED - 1) * torch.rand(len(missed), generator=generator).to(missed)
+        own = after.motion + more[:, None, None, None, None] * missed
+        wanted = _joined(after.latents, own[:, -1], after.motion[:, -1])
+        return self._batch(replace(after, motion=own, latents=wanted), generator)
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        found = self._predicted(self.network, batch)
+        given, known = self._given(self.network, batch)
+        found = self.corrector(given, batch["noisy"], known, batch["timestep"])
         wanted, weight = batch["latents"], batch["importance"][:, :, None]
+        # How far things moved is learnt best from what moving the portrait explains; lips and lids it does not.
+        moved = given[:, :, -wanted.shape[2] :]
+        apart = ((moved - wanted).square().mean(2) + 1e-3).sqrt().mean()
         error = ((found - wanted).square() * weight).mean((1, 2, 3, 4)) / weight.mean((1, 2, 3, 4))
         _, _, scale = self.corrector.scales(batch["timestep"])
         share = 1 / (scale.flatten() ** 2 / LEFT + 0.3)
-        still = batch["beside"].chunk(2, dim=1)[1][:, None]
+        still = batch["last"][:, None]
         copied = ((still - wanted).square() * weight).mean() / weight.mean()
-        return (error * share).mean(), {"error": error.mean(), "copied": copied}
+        found_by = {"error": error.mean(), "copied": copied, "moved": apart}
+        return (error * share).mean() + MOVED * apart, found_by
 
     @torch.no_grad()
     def score(self, network: nn.Module) -> dict[str, float]:
@@ -184,7 +203,7 @@ class TrainingStage:
             "timestep": times,
             "motion": motion,
             "reference": examples.reference,
-            "beside": torch.cat([examples.reference, motion[:, -1] if motion.shape[1] else examples.reference], dim=1),
+            "last": examples.motion[:, -1] if self.whole_clips else examples.reference,
             "audio": examples.audio,
             "region": examples.region,
             "face_embedding": examples.face_embedding,
@@ -210,6 +229,11 @@ class TrainingStage:
         return add_motion_noise(dropped.view_as(motion), noise, sigma)
 
     def _predicted(self, network: Any, batch: Batch) -> Tensor:
+        given, known = self._given(network, batch)
+        return self.corrector(given, batch["noisy"], known, batch["timestep"])
+
+    def _given(self, network: Any, batch: Batch) -> tuple[Tensor, Any]:
+        """What the denoiser says of a batch, and what was beside it."""
         levels = range(len(self.config.chain.unet.channels))
         clip = Clip(
             reference=batch["reference"],
@@ -220,10 +244,10 @@ class TrainingStage:
             masks=tuple(tuple(batch[f"{kind}_{level}"] for level in levels) for kind in ("background", "face", "lips")),
             prompt=batch["prompt"],
             prompted=batch["prompted"],
+            last=batch["last"],
         )
         context = clip_context(network.chain, clip, guided=False, text=network.text)
-        given = network.chain.denoising_unet(batch["noisy"], batch["timestep"], context)
-        return self.corrector(given, batch["noisy"], batch["beside"], batch["timestep"])
+        return network.chain.denoising_unet(batch["noisy"], batch["timestep"], context), context.beside
 
     def _sampled(self, network: Any, number: int) -> tuple[Tensor, Tensor, Tensor]:
         """One person's first clips, each sampled from the end of the one before: made and true [f c h w], weights.
@@ -238,11 +262,11 @@ class TrainingStage:
         for start in range(0, min(48, len(talk.latents) - frames + 1), frames):
             chosen = [(number, list(range(start, start + frames)))]
             examples = self.checks.examples(chosen, generator, start=1.0)
-            motion = examples.motion if carried is None else carried
-            motion = self._carried(motion, examples.reference, generator) if self.whole_clips else motion[:, :0]
+            own = examples.motion if carried is None else carried
+            motion = self._carried(own, examples.reference, generator) if self.whole_clips else own[:, :0]
             clip = Clip(
                 examples.reference, motion, examples.face_embedding, examples.audio, examples.region, examples.masks,
-                examples.prompt, examples.prompted,
+                examples.prompt, examples.prompted, own[:, -1] if self.whole_clips else None,
             )  # fmt: skip
             noise = torch.randn(examples.latents.shape, generator=generator).to(self.device)
             latents = run_clip(network.chain, clip, noise, sampling, network.text)
@@ -251,6 +275,16 @@ class TrainingStage:
             true.append(examples.latents[0])
             weights.append(examples.importance[0])
         return torch.cat(made), torch.cat(true), torch.cat(weights)
+
+
+def _joined(true: Tensor, drawn: Tensor, instead_of: Tensor) -> Tensor:
+    """What shall follow the frame `drawn` [n c h w], drawn `instead_of` the true one: `true` [n f c h w], led there.
+
+    The difference is taken back frame by frame. Taken back at once, it would be a jump at the border of clips; left
+    as it is, it would add up over them.
+    """
+    left = (1 - torch.arange(1, true.shape[1] + 1, device=true.device) / TAKEN_BACK).clamp_min(0)
+    return true + left[:, None, None, None] * (drawn - instead_of)[:, None]
 
 
 def _start_small(chain: ChainNetworks) -> None:

@@ -22,11 +22,11 @@ from models.training.portrait_renderer import draw_at, grid, spread
 from models.training.pose import Pose
 from models.training.speech import Corpus
 from models.training.splits import Split, first_seeds
-from models.training.takes import Take
+from models.training.takes import AFTER, BEFORE, Take
 from models.training.truth import around, face_box, landmarks, lip_box, to_pixels
 
-SETTLED = 50  # frames before a take: by then a face wears the expression that was asked for
-HEARD = 3  # frames of sound around a take
+SETTLED = BEFORE  # frames before a take: by then a face wears the expression that was asked for
+QUIET = 25  # frames before somebody who sat for a portrait begins to speak, and half of those until then
 GROUP = 6  # pictures drawn at once
 APART = 200  # seeds between takes: a split has some among so many
 PLAIN = 0.3  # share of the takes without any prompt
@@ -54,30 +54,36 @@ def draw_take(number: int, drawing: Drawing) -> Take:
     (seed,) = first_seeds(drawing.split, 1, start=1_000_000 + APART * number)
     person = identities([seed])
     dice = Random(noise_key(seed, "take", 0))
-    length = SETTLED + drawing.frames + HEARD
+    length = SETTLED + drawing.frames + AFTER
     speech = drawing.corpus.stretch(seed, length, held_out=drawing.split != "train")
     mouth = mouth_targets(speech)
     direction, words = _direction(seed, dice, held_out=drawing.split == "test")
     held = motion(seed, mouth, (direction,), composed=drawing.composed).rows(
         torch.arange(SETTLED, SETTLED + drawing.frames)
     )
-    # The portraits are of another moment: other words, no expression asked for.
-    elsewhere = drawing.corpus.stretch(seed + 1, 200, held_out=drawing.split != "train")
-    still = motion(seed if drawing.composed else seed + 1, mouth_targets(elsewhere), composed=drawing.composed)
-    moments = torch.tensor([dice.randrange(SETTLED, 200) for _ in range(drawing.portraits)])
-    posed = still.rows(moments)
+    posed = _sat(seed, dice, drawing)
     return Take(
         name=f"{drawing.split}-{seed:08}",
         frames=_drawn(person, held, drawing),
         portraits=_drawn(person, posed, drawing),
-        speech=speech[(SETTLED - HEARD) * SAMPLES_A_FRAME :],
-        before=HEARD,
+        speech=speech,
+        before=SETTLED,
         face_boxes=to_pixels(face_box(_rows(person, len(posed)), posed), drawing.size),
         lip_boxes=to_pixels(lip_box(_rows(person, len(posed)), posed), drawing.size),
         fine_boxes=to_pixels(_fine(_rows(person, len(held)), held), drawing.size),
         prompt=words,
         truth=torch.stack([getattr(held, field.name) for field in fields(held)], dim=1),
     )
+
+
+def _sat(seed: int, dice: Random, drawing: Drawing) -> Pose:
+    """Where a person's portraits hold them: other words, no expression asked for. In the first nothing is said yet, as
+    people sit for a portrait; the others are of any moment."""
+    words = drawing.corpus.stretch(seed + 1, 200, held_out=drawing.split != "train").clone()
+    words[: 2 * QUIET * SAMPLES_A_FRAME] = 0
+    held = motion(seed if drawing.composed else seed + 1, mouth_targets(words), composed=drawing.composed)
+    moments = [QUIET, *(dice.randrange(3 * QUIET, 200) for _ in range(drawing.portraits - 1))]
+    return held.rows(torch.tensor(moments))
 
 
 def _direction(seed: int, dice: Random, *, held_out: bool) -> tuple[Direction, str]:

@@ -35,12 +35,11 @@ from models.portrait import square_crop
 from models.spectrum import SAMPLES_A_FRAME
 from models.speech_level import gain_for, speech_level
 from models.training import takes
-from models.training.takes import Take
+from models.training.takes import AFTER, BEFORE, Take
 from models.training.video_faces import Look, Sample, VideoProblem, between, found_by, told
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".m4v", ".avi")
 RATE = 25
-HEARD = 3  # frames of sound around a take
 LOOKED = 12  # a face is looked for in every twelfth frame; between them its boxes are interpolated
 STILLS = 48  # frames of a video, evenly spread, that portraits are chosen from
 APART = 25  # frames between a take and its portraits, where the video is long enough
@@ -175,13 +174,13 @@ def _take(
         return torch.from_numpy(moved.clip(0, size)).float()
 
     portraits = [seen.samples[at] for at in chosen]
-    heard = slice(places.start * SAMPLES_A_FRAME, (places.stop + 2 * HEARD) * SAMPLES_A_FRAME)
+    heard = slice(places.start * SAMPLES_A_FRAME, (places.stop + BEFORE + AFTER) * SAMPLES_A_FRAME)
     return Take(
         name=name,
         frames=_tensor(shown),
         portraits=_tensor([seen.stills[at] for at in chosen]),
         speech=speech[heard],
-        before=HEARD,
+        before=BEFORE,
         face_boxes=pixels(np.stack([one.face for one in portraits])),
         lip_boxes=pixels(np.stack([one.fine[0] for one in portraits])),
         fine_boxes=pixels(between(seen.samples, places)[1]),
@@ -195,14 +194,14 @@ def _tensor(pictures: list[NDArray[np.uint8]]) -> Tensor:
 
 
 def _speech(path: Path, frames: int) -> Tensor:
-    """As loud as every title is made, HEARD frames of silence before and after it [640·(frames + 2·HEARD)]."""
+    """As loud as every title is made, with silence around it [640·(BEFORE + frames + AFTER)]."""
     try:
         wave = np.concatenate([np.zeros(0, np.float32), *sound(path)])
     except ValueError as error:
         raise VideoProblem("no sound") from error
     wave = wave * gain_for(speech_level([wave]))
-    padded = np.zeros((frames + 2 * HEARD) * SAMPLES_A_FRAME, np.float32)
-    lead = HEARD * SAMPLES_A_FRAME
+    padded = np.zeros((BEFORE + frames + AFTER) * SAMPLES_A_FRAME, np.float32)
+    lead = BEFORE * SAMPLES_A_FRAME
     wave = wave[: len(padded) - lead]
     padded[lead : lead + len(wave)] = wave
     return torch.from_numpy(padded)

@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 from models.masks import Box, motion_masks, region_mask
 from models.network_config import NetworkConfig
 from models.prompts import Prompts
-from models.spectrum import SAMPLES_A_FRAME, log_mel
+from models.spectrum import SAMPLES_A_FRAME, heard
 from models.training import takes
 from models.training.takes import Take
 from models.vae import Vae
@@ -64,18 +64,20 @@ class Examples:
 
 
 class Pool:
-    """Every take of a folder. Latents are kept beside the takes, so they are made once for an autoencoder."""
+    """Every take of a folder. Latents and features are kept beside the takes, so they are made once."""
 
     def __init__(
         self, folder: Path, vae: Vae, vae_file: Path, config: NetworkConfig, device: torch.device,
         hear: Callable[[Tensor], Tensor] | None = None, prompts: Prompts | None = None,
     ) -> None:  # fmt: skip
-        """`hear`: speech of whole frames -> features [f layers width]; log-mel spectra, if not given."""
+        """`hear`: speech of whole frames -> features [f layers width]; `models.spectrum.heard`, if not given."""
         self.config, self.device = config, device
         # Takes may be drawn as small as the autoencoder would make them.
         self._scale = config.vae.factor // vae.config.factor
-        cache = folder / f"latents-{hashlib.sha256(vae_file.read_bytes()).hexdigest()[:12]}"
-        self.talks = [_talk(path, cache, vae, device, hear or log_mel) for path in takes.paths(folder)]
+        made_by = vae_file.read_bytes() + repr(config.chain.audio_projection).encode()
+        cache = folder / f"latents-{hashlib.sha256(made_by).hexdigest()[:12]}"
+        self.talks = [_talk(path, cache, vae, device, hear or heard) for path in takes.paths(folder)]
+        self.kept = cache
         assert config.text is not None
         self._prompts = prompts or Prompts(config.text.embedding_width)
 

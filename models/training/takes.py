@@ -20,6 +20,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from models.spectrum import PAST
+
+BEFORE, AFTER = PAST, 3  # frames of sound around a take
 QUALITY = 95  # of the JPEG pictures in a take
 
 
@@ -33,7 +36,7 @@ class Take:
     portraits: Tensor
     """uint8 [p 3 s s]."""
     speech: Tensor
-    """[(before + f + after)·640] at 16 kHz, -1..1: the sound of the frames, and a little around them."""
+    """[(before + f + after)·640] at 16 kHz, -1..1: the sound of the frames, and around them."""
     before: int
     """Frames of sound before the first frame."""
     face_boxes: Tensor
