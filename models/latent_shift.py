@@ -2,7 +2,7 @@
 
 An autoencoder's latents do not move like pixels: each stands for a block, and what lies across its borders changes all
 of its channels. But what a movement makes of them is nearly linear in the latents around: the kernels here, fitted
-once for an autoencoder (`models.training.shift_fit`), explain 97 % of what moving by half a block changes, where
+once for an autoencoder (`models.training.shift_fit`), explain 96 % of what moving by half a block changes, where
 interpolation between latents explains 40 %. A network that says how far everything moved thereby moves a portrait
 without drawing it anew, and without blurring what it is unsure of.
 
