@@ -70,6 +70,15 @@ def test_a_movement_is_found_again(vae: Vae, shift: LatentShift) -> None:
         assert (found.mean((1, 2)) - torch.tensor(by)).abs().max() < 0.2
 
 
+def test_what_changed_by_itself_is_taken_to_have_moved_with_its_surroundings(vae: Vae, shift: LatentShift) -> None:
+    """A lid that closed is not skin from elsewhere."""
+    picture = pictures(1, 7)
+    seen = moved(picture, torch.tensor([[0.7, 0.0]]) * 8)
+    seen[:, :, 60:76, 60:76] = seen[:, :, 72:88, 72:88].clone()
+    found = shift.found(vae.encode(picture), vae.encode(seen))[0, :, 7:10, 7:10]
+    assert (found - torch.tensor([0.7, 0.0])[:, None, None]).abs().max() < 0.25
+
+
 def test_rows_and_frames_move_for_themselves(shift: LatentShift) -> None:
     generator = torch.Generator().manual_seed(0)
     portraits = torch.randn(2, 8, 6, 6, generator=generator)
