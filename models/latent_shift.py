@@ -19,7 +19,7 @@ ORDER = 4
 POWERS = tuple((i, j) for i in range(ORDER + 1) for j in range(ORDER + 1 - i) if i + j)  # of right and down
 SIDE = 5  # latents around that a movement draws on
 FARTHEST = 4.0  # latents that anything moves at most
-SEARCHED = 2  # latents within which a movement is looked for
+SEARCHED = (4, 2)  # latents to the right and down within which a movement is looked for: heads turn, and hardly nod
 WIDE, NEAR = 2.5, 0.9  # latents around over which two pictures are compared: first, and then within what that found
 STILL = 0.002  # squared difference at which half of a movement is believed
 MEDIAN = 5  # latents a side
@@ -61,31 +61,31 @@ class LatentShift(nn.Module):
         The best of all movements in steps of half a latent, then between them where a parabola has its lowest point.
         Wide surroundings say about where a place came from, near ones where exactly; what looks the same stands still.
         """
-        steps = torch.arange(-2 * SEARCHED, 2 * SEARCHED + 1, device=portrait.device) / 2
-        apart = self._apart(portrait.float(), picture.float(), steps)
-        away = torch.stack(torch.meshgrid(steps, steps, indexing="ij")[::-1])  # x, y of every movement
+        right, down = (torch.arange(-2 * far, 2 * far + 1, device=portrait.device) / 2 for far in SEARCHED)
+        apart = self._apart(portrait.float(), picture.float())
+        away = torch.stack(torch.meshgrid(down, right, indexing="ij")[::-1])  # x, y of every movement
         rest = TOWARDS_REST * away.norm(dim=0)[..., None, None]
-        wide = _lowest(_smooth(apart, WIDE) + rest, steps)
+        wide = _lowest(_smooth(apart, WIDE) + rest)
         gone = (away[None, ..., None, None] - wide[:, :, None, None]).norm(dim=1)
         near = _smooth(apart, NEAR)
-        at_rest = near[:, None, 2 * SEARCHED, 2 * SEARCHED]
-        return _settled(_lowest(near + TOWARDS_WIDE * gone, steps) * at_rest / (at_rest + STILL))
+        at_rest = near[:, None, 2 * SEARCHED[1], 2 * SEARCHED[0]]
+        return _settled(_lowest(near + TOWARDS_WIDE * gone) * at_rest / (at_rest + STILL))
 
-    def _apart(self, portrait: Tensor, picture: Tensor, steps: Tensor) -> Tensor:
-        """Squared difference of the picture from the portrait moved by all pairs of steps (y, x): [r n n h w]."""
+    def _apart(self, portrait: Tensor, picture: Tensor) -> Tensor:
+        """Squared difference of the picture from the portrait moved by all steps of half a latent: [r y x h w]."""
         rows, _, height, width = portrait.shape
-        number = len(steps)
-        apart = portrait.new_full((rows, number, number, height, width), torch.inf)
+        (far_x, far_y), (number_x, number_y) = SEARCHED, (4 * far + 1 for far in SEARCHED)
+        apart = portrait.new_full((rows, number_y, number_x, height, width), torch.inf)
         down, right = torch.arange(height, device=portrait.device), torch.arange(width, device=portrait.device)
         for half_y in (0, 1):
             for half_x in (0, 1):
                 # Just below half a latent: exactly half would be rounded to the next.
                 half = portrait.new_tensor([half_x, half_y]).mul(0.499)[:, None, None].expand(rows, 1, 2, height, width)
                 moved = self(portrait, half)[:, 0]
-                for y in range(half_y, number, 2):
-                    for x in range(half_x, number, 2):
-                        rows_y = (down + y // 2 - SEARCHED).clamp(0, height - 1)
-                        columns = (right + x // 2 - SEARCHED).clamp(0, width - 1)
+                for y in range(half_y, number_y, 2):
+                    for x in range(half_x, number_x, 2):
+                        rows_y = (down + y // 2 - far_y).clamp(0, height - 1)
+                        columns = (right + x // 2 - far_x).clamp(0, width - 1)
                         apart[:, y, x] = (moved[..., rows_y, :][..., columns] - picture).square().mean(1)
         return apart
 
@@ -98,33 +98,36 @@ def _settled(by: Tensor) -> Tensor:
 
 
 def _smooth(apart: Tensor, width: float) -> Tensor:
-    """Gaussian means over the places [r n n h w]."""
+    """Gaussian means over the places [r y x h w]; what lies outside repeats the edge."""
+    high, wide = (_bell(side, width).to(apart) for side in apart.shape[-2:])
+    return high @ apart @ wide.T
+
+
+def _bell(side: int, width: float) -> Tensor:
+    """What every place takes of every other [side side]."""
     edge = int(3 * width + 0.5)
-    bell = torch.exp(-(torch.arange(-edge, edge + 1, device=apart.device) ** 2) / (2 * width**2))
-    bell = bell / bell.sum()
-    x = apart.flatten(0, 2)[:, None]
-    x = F.conv2d(F.pad(x, (edge, edge, 0, 0), mode="replicate"), bell[None, None, None])
-    x = F.conv2d(F.pad(x, (0, 0, edge, edge), mode="replicate"), bell[None, None, :, None])
-    return x.view_as(apart)
+    away = torch.arange(-edge, edge + 1)
+    taken = torch.exp(-(away**2) / (2 * width**2))
+    there = (torch.arange(side)[:, None] + away).clamp(0, side - 1)
+    return torch.zeros(side, side).scatter_add_(1, there, (taken / taken.sum()).expand(side, -1))
 
 
-def _lowest(cost: Tensor, steps: Tensor) -> Tensor:
-    """Movement of the lowest `cost` [r n n h w], between the steps too: x, y [r 2 h w]."""
-    number = len(steps)
+def _lowest(cost: Tensor) -> Tensor:
+    """Movement in latents of the lowest `cost` [r y x h w], between the steps of half a latent too: x, y [r 2 h w]."""
+    high, wide = cost.shape[1:3]
     flat = cost.flatten(1, 2)
     best = flat.argmin(1, keepdim=True)
-    y, x = best // number, best % number
+    y, x = best // wide, best % wide
     lowest = flat.gather(1, best)
 
     def beside(dy: int, dx: int) -> Tensor:
-        return flat.gather(1, (y + dy).clamp(0, number - 1) * number + (x + dx).clamp(0, number - 1))
+        return flat.gather(1, (y + dy).clamp(0, high - 1) * wide + (x + dx).clamp(0, wide - 1))
 
     def between(before: Tensor, after: Tensor) -> Tensor:
         return (0.5 * (before - after) / (before + after - 2 * lowest).clamp_min(1e-6)).clamp(-0.5, 0.5)
 
-    step = steps[1] - steps[0]
-    right = steps[x] + step * between(beside(0, -1), beside(0, 1))
-    down = steps[y] + step * between(beside(-1, 0), beside(1, 0))
+    right = (x - wide // 2 + between(beside(0, -1), beside(0, 1))) / 2
+    down = (y - high // 2 + between(beside(-1, 0), beside(1, 0))) / 2
     return torch.cat([right, down], dim=1)
 
 

@@ -65,7 +65,7 @@ def test_what_lies_still_is_left_as_it_is(vae: Vae, shift: LatentShift) -> None:
 def test_a_movement_is_found_again(vae: Vae, shift: LatentShift) -> None:
     picture = pictures(1, 7)
     portrait = vae.encode(picture)
-    for by in ((0.7, 0.0), (-1.2, 0.4)):
+    for by in ((0.7, 0.0), (-1.2, 0.4), (3.3, 0.0)):
         found = shift.found(portrait, vae.encode(moved(picture, torch.tensor([by]) * 8)))[0, :, 4:-4, 4:-4]
         assert (found.mean((1, 2)) - torch.tensor(by)).abs().max() < 0.2
 

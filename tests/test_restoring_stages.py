@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models import temporal_skip
 from models.fill import fill
 from models.folded_enlarger import FoldedEnlarger
 from models.mini import MINI
@@ -26,6 +27,7 @@ from models.training.settings import BadSettings, Settings, read_settings
 from models.upscale_config import FoldedEnlargerConfig, RestorerConfig, SkipConfig
 
 CONFIGS = Path(__file__).parent.parent / "models" / "training" / "configs"
+VAE = Path(__file__).parent.parent / "models" / "shipped" / "mini" / "vae.safetensors"
 CPU = torch.device("cpu")
 
 
@@ -153,8 +155,9 @@ class TestMeasures:
 
 
 class TestNetworks:
-    def test_a_local_restorer_gives_a_crop_what_it_gives_the_whole(self) -> None:
-        """Away from the crop's edge: that is why it may be trained on crops."""
+    def test_a_local_restorer_gives_a_crop_what_it_gives_the_whole(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Away from the crop's edge, and at the same noise: that is why it may be trained on crops."""
+        monkeypatch.setattr(temporal_skip, "noise", lambda keys, windows: keys.new_full((windows,), 0.1))
         net = fill(TemporalRestorer(MINI.restorer)).eval()
         assert MINI.restorer.local
         window = torch.rand(1, 2, 3, 512, 512, generator=key(0)) * 2 - 1
@@ -232,6 +235,34 @@ def test_the_restorer_begins_with_the_codebook_and_leaves_it_as_it_was(tmp_path:
     after = network.state_dict()
     fixed = ("quantize.", "generator.")
     assert all(torch.equal(before[name], after[name]) == name.startswith(fixed) for name in before if ".bias" in name)
+
+
+def test_both_designs_of_figure_4_are_given_the_same(tmp_path: Path) -> None:
+    options = {"autoencoder": str(VAE), "side": 64}
+    stages = {}
+    for design in ("pixels", "latents"):
+        run = begin(small("restorer", tmp_path / design, design=design, **options))
+        assert torch.isfinite(take_step(run)["loss"])
+        stages[design] = run.stage
+    pixels, latents = (stage.batch(0, key(1))["given"] for stage in stages.values())
+    assert latents.shape == (2, 3, 8, 4, 4)
+    torch.testing.assert_close(stages["latents"]._shown(latents), pixels)  # type: ignore[attr-defined]
+    scores = [stage.score(stage.network) for stage in stages.values()]
+    assert scores[0]["psnr_input"] == pytest.approx(scores[1]["psnr_input"])
+
+
+def test_a_design_is_refused_that_cannot_be_compared(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="design is 'voxels'"):
+        begin(small("restorer", tmp_path, design="voxels"))
+    with pytest.raises(BadSettings, match="autoencoder's file"):
+        begin(small("restorer", tmp_path, design="latents"))
+
+
+def test_some_clips_are_spoiled_as_little_as_a_chain_does() -> None:
+    how = draw_spoiling(400, key(0))
+    little = (how.noise == 0) & (how.speckle == 0) & (how.flicker == 0) & (how.blocks == 0) & (how.shrink == 1)
+    assert 0.35 < little.float().mean() < 0.5
+    assert how.tremble[little & (how.tremble > 0)].median() < 0.05 < how.tremble[~little & (how.tremble > 0)].median()
 
 
 def test_a_missing_codebook_is_named(tmp_path: Path) -> None:

@@ -68,11 +68,14 @@ def test_the_renderers_own_film_is_what_its_sound_asks_for() -> None:
     assert r > 0.9
 
 
-def test_wishes_use_kept_words() -> None:
-    found = wishes(7)
+@pytest.mark.parametrize("unknown", [False, True])
+def test_wishes_use_words_that_training_knew_or_kept_out(unknown: bool) -> None:
+    found = wishes(7, unknown=unknown)
     assert [one.name for one in found] == [*EXPRESSIONS, "left", "right"]
     for one in found[: len(EXPRESSIONS)]:
-        assert any(word in one.text for word in WORDS[one.name].words[-HELD_OUT_WORDS:])
+        words = WORDS[one.name].words
+        offered = words[-HELD_OUT_WORDS:] if unknown else words[:-HELD_OUT_WORDS]
+        assert any(word in one.text for word in offered)
     assert turn(torch.tensor([0.3, 0.1])) == "right"
     assert turn(torch.tensor([-0.3, 0.0])) == "left"
     assert turn(torch.tensor([0.05])) == "ahead"

@@ -40,6 +40,7 @@ READER = Path(__file__).resolve().parents[2] / "models" / "training" / "reached"
 @click.option("--minutes", type=float, help="Measure drift over so many minutes.")
 @click.option("--prompts", is_flag=True, help="Measure expressions and turns of the head.")
 @click.option("--people", type=int, default=2, show_default=True, help="With --prompts, from --person on.")
+@click.option("--unknown-words", is_flag=True, help="With --prompts, in words that training has kept out.")
 @click.option(
     "--reader", type=click.Path(dir_okay=False, path_type=Path), default=READER, help="File of stage expression."
 )
@@ -57,8 +58,8 @@ READER = Path(__file__).resolve().parents[2] / "models" / "training" / "reached"
 def main(
     weights: str | None, family: str, person: int, speech: Path | None, held_out: tuple[str, ...], seconds: float,
     minutes: float | None, prompts: bool, people: int, reader: Path, face: Path | None, truth_seconds: float,
-    resolution: int | None,
-    base_size: int, steps: int | None, background: str, keep: Path | None, json_out: bool,
+    unknown_words: bool, resolution: int | None, base_size: int, steps: int | None, background: str, keep: Path | None,
+    json_out: bool,
 ) -> None:  # fmt: skip
     """Measure talking portraits of people whom no training has seen."""
     torch.set_num_threads(1)
@@ -71,7 +72,8 @@ def main(
         asked = Asked(Path(folder), weights, family, size, base_size, steps, background)
         figures: list[Figure]
         if prompts:
-            title, figures = "prompts", of_prompts(asked, people, person, corpus, reader)
+            title = "prompts in words that training kept out" if unknown_words else "prompts"
+            figures = of_prompts(asked, people, person, corpus, reader, unknown=unknown_words)
         elif minutes:
             title, figures = f"{minutes:g} minutes", over_minutes(asked, person, minutes, corpus, face, truth_seconds)
         else:

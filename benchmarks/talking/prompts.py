@@ -45,11 +45,13 @@ class Wish:
         return EXPRESSIONS[int(logits.mean(0).argmax())] == self.name
 
 
-def wishes(seed: int) -> list[Wish]:
-    """All eight expressions and both ways to turn, in words that training kept out."""
-    found = [Wish(one, prompt(seed + at, one, held_out=True), Direction(0, one), False) for at, one in enumerate(WORDS)]
+def wishes(seed: int, *, unknown: bool = False) -> list[Wish]:
+    """All eight expressions and both ways to turn, in words that training has used, or has kept out."""
+    found = [
+        Wish(one, prompt(seed + at, one, held_out=unknown), Direction(0, one), False) for at, one in enumerate(WORDS)
+    ]
     for one in HEAD_POSES:
-        text = prompt(seed, None, one, held_out=True)
+        text = prompt(seed, None, one, held_out=unknown)
         found.append(Wish(one, text, Direction(0, "neutral", 1.0, one), True))
     return found
 
@@ -59,16 +61,18 @@ def turn(yaw: Tensor) -> str:
     return "left" if mean < -TURNED else "right" if mean > TURNED else "ahead"
 
 
-def prompts(asked: Asked, people: int, first: int, corpus: Corpus | None, reader: Path) -> list[Figure]:
+def prompts(
+    asked: Asked, people: int, first: int, corpus: Corpus | None, reader: Path, *, unknown: bool = False
+) -> list[Figure]:
     network = load_expression_reader(reader)
     titles, wanted = [], []
     for number in range(first, first + people):
         who = sitter(number)
-        for wish in wishes(who.seed):
+        for wish in wishes(who.seed, unknown=unknown):
             name = f"person-{number}-{wish.name}"
             titles.append(Title(name, who, spoken(LENGTH, corpus, number), ((0.0, wish.text),)))
             wanted.append((name, who, wish))
-    change = _change(first, corpus)
+    change = _change(first, corpus, unknown)
     made = render([*titles, change], asked)
     right: dict[str, list[bool]] = {}
     true: list[bool] = []
@@ -97,11 +101,11 @@ def read_faces(network: ExpressionReader, who: Portrait, frames: Tensor) -> tupl
         return network.read(portrait, frames, regions(who).face)
 
 
-def _change(number: int, corpus: Corpus | None) -> Title:
+def _change(number: int, corpus: Corpus | None, unknown: bool) -> Title:
     said = spoken(CHANGED_LENGTH, corpus, number)
     texts = (
-        (0.0, prompt(number, "neutral", held_out=True)),
-        (CHANGED_AT / 25, prompt(number, "surprise", held_out=True)),
+        (0.0, prompt(number, "neutral", held_out=unknown)),
+        (CHANGED_AT / 25, prompt(number, "surprise", held_out=unknown)),
     )
     return Title("change", sitter(number), said, texts)
 

@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 
 BLOCK = 8  # pixels a side of what is quantised together
 REACH = 6  # pixels of the widest blur
+LITTLE = 0.4  # of the clips
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,26 @@ class Spoiling:
 
 
 def draw_spoiling(number: int, generator: Generator) -> Spoiling:
-    """What frames of a small chain look like, and worse: every kind in some clips, several at once in most."""
+    """What frames of a small chain look like, and worse: every kind in some clips, several at once in most.
 
-    def some(share: float, low: float, high: float) -> Tensor:
+    A share of the clips is spoiled as little as a well trained chain does it: soft, trembling a little, no more.
+    """
+    little = torch.rand(number, generator=generator) < LITTLE
+
+    def some(share: float, low: float, high: float, of_little: float = 0.0) -> Tensor:
         chosen = torch.rand(number, generator=generator) < share
-        return (low + (high - low) * torch.rand(number, generator=generator)) * chosen
+        found = (low + (high - low) * torch.rand(number, generator=generator)) * chosen
+        return torch.where(little, of_little * found, found)
 
     return Spoiling(
-        blur=some(0.7, 0.3, 1.8),
+        blur=some(0.7, 0.3, 1.8, 0.6),
         shrink=some(0.4, 1.0, 2.5).clamp_min(1),
         noise=some(0.6, 0.005, 0.05),
         speckle=some(0.6, 0.005, 0.05),
         flicker=some(0.5, 0.002, 0.02),
         blocks=some(0.3, 0.02, 0.12),
-        through=some(0.7, 1, 1),
-        tremble=some(0.7, 0.02, 0.25),
+        through=torch.where(little, 1.0, some(0.7, 1, 1)),
+        tremble=some(0.7, 0.02, 0.25, 0.2),
     )
 
 

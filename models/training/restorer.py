@@ -32,6 +32,7 @@ from models.training.options import plain, read_options
 from models.training.portrait_crops import tiled
 from models.training.settings import BadSettings, Settings
 from models.training.stage import Batch
+from models.upscale_config import RestorerConfig
 from models.vae import Vae
 
 FIDELITY = 0.7  # what renders ask for unless they say otherwise
@@ -53,6 +54,9 @@ class Options:
     """File of stage `autoencoder`: most clips then go through it, as rendered frames have."""
     start: str | None = None
     """File of this stage to begin with."""
+    design: str | None = None
+    """`pixels` or `latents`: the two designs of the paper's Figure 4 on equal terms, for comparing them. Both are given
+    the autoencoder's latents of spoiled clips, decoded or as they are; neither has the skip, which needs pixels."""
     temporal: bool = True
     alone: float = 0.15
     """Share of the steps in which frames are restored one by one."""
@@ -71,15 +75,14 @@ class TrainingStage:
         self.options = options = read_options(Options, settings)
         self.settings, self.device = settings, device
         book = replace(MINI.restorer.codebook, **{name: plain(v) for name, v in (options.network or {}).items()})
-        self.config = replace(MINI.restorer, codebook=book)
+        self.config = _designed(replace(MINI.restorer, codebook=book), options)
         network = TemporalRestorer(self.config)
         self._teacher = CodebookAutoencoder(book)
         if options.codebook is not None:
-            tensors = _read(options.codebook)
-            self._teacher.load_state_dict(tensors)
-            network.load_state_dict(tensors, strict=False)
-        else:
-            network.load_state_dict(self._teacher.state_dict(), strict=False)
+            self._teacher.load_state_dict(_read(options.codebook))
+        own = {name: value.shape for name, value in network.state_dict().items()}
+        taught = {name: value for name, value in self._teacher.state_dict().items() if own.get(name) == value.shape}
+        network.load_state_dict(taught, strict=False)  # an encoder of latents has other layers
         if options.start is not None:
             network.load_state_dict(_read(options.start))
         self.network: nn.Module = network.to(device)
@@ -96,7 +99,7 @@ class TrainingStage:
     def batch(self, step: int, generator: Generator) -> Batch:
         number = self.settings.batch
         clean = self._clips.some(number, generator)
-        given = spoil(clean, draw_spoiling(number, generator), generator, self._vae)
+        given = self._given(clean, generator)
         draws = torch.rand(3, generator=generator)
         alone = not self.options.temporal or float(draws[0]) < self.options.alone
         fidelity = FIDELITY if float(draws[1]) < 0.5 else max(0.05, float(draws[2]))
@@ -108,7 +111,7 @@ class TrainingStage:
             features = self._teacher.encode(clean.flatten(0, 1))
             codes = self._teacher.quantize.nearest(features)
             wanted_rows = self._teacher.quantize.rows(codes, features.shape[-2])
-        window = batch["given"] * 2 - 1
+        window = self._window(batch["given"])
         given = rearrange(window, "b f c h w -> (b f) 1 c h w") if bool(batch["alone"]) else window
         frames, logits, found = self._through(given, float(batch["fidelity"]))
         error = ((frames.view_as(clean).float() - clean) / 2).flatten(0, 1)
@@ -130,8 +133,8 @@ class TrainingStage:
         together; and of all together from the codes alone."""
         clean, given = self._check()
         results = {
-            "input": given,
-            "alone": self._restored(network, rearrange(given, "b f c h w -> (b f) 1 c h w")).view_as(given),
+            "input": self._shown(given),
+            "alone": self._restored(network, rearrange(given, "b f c h w -> (b f) 1 c h w")).view_as(clean),
             "all": self._restored(network, given),
         }
         scores = {}
@@ -148,7 +151,7 @@ class TrainingStage:
         clean, given = self._check()
         middle = given.shape[1] // 2
         alone = self._restored(network, given[:, middle : middle + 1])
-        rows = [given[:, middle], self._restored(network, given, 0.0)[:, middle], alone[:, 0]]
+        rows = [self._shown(given)[:, middle], self._restored(network, given, 0.0)[:, middle], alone[:, 0]]
         return tiled([row[:6] for row in [*rows, self._restored(network, given)[:, middle], clean[:, middle]]])
 
     def weights(self, network: nn.Module) -> dict[str, dict[str, Tensor]]:
@@ -159,14 +162,45 @@ class TrainingStage:
         return restored.frames, restored.logits, restored.features
 
     def _restored(self, network: nn.Module, clips: Tensor, fidelity: float = FIDELITY) -> Tensor:
-        parts = [network(clip[None] * 2 - 1, fidelity, adain=False).frames for clip in clips]
+        parts = [network(self._window(clip[None]), fidelity, adain=False).frames for clip in clips]
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
 
     def _check(self) -> tuple[Tensor, Tensor]:
         """Always the same clips of unseen people, clean and spoiled."""
         clean = self._clips.check(6, self.options.frames, self.options.side)
-        generator = torch.Generator().manual_seed(3)
-        return clean, spoil(clean, draw_spoiling(len(clean), generator), generator, self._vae)
+        return clean, self._given(clean, torch.Generator().manual_seed(3))
+
+    @torch.no_grad()
+    def _given(self, clean: Tensor, generator: Generator) -> Tensor:
+        """Spoiled clips in 0..1, or the latents of such."""
+        given = spoil(clean, draw_spoiling(len(clean), generator), generator, self._vae)
+        if self._vae is None or self.options.design is None:
+            return given
+        latents = self._vae.encode(given.flatten(0, 1) * 2 - 1)
+        given = latents if self.config.input == "latents" else self._vae.decode(latents)
+        return given.unflatten(0, clean.shape[:2])
+
+    def _window(self, given: Tensor) -> Tensor:
+        """What the network reads."""
+        return given if self.config.input == "latents" else given * 2 - 1
+
+    @torch.no_grad()
+    def _shown(self, given: Tensor) -> Tensor:
+        if self.config.input == "pixels" or self._vae is None:
+            return given
+        return self._vae.decode(given.flatten(0, 1)).unflatten(0, given.shape[:2])
+
+
+def _designed(config: RestorerConfig, options: Options) -> RestorerConfig:
+    if options.design is None:
+        return config
+    if options.design not in ("pixels", "latents"):
+        raise BadSettings(f"options: design is {options.design!r}: expected 'pixels' or 'latents', or leave it out")
+    if options.autoencoder is None:
+        raise BadSettings("options: design compares what is made of latents: name the autoencoder's file")
+    side = config.codebook.side // MINI.vae.factor
+    latents = replace(config, skip=None, latent_channels=MINI.vae.latent_channels, latent_side=side)
+    return replace(latents, input="latents") if options.design == "latents" else latents
 
 
 def _autoencoder(path: str) -> Vae:
