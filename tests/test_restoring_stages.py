@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -275,11 +274,21 @@ def test_a_missing_codebook_is_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "part", "share"),
-    [("codebook", "loss", 0.75), ("restorer", "entropy", 0.95), ("enlarger", "gradient", 1.0)],
+    [("codebook", "loss", 0.5), ("restorer", "entropy", 0.8), ("enlarger", "gradient", 0.999)],
 )
 def test_the_loss_of_a_tiny_run_falls(stage: str, part: str, share: float, tmp_path: Path) -> None:
-    train(read_settings(CONFIGS / f"{stage}_tiny.yaml", out=str(tmp_path)))
-    lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
-    losses = [line[part] for line in lines if part in line]
-    assert losses[-1] < share * losses[0]
+    """On one and the same batch: other batches are harder or easier by more than a tiny run learns."""
+    settings = read_settings(CONFIGS / f"{stage}_tiny.yaml", out=str(tmp_path))
+    before = _lost(settings, part)
+    train(settings)
+    after = _lost(settings, part)
+    assert after < share * before
     assert (tmp_path / "weights" / f"{stage}.safetensors").exists()
+
+
+@torch.no_grad()
+def _lost(settings: Settings, part: str) -> float:
+    """By the network as its last checkpoint has it, or as it begins."""
+    stage = begin(settings).stage
+    loss, parts = stage.loss(stage.batch(0, key(99)))
+    return float({"loss": loss, **parts}[part])
