@@ -28,6 +28,7 @@ from models.network_config import NetworkConfig
 from models.pieces import Footprint
 from models.published_tree import plain_tree, published_tree
 from models.reproduction import Reproduction
+from models.vocabulary import KNOWN_WORDS
 from models.weight_files import Part, WeightFile
 
 Arrays = dict[str, np.ndarray]
@@ -66,6 +67,8 @@ class Family:
     reproduces: Reproduction | None = None
     """What comes back of a portrait at least; a portrait of which less comes back is warned of."""
     note: str = ""  # said when the family is used
+    words: tuple[str, ...] = ()
+    """What prompts can ask for, where a family has learned some words only."""
     seconds_per_clip: float = 1.0  # planning figures on one worker, replaced by measured ones
     seconds_per_frame: float = 0.1
     worker_bytes: int = 1 << 30
@@ -259,12 +262,13 @@ MINI_FAMILY = Family(
     lanes=1,
     threads=1,
     decode_group=4,
-    chain_revision=4,
+    chain_revision=5,
     picture_revision=3,
     tree=plain_tree(MINI),
     # Drawn portraits of 14 unseen people gave 26.4 to 30.8 and 24.9 to 32.0; a photograph with a small face 23.2, 23.8.
     reproduces=Reproduction(25.5, 24.0),
     note="family 'mini' has learned from drawn people alone: a photograph will not come out like one",
+    words=KNOWN_WORDS,
     seconds_per_clip=0.18,
     seconds_per_frame=0.26,
     footprint=Footprint(180, 9 << 20, 10 << 20, 12 << 20, 64),

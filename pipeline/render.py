@@ -37,6 +37,7 @@ from pipeline.pages.writer import Pages
 from pipeline.plan import show_plan
 from pipeline.portrait_warnings import portrait_warnings
 from pipeline.progress import Reporter
+from pipeline.prompt_warnings import prompt_warnings
 from pipeline.redact import redact
 from pipeline.schedule import Limits, Schedule, TitleWork
 from pipeline.selection import only_failed, select_titles, without_done
@@ -232,6 +233,8 @@ def _run(
 
             if family.note:
                 reporter.say(family.note)
+            for line in prompt_warnings(family, plans.values()):
+                reporter.say(line)
             for plan in plans.values():
                 if not plan.marks.wanted:
                     reporter.say(f"{plan.id}: {plan.marks.notes()[0]}")

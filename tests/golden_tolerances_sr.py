@@ -22,7 +22,7 @@ SR: dict[str, float] = {
     "paste_level": 1,  # 1: the recorded script cuts to whole levels twice on the way
     "masks": 0,  # 0
     "mask_pixels": 1e-6,  # 6.0e-8
-    "loop_images": 0,  # 0
+    "loop_images": 1e-6,  # 0, and 1.2e-7 on another processor
     "loop_audio": 1e-5,  # 1.9e-6
     "sr_loop_level": 1,  # 1, on 8 % of the pixels
     "sr_loop_mean": 0.05,  # 0.009 grey levels

@@ -16,10 +16,12 @@ from models.families import FAMILIES
 from models.latent_shift import LatentShift
 from models.mini import MINI
 from models.training import takes
-from models.training.denoising import _joined
-from models.training.drawn_takes import Drawing, draw_take
+from models.training.denoising import TrainingStage, _between_prompts, _joined
+from models.training.drawn_takes import Drawing, draw_take, draw_under_every_prompt
+from models.training.expressions import EXPRESSIONS, HEAD_POSES
 from models.training.run import begin, take_step, train
 from models.training.settings import BadSettings, Settings
+from models.training.speech import Corpus
 from models.vae import Vae
 from models.weights import inspect
 from tests.training_speech import corpus
@@ -46,6 +48,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vae.start_rough()
     save_file(vae.model.state_dict(), folder / "vae.safetensors")
     return folder
+
+
+@pytest.fixture(scope="module")
+def pairs(data: Path) -> Path:
+    """Two people, each at one moment under every prompt."""
+    drawing = Drawing(Corpus(data / "speech", ()), "train", 64, 3, 2)
+    for one in (5, 6):
+        for take in draw_under_every_prompt(one, drawing):
+            takes.write(take, data / "pairs")
+    return data / "pairs"
 
 
 def settings(data: Path, out: Path, stage: str, **options: Any) -> Settings:
@@ -88,7 +100,7 @@ def test_motion_frames_lose_patches_and_get_noise(data: Path, tmp_path: Path) ->
 
 
 def test_what_is_not_there_is_said_before_anything_starts(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match=r"vae is .*gone.* which is not there: run the stage before"):
+    with pytest.raises(BadSettings, match=r"vae is .*gone.* which is not there: docs/training"):
         begin(settings(data, tmp_path, "chain1", vae=str(data / "gone")))
 
 
@@ -147,3 +159,49 @@ def test_what_was_drawn_wrong_is_taken_back_frame_by_frame() -> None:
     assert torch.equal(_joined(true, instead_of, instead_of), true)
     joined = _joined(true, instead_of + 1, instead_of)
     assert torch.allclose((joined - true).mean((0, 2, 3, 4)), torch.arange(7, -1, -1) / 8, atol=1e-6)
+
+
+def test_a_moment_is_drawn_under_every_prompt_and_nothing_else_differs(pairs: Path) -> None:
+    drawn = list(takes.read_all(pairs))[: len(EXPRESSIONS) + len(HEAD_POSES)]
+    assert len({take.prompt for take in drawn}) == len(drawn)
+    assert len({take.name.rpartition("-")[0] for take in drawn}) == 1
+    for take in drawn[1:]:
+        assert torch.equal(take.speech, drawn[0].speech)
+        assert torch.equal(take.portraits, drawn[0].portraits)
+        assert not torch.equal(take.frames, drawn[0].frames)
+
+
+def test_batches_under_every_prompt_differ_in_prompt_and_frames_alone(data: Path, pairs: Path, tmp_path: Path) -> None:
+    given = settings(data, tmp_path / "run", "chain2", pairs=str(pairs), paired=1.0)
+    stage = TrainingStage(given, torch.device("cpu"))
+    batch = stage.batch(0, torch.Generator().manual_seed(0))
+    alike = len(EXPRESSIONS) + len(HEAD_POSES)
+    assert int(batch["alike"]) == alike
+    assert len(batch["latents"]) == 2 * alike
+    assert batch["prompted"].all()
+    for name in ("reference", "region", "audio", "timestep", "lips_0", "last"):
+        for person in batch[name].split(alike):
+            assert torch.equal(person, person[:1].expand_as(person)), name
+    assert len(batch["prompt"][:alike].unique(dim=0)) == alike
+    _, found_by = stage.loss(batch)
+    assert float(found_by["prompts_missed"].detach()) == pytest.approx(1, abs=0.1)  # untrained, all get the same
+
+
+def test_between_prompts_only_what_the_prompt_changes_counts() -> None:
+    torch.manual_seed(0)
+    wanted, weight = torch.randn(4, 1, 3, 2, 2), torch.ones(4, 1, 1, 2, 2)
+    wrong = torch.randn(2, 1, 3, 2, 2).repeat_interleave(2, 0)  # the same for both prompts of a person
+    assert float(_between_prompts(wanted + wrong, wanted, weight, 2)) == pytest.approx(0, abs=1e-10)
+    assert float(_between_prompts(wrong, wanted, weight, 2)) == pytest.approx(1)
+    swapped = wanted.view(2, 2, 1, 3, 2, 2).flip(1).flatten(0, 1)
+    assert float(_between_prompts(swapped, wanted, weight, 2)) == pytest.approx(4)
+
+
+def test_a_small_change_counts_as_a_large_one() -> None:
+    torch.manual_seed(0)
+    large, small = 10 * torch.randn(1, 3, 2, 2), torch.randn(1, 3, 2, 2)
+    wanted, weight = torch.stack([large, -large, small, -small]), torch.ones(4, 1, 1, 2, 2)
+    for left_out in (slice(0, 2), slice(2, 4)):
+        shown = wanted.clone()
+        shown[left_out] = 0
+        assert float(_between_prompts(shown, wanted, weight, 4)) == pytest.approx(0.5)

@@ -15,10 +15,11 @@ from models.families import FAMILIES
 from models.sampler import scheduler
 from models.synthetic_tree import write_tree
 from models.training import takes
-from models.training.drawn_takes import Drawing, draw_take
+from models.training.drawn_takes import Drawing, draw_take, draw_under_every_prompt
 from models.training.family_chain import Velocity
 from models.training.run import begin, take_step, train
 from models.training.settings import BadSettings, Settings
+from models.training.speech import Corpus
 from tests.tiny_hallo2 import TINY, TINY_FAMILY
 from tests.training_speech import corpus
 
@@ -69,6 +70,16 @@ def test_only_text_is_trained(data: Path, tmp_path: Path) -> None:
     moved = {name for name, tensor in network.state_dict().items() if not torch.equal(before[name], tensor)}
     assert moved
     assert all(name.startswith("text.") for name in moved)
+
+
+def test_prompts_are_learned_from_moments_under_every_one(data: Path, tmp_path: Path) -> None:
+    drawing = Drawing(Corpus(data / "speech", ()), "train", 64, 2, 1)
+    for take in draw_under_every_prompt(7, drawing):
+        takes.write(replace(take, prompt=take.name.rpartition("-")[2]), tmp_path / "pairs")
+    options = {"only_text": True, "pairs": str(tmp_path / "pairs"), "paired": 1.0, "paired_people": 1}
+    parts = take_step(begin(settings(data, tmp_path / "run", "chain2", **options)))
+    assert torch.isfinite(parts["loss"])
+    assert float(parts["prompts_missed"]) > 0
 
 
 def test_a_batch_is_what_the_family_takes(data: Path, tmp_path: Path) -> None:

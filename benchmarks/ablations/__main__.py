@@ -15,7 +15,8 @@ import torch
 
 from benchmarks.ablations.arms import ARMS, Arm
 from benchmarks.ablations.drift import drift, table
-from benchmarks.ablations.rollouts import CLIP, latents_of, roll_out
+from benchmarks.ablations.rollouts import latents_of, roll_out
+from benchmarks.talking.latents import CLIP
 from benchmarks.talking.minutes import measures_of
 from benchmarks.talking.titles import spoken
 from models.networks import Prepare

@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.talking.latents import CLIP, decoded
 from benchmarks.talking.titles import sitter
 from benchmarks.talking.watched import fitted, regions
 from models.metrics import course as measures
 from models.metrics.frechet import frechet
 from models.metrics.picture import Picture, Seen, look
-from models.metrics.video import SIDE
 
-CLIP, END = 16, 250  # frames of a clip, and of the beginning and the end that are compared
+END = 250  # frames of the beginning and the end that are compared
 CELLS = 2  # a side: latents are pooled to so few cells where distributions are compared
 COLUMNS = ("identity lost", "grain", "sharpness", "colour", "spread of latents", "distance", "borders", "mouth r")
 """Identity lost and distance: 0 is none; grain, sharpness, spread: 1 is unchanged; colour: 0 is unchanged."""
@@ -72,13 +72,10 @@ def _seen(vae: Any, latents: Tensor, person: int) -> list[Seen]:
     before: Picture | None = None
     first: Picture | None = None
     where = regions(sitter(person))
-    for group in latents.split(4):
-        shown = F.interpolate(vae.decode(group, group=len(group)), (SIDE, SIDE), mode="area")
-        for picture in shown.permute(0, 2, 3, 1).numpy():
-            picture = np.ascontiguousarray(picture)
-            first = picture if first is None else first
-            seen.append(look(picture, where, before, first))
-            before = picture
+    for picture in decoded(vae, latents):
+        first = picture if first is None else first
+        seen.append(look(picture, where, before, first))
+        before = picture
     return seen
 
 

@@ -24,6 +24,7 @@ from models.mini import MINI
 from models.motion_frames import add_motion_noise, draw_patches, patch_drop
 from models.network_config import NetworkConfig
 from models.text import TextBranch
+from models.training import word_fit
 from models.training.options import read_options
 from models.training.portrait_crops import tiled
 from models.training.settings import BadSettings, Settings
@@ -34,6 +35,9 @@ from models.vae import Vae
 
 MOVED = 0.5  # weight of the moved portrait's own error
 TAKEN_BACK = 8  # frames in which what the motion frames had wrong is taken back
+PAIRED_FRAMES = 2  # of a moment under every prompt
+PAIRED = 0.8  # weight of what is missed between prompts
+OTHER_PROMPT = 0.3  # share of the clips that follow the network's own, whose prompt was another before
 MOST_MISSED = 2.0  # clips whose errors the motion frames may hold
 
 
@@ -46,6 +50,8 @@ class Options:
     """File of the autoencoder's weights."""
     start: str | None = None
     """Folder of weights to begin with."""
+    words_anew: bool = False
+    """Whether its text branch begins anew (`word_fit`), as it does where there is no start."""
     frames: int = 16
     """Of a clip; in stage 1, frames of a person in a batch."""
     drop_rate: float | None = None
@@ -60,6 +66,12 @@ class Options:
     """Share of the batches whose motion frames the network itself has drawn: in a render they are never true."""
     first_steps: float = 0.0
     """Share of the rows at the first step of sampling, where nothing but noise is given."""
+    pairs: str | None = None
+    """Folder of moments under every prompt (`drawn_takes --every-prompt`)."""
+    paired: float = 0.0
+    """Share of the batches that are moments of `pairs`: what differs between prompts then counts by itself."""
+    paired_people: int = 2
+    """In such a batch, whose clips have two frames."""
     check_steps: int = 4
 
 
@@ -88,6 +100,11 @@ class TrainingStage:
         self.vae = _autoencoder(Path(self.options.vae)).to(device)
         self.pool = Pool(Path(self.options.takes), self.vae, Path(self.options.vae), self.config, device)
         self.checks = Pool(Path(self.options.checks), self.vae, Path(self.options.vae), self.config, device)
+        if self.options.words_anew or not self.options.start:
+            word_fit.begin(getattr(self.network, "text"), self.config, settings.seed)  # noqa: B009 (as below)
+        self.pairs: Pool | None = None
+        if self.options.pairs:
+            self.pairs = Pool(Path(self.options.pairs), self.vae, Path(self.options.vae), self.config, device)
         self.corrector = Corrector.of(self.config.sampler, device)
         if not self.options.start:
             portraits = torch.stack([talk.portraits[0] for talk in self.pool.talks])
@@ -96,6 +113,8 @@ class TrainingStage:
 
     def batch(self, step: int, generator: Generator) -> Batch:
         number, frames = self.settings.batch, self.options.frames
+        if self.pairs is not None and float(torch.rand((), generator=generator)) < self.options.paired:
+            return self._under_every_prompt(self.pairs, generator)
         if self.whole_clips and float(torch.rand((), generator=generator)) < self.options.own:
             return self._after_own(self.pool.draw(number, 2 * frames, generator), generator)
         if self.whole_clips:
@@ -104,6 +123,20 @@ class TrainingStage:
             chosen = self.pool.scattered(max(1, number // frames), frames, generator)
         return self._batch(self.pool.examples(chosen, generator, start=self.options.title_starts), generator)
 
+    def _under_every_prompt(self, pool: Pool, generator: Generator) -> Batch:
+        """Moments under every prompt, all from the portrait: that alone the prompt decides."""
+        groups = pool.groups()
+        chosen: list[tuple[int, list[int]]] = []
+        for _ in range(self.options.paired_people):
+            group = groups[int(torch.randint(len(groups), (), generator=generator))]
+            room = len(pool.talks[group[0]].latents) - PAIRED_FRAMES
+            first = int(torch.randint(room + 1, (), generator=generator))
+            chosen += [(talk, list(range(first, first + PAIRED_FRAMES))) for talk in group]
+        alike = len(chosen) // self.options.paired_people
+        examples = pool.examples(chosen, generator, start=1.0, alike=alike)
+        # At the first step, where noise hides everything.
+        return self._batch(examples, generator, timestep=len(self.corrector.kept) - 1, alike=alike)
+
     @torch.no_grad()
     def _after_own(self, chosen: list[tuple[int, list[int]]], generator: Generator) -> Batch:
         """Second halves of the places chosen, behind first halves that the network drew in one step."""
@@ -111,6 +144,9 @@ class TrainingStage:
         before = [(talk, places[:frames]) for talk, places in chosen]
         given = self.pool.examples(before, generator, start=self.options.title_starts)
         drawn = self._batch(given, generator, timestep=len(self.corrector.kept) - 1)
+        other = torch.rand(len(chosen), generator=generator).to(self.device) < OTHER_PROMPT
+        drawn["prompt"] = torch.where(other[:, None], drawn["prompt"].roll(1, 0), drawn["prompt"])
+        drawn["prompted"] = torch.where(other, drawn["prompted"].roll(1, 0), drawn["prompted"])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
             made = self._predicted(self.network, drawn)
         after = self.pool.examples([(talk, places[frames:]) for talk, places in chosen], generator)
@@ -134,7 +170,8 @@ class TrainingStage:
         still = batch["last"][:, None]
         copied = ((still - wanted).square() * weight).mean() / weight.mean()
         found_by = {"error": error.mean(), "copied": copied, "moved": apart}
-        return (error * share).mean() + MOVED * apart, found_by
+        total = (error * share).mean() + MOVED * apart
+        return with_prompts(total, found_by, found, batch)
 
     @torch.no_grad()
     def score(self, network: nn.Module) -> dict[str, float]:
@@ -180,7 +217,7 @@ class TrainingStage:
             for name in ("chain", "text")
         }
 
-    def _batch(self, examples: Examples, generator: Generator, timestep: int | None = None) -> Batch:
+    def _batch(self, examples: Examples, generator: Generator, timestep: int | None = None, alike: int = 1) -> Batch:
         rows, device = len(examples.latents), self.device
         motion = (
             self._carried(examples.motion, examples.reference, generator, examples.region)
@@ -194,9 +231,11 @@ class TrainingStage:
         times[torch.rand(rows, generator=generator) < self.options.first_steps] = steps - 1
         if timestep is not None:
             times[:] = timestep
+        first = torch.arange(rows) // alike * alike
+        times, noise = times[first], noise[first.to(device)]
         times = times.to(device)
         alpha, _, _ = self.corrector.scales(times)
-        heard = torch.rand(rows, generator=generator).to(device) >= self.options.prompt_dropout
+        heard = torch.rand(rows, generator=generator).to(device) >= self.options.prompt_dropout * (alike == 1)
         batch = {
             "latents": examples.latents,
             "noisy": alpha * examples.latents + (1 - alpha.square()).sqrt() * noise,
@@ -213,6 +252,8 @@ class TrainingStage:
         }
         for kind, levels in zip(("background", "face", "lips"), examples.masks, strict=True):
             batch |= {f"{kind}_{level}": mask for level, mask in enumerate(levels)}
+        if alike > 1:
+            batch["alike"] = torch.tensor(alike)
         return batch
 
     def _carried(self, motion: Tensor, reference: Tensor, generator: Generator, region: Tensor | None = None) -> Tensor:
@@ -277,6 +318,31 @@ class TrainingStage:
         return torch.cat(made), torch.cat(true), torch.cat(weights)
 
 
+def with_prompts(
+    loss: Tensor, parts: dict[str, Tensor], found: Tensor, batch: Batch
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss and its parts, and what is missed between prompts where the batch holds moments under every prompt."""
+    if "alike" not in batch:
+        return loss, parts
+    missed = _between_prompts(found, batch["latents"], batch["importance"][:, :, None], int(batch["alike"]))
+    return loss + PAIRED * missed, parts | {"prompts_missed": missed}
+
+
+def _between_prompts(found: Tensor, wanted: Tensor, weight: Tensor, alike: int) -> Tensor:
+    """Of clips [n f c h w], each `alike` of which differ in their prompt alone: how much is missed of what sets each
+    prompt apart from their mean, 0 nothing, 1 all of it; the mean over prompts, so that a brow counts as a turn does.
+
+    What a network gets wrong under all prompts alike, head or mouth, is not in it, and would else hide what a prompt
+    has to change.
+    """
+    shown, true = (clips.unflatten(0, (-1, alike)) for clips in (found, wanted))
+    counts = weight.unflatten(0, (-1, alike)).amax(1, keepdim=True)
+    apart = true - true.mean(1, keepdim=True)
+    missed = shown - shown.mean(1, keepdim=True) - apart
+    each = (0, 2, 3, 4, 5)
+    return ((missed.square() * counts).mean(each) / (apart.square() * counts).mean(each).clamp_min(1e-6)).mean()
+
+
 def _joined(true: Tensor, drawn: Tensor, instead_of: Tensor) -> Tensor:
     """What shall follow the frame `drawn` [n c h w], drawn `instead_of` the true one: `true` [n f c h w], led there.
 
@@ -309,8 +375,8 @@ def _options(settings: Settings) -> Options:
     if missing:
         raise BadSettings(f"options lacks {missing}: a folder each, and the autoencoder's file")
     options = read_options(Options, settings)
-    for name in ("vae", "start", "takes", "checks"):
+    for name in ("vae", "start", "takes", "checks", "pairs"):
         place = asdict(options)[name]
         if place and not Path(place).exists():
-            raise BadSettings(f"options: {name} is {place}, which is not there: run the stage before this one first")
+            raise BadSettings(f"options: {name} is {place}, which is not there: docs/training.md says what makes it")
     return options

@@ -29,8 +29,9 @@ SETTLED = BEFORE  # frames before a take: by then a face wears the expression th
 QUIET = 25  # frames before somebody who sat for a portrait begins to speak, and half of those until then
 GROUP = 6  # pictures drawn at once
 APART = 200  # seeds between takes: a split has some among so many
-PLAIN = 0.3  # share of the takes without any prompt
-TURNED = 0.2  # share of the others whose prompt turns the head
+PLAIN = 0.15  # share of the takes without any prompt
+TURNED = 0.25  # share of the others whose prompt turns the head
+ONLY_TURNED = 0.4  # share of those whose prompt says nothing else
 
 
 @dataclass(frozen=True)
@@ -48,42 +49,79 @@ class Drawing:
     device: str = "cpu"
 
 
+@dataclass(frozen=True)
+class Sat:
+    """Portraits of one person: pictures uint8 [p 3 s s], boxes in pixels [p 4]."""
+
+    portraits: Tensor
+    face_boxes: Tensor
+    lip_boxes: Tensor
+
+
 @torch.no_grad()
 def draw_take(number: int, drawing: Drawing) -> Take:
     """Take `number` of a split: the same number gives the same take."""
-    (seed,) = first_seeds(drawing.split, 1, start=1_000_000 + APART * number)
-    person = identities([seed])
+    seed = seed_of(number, drawing)
     dice = Random(noise_key(seed, "take", 0))
-    length = SETTLED + drawing.frames + AFTER
-    speech = drawing.corpus.stretch(seed, length, held_out=drawing.split != "train")
-    mouth = mouth_targets(speech)
-    direction, words = _direction(seed, dice, held_out=drawing.split == "test")
-    held = motion(seed, mouth, (direction,), composed=drawing.composed).rows(
+    asked = _direction(seed, dice, held_out=drawing.split == "test")
+    return _take(seed, drawing, *asked, name=f"{drawing.split}-{seed:08}", sat=_sat(seed, dice, drawing))
+
+
+@torch.no_grad()
+def draw_under_every_prompt(number: int, drawing: Drawing) -> list[Take]:
+    """The same moment of one person under every prompt: nothing else differs, so nothing else explains a difference."""
+    seed = seed_of(number, drawing)
+    sat = _sat(seed, Random(noise_key(seed, "take", 0)), drawing)
+    asked = [Direction(0, expression) for expression in EXPRESSIONS]
+    asked += [Direction(0, "neutral", 1.0, turn) for turn in HEAD_POSES]
+    found = []
+    for place, direction in enumerate(asked):
+        words = prompt(seed + place, None if direction.head_pose else direction.expression, direction.head_pose)
+        name = f"{drawing.split}-{seed:08}-{direction.head_pose or direction.expression}"
+        found.append(_take(seed, drawing, direction, words, name=name, sat=sat))
+    return found
+
+
+def seed_of(number: int, drawing: Drawing) -> int:
+    """Of the person in take `number`."""
+    (seed,) = first_seeds(drawing.split, 1, start=1_000_000 + APART * number)
+    return seed
+
+
+def _take(seed: int, drawing: Drawing, direction: Direction, words: str, *, name: str, sat: Sat) -> Take:
+    person = identities([seed])
+    speech = drawing.corpus.stretch(seed, SETTLED + drawing.frames + AFTER, held_out=drawing.split != "train")
+    held = motion(seed, mouth_targets(speech), (direction,), composed=drawing.composed).rows(
         torch.arange(SETTLED, SETTLED + drawing.frames)
     )
-    posed = _sat(seed, dice, drawing)
     return Take(
-        name=f"{drawing.split}-{seed:08}",
+        name=name,
         frames=_drawn(person, held, drawing),
-        portraits=_drawn(person, posed, drawing),
+        portraits=sat.portraits,
         speech=speech,
         before=SETTLED,
-        face_boxes=to_pixels(face_box(_rows(person, len(posed)), posed), drawing.size),
-        lip_boxes=to_pixels(lip_box(_rows(person, len(posed)), posed), drawing.size),
+        face_boxes=sat.face_boxes,
+        lip_boxes=sat.lip_boxes,
         fine_boxes=to_pixels(_fine(_rows(person, len(held)), held), drawing.size),
         prompt=words,
         truth=torch.stack([getattr(held, field.name) for field in fields(held)], dim=1),
     )
 
 
-def _sat(seed: int, dice: Random, drawing: Drawing) -> Pose:
-    """Where a person's portraits hold them: other words, no expression asked for. In the first nothing is said yet, as
+def _sat(seed: int, dice: Random, drawing: Drawing) -> Sat:
+    """A person's portraits: other words, no expression asked for. In the first nothing is said yet, as
     people sit for a portrait; the others are of any moment."""
     words = drawing.corpus.stretch(seed + 1, 200, held_out=drawing.split != "train").clone()
     words[: 2 * QUIET * SAMPLES_A_FRAME] = 0
     held = motion(seed if drawing.composed else seed + 1, mouth_targets(words), composed=drawing.composed)
     moments = [QUIET, *(dice.randrange(3 * QUIET, 200) for _ in range(drawing.portraits - 1))]
-    return held.rows(torch.tensor(moments))
+    posed, person = held.rows(torch.tensor(moments)), identities([seed])
+    people = _rows(person, len(posed))
+    return Sat(
+        portraits=_drawn(person, posed, drawing),
+        face_boxes=to_pixels(face_box(people, posed), drawing.size),
+        lip_boxes=to_pixels(lip_box(people, posed), drawing.size),
+    )
 
 
 def _direction(seed: int, dice: Random, *, held_out: bool) -> tuple[Direction, str]:
@@ -92,6 +130,8 @@ def _direction(seed: int, dice: Random, *, held_out: bool) -> tuple[Direction, s
         return Direction(0), ""
     expression = dice.choice(sorted(EXPRESSIONS))
     turn = dice.choice(sorted(HEAD_POSES)) if dice.random() < TURNED else None
+    if turn and dice.random() < ONLY_TURNED:
+        return Direction(0, "neutral", 1.0, turn), prompt(seed, None, turn, held_out=held_out)
     return Direction(0, expression, 1.0, turn), prompt(seed, expression, turn, held_out=held_out)
 
 
@@ -135,17 +175,21 @@ def _drawn(person: Identity, held: Pose, drawing: Drawing) -> Tensor:
 @click.option("--size", type=int, default=256)
 @click.option("--frames", type=int, default=34)
 @click.option("--composed/--free", default=False, help="Whether people move with the sound alone.")
+@click.option("--every-prompt", is_flag=True, help="Every moment once under every prompt: ten takes a number.")
 @click.option("--compiled/--plain", default=True)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu")
 def main(folder: Path, speech: Path, held_out: tuple[str, ...], split: Split, first: int, number: int, size: int,
-         frames: int, composed: bool, compiled: bool, device: str) -> None:  # fmt: skip
+         frames: int, composed: bool, every_prompt: bool, compiled: bool, device: str) -> None:  # fmt: skip
     """Draw takes into FOLDER. Run it again to go on."""
     torch.set_num_threads(1)
     drawing = Drawing(Corpus(speech, held_out), split, size, frames, 2, composed, compiled, device)
     there = {path.stem for path in folder.glob("*.safetensors")}
     for one in range(first, first + number):
-        (seed,) = first_seeds(split, 1, start=1_000_000 + APART * one)
-        if f"{split}-{seed:08}" not in there:
+        name = f"{split}-{seed_of(one, drawing):08}"
+        if every_prompt and f"{name}-{[*HEAD_POSES][-1]}" not in there:
+            for take in draw_under_every_prompt(one, drawing):
+                takes.write(take, folder)
+        elif not every_prompt and name not in there:
             takes.write(draw_take(one, drawing), folder)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from models.keys import noise_key
+from models.vocabulary import EXPRESSION_WORDS, TURN_WORDS
 
 
 @dataclass(frozen=True)
@@ -23,37 +24,37 @@ class Expression:
 
 
 EXPRESSIONS: dict[str, Expression] = {
-    "neutral": Expression(("neutral", "calm", "relaxed", "serious", "composed", "at ease")),
+    "neutral": Expression((*EXPRESSION_WORDS["neutral"], "composed", "at ease")),
     "smile": Expression(
-        ("smiling", "happy", "cheerful", "friendly", "joyful", "delighted"), smile=0.95, squint=0.55, brow=0.15
+        (*EXPRESSION_WORDS["smile"], "joyful", "delighted"), smile=0.95, squint=0.55, brow=0.15
     ),
     "frown": Expression(
-        ("frowning", "worried", "concerned", "uneasy", "troubled", "anxious"), smile=-0.35, brow_inner=0.75, brow=-0.1,
+        (*EXPRESSION_WORDS["frown"], "troubled", "anxious"), smile=-0.35, brow_inner=0.75, brow=-0.1,
         squint=0.2,
     ),
     "surprise": Expression(
-        ("surprised", "amazed", "astonished", "startled", "shocked", "in disbelief"), brow=1.0, lids=1.28, opening=0.22
+        (*EXPRESSION_WORDS["surprise"], "shocked", "in disbelief"), brow=1.0, lids=1.28, opening=0.22
     ),
     "angry": Expression(
-        ("angry", "furious", "annoyed", "irritated", "mad", "enraged"), brow=-0.55, brow_inner=-1.0, lids=0.88,
+        (*EXPRESSION_WORDS["angry"], "mad", "enraged"), brow=-0.55, brow_inner=-1.0, lids=0.88,
         smile=-0.5, squint=0.35,
     ),
     "sad": Expression(
-        ("sad", "unhappy", "sorrowful", "gloomy", "miserable", "heartbroken"), smile=-0.85, brow_inner=1.0, lids=0.7,
+        (*EXPRESSION_WORDS["sad"], "miserable", "heartbroken"), smile=-0.85, brow_inner=1.0, lids=0.7,
         brow=0.1,
     ),
     "sleepy": Expression(
-        ("sleepy", "tired", "drowsy", "exhausted", "weary", "half asleep"), lids=0.45, brow=0.05, smile=-0.1
+        (*EXPRESSION_WORDS["sleepy"], "weary", "half asleep"), lids=0.45, brow=0.05, smile=-0.1
     ),
     "doubt": Expression(
-        ("doubtful", "sceptical", "suspicious", "questioning", "unconvinced", "puzzled"), brow_uneven=1.0, lids=0.85,
+        (*EXPRESSION_WORDS["doubt"], "unconvinced", "puzzled"), brow_uneven=1.0, lids=0.85,
         squint=0.4, smile=-0.15,
     ),
 }  # fmt: skip
 
 HEAD_POSES: dict[str, tuple[tuple[str, ...], float]] = {
-    "left": (("head turned to the left", "looking to the left", "facing left", "turning left"), -0.3),
-    "right": (("head turned to the right", "looking to the right", "facing right", "turning right"), 0.3),
+    "left": ((*TURN_WORDS["left"], "turning left"), -0.3),
+    "right": ((*TURN_WORDS["right"], "turning right"), 0.3),
 }
 """Words (the last is kept out of training) and mean yaw in radians; left and right are the picture's."""
 
@@ -79,3 +80,15 @@ def prompt(seed: int, expression: str | None, head_pose: str | None = None, *, h
     if head_pose is not None:
         parts.append(choose(HEAD_POSES[head_pose][0], HELD_OUT_POSES))
     return ", ".join(parts)
+
+
+def every_prompt() -> list[tuple[str, str, str | None]]:
+    """All that training may say: prompt, its expression, its head pose."""
+    turns = [(name, words) for name, (known, _) in HEAD_POSES.items() for words in known[:-HELD_OUT_POSES]]
+    found: list[tuple[str, str, str | None]] = [(words, "neutral", name) for name, words in turns]
+    for name, expression in EXPRESSIONS.items():
+        for word in expression.words[:-HELD_OUT_WORDS]:
+            for template in TEMPLATES:
+                said = template.format(word)
+                found += [(said, name, None), *((f"{said}, {words}", name, turn) for turn, words in turns)]
+    return found

@@ -90,6 +90,9 @@ class TrainingStage(denoising.TrainingStage):
         self.pool, self.checks = (
             Pool(Path(takes), vae, vae_file, config, device, hear, prompts) for takes in (options.takes, options.checks)
         )
+        self.pairs = None
+        if options.pairs:
+            self.pairs = Pool(Path(options.pairs), vae, vae_file, config, device, hear, prompts)
         corrects = config.chain.unet.corrects
         self.corrector: Any = Corrector.of(config.sampler, device) if corrects else Velocity.of(config.sampler, device)
 
@@ -100,7 +103,8 @@ class TrainingStage(denoising.TrainingStage):
         error = ((found - batch["latents"]).square() * weight).mean((1, 2, 3, 4)) / weight.mean((1, 2, 3, 4))
         # The error of x₀ times min(SNR, 5) is that of the velocity times min(SNR, 5) / (SNR + 1).
         _, _, ratio = self.corrector.scales(batch["timestep"])
-        return (error * ratio.flatten().clamp_max(MOST_SNR)).mean(), {"error": error.mean()}
+        loss = (error * ratio.flatten().clamp_max(MOST_SNR)).mean()
+        return denoising.with_prompts(loss, {"error": error.mean()}, found, batch)
 
     def _carried(self, motion: Tensor, reference: Tensor, generator: Generator, region: Tensor | None = None) -> Tensor:
         """As a render carries them on: families that carry pixels lose patches of those."""
@@ -172,7 +176,7 @@ def _options(settings: Settings) -> Options:
     known = sorted(name for name, family in FAMILIES.items() if family.networks is not None)
     if options.family not in known:
         raise BadSettings(f"options: family is {options.family!r}: expected one of {known}")
-    for name in ("takes", "checks", "weights", "start"):
+    for name in ("takes", "checks", "weights", "start", "pairs"):
         place = getattr(options, name)
         if place and not Path(place).exists():
             raise BadSettings(f"options: {name} is {place}, which is not there")

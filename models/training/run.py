@@ -128,15 +128,16 @@ def train(settings: Settings, minutes: float | None = None, saved_to: Callable[[
     run = begin(settings)
     stop = _stop_on_signals()
     started, first = time.monotonic(), run.step
-    sums: dict[str, Tensor] = {}
+    since: dict[str, list[Tensor]] = {}
     saved = run.step
     while run.step < settings.steps:
         for name, part in take_step(run).items():
-            sums[name] = sums.get(name, torch.zeros((), device=run.device)) + part
+            since.setdefault(name, []).append(part)
         if run.step % settings.log_every == 0:
             pace = (run.step - first) * settings.batch * run.peers.number / (time.monotonic() - started)
-            _log(run, {name: float(total) / settings.log_every for name, total in sums.items()}, pace)
-            sums = {}
+            # Some parts are there in some steps only: their mean is over those.
+            _log(run, {name: float(torch.stack(parts).mean()) for name, parts in since.items()}, pace)
+            since = {}
         if run.step % settings.sample_every == 0 or run.step == settings.steps:
             show(run)
         if run.step % settings.checkpoint_every == 0:

@@ -44,6 +44,7 @@ class Talk:
     lip_boxes: Tensor
     importance: Tensor  # [f h w]
     prompt: str
+    name: str = ""
     embedding: Tensor | None = None  # [e]
 
 
@@ -103,11 +104,27 @@ class Pool:
             chosen.append((talk, torch.randint(length, (frames,), generator=generator).tolist()))
         return chosen
 
-    def examples(self, chosen: list[tuple[int, list[int]]], generator: Generator, *, start: float = 0.0) -> Examples:
-        """The clips at given places. `start`: share of clips that begin a title, the portrait before them."""
+    def groups(self) -> list[list[int]]:
+        """Talks of the same person at the same moment: `drawn_takes --every-prompt`."""
+        found: dict[str, list[int]] = {}
+        for number, talk in enumerate(self.talks):
+            found.setdefault(talk.name.rpartition("-")[0], []).append(number)
+        return list(found.values())
+
+    def examples(
+        self, chosen: list[tuple[int, list[int]]], generator: Generator, *, start: float = 0.0, alike: int = 1
+    ) -> Examples:
+        """The clips at given places. `start`: share of clips that begin a title, the portrait before them.
+
+        Each `alike` clips in a row are given the same portrait and boxes, and all of them begin a title, or none.
+        """
         radius, lead = self.config.chain.audio_projection.radius, self.config.chain.motion_frames
         rows = []
-        for number, places in chosen:
+        state = generator.get_state()
+        for row, (number, places) in enumerate(chosen):
+            if row % alike == 0:
+                state = generator.get_state()
+            generator.set_state(state)
             talk = self.talks[number]
             which = int(torch.randint(len(talk.portraits), (), generator=generator))
             reference = talk.portraits[which]
@@ -201,6 +218,7 @@ def _talk(path: Path, cache: Path, vae: Vae, device: torch.device, hear: Callabl
         face_boxes=tensors["face_boxes"],
         lip_boxes=tensors["lip_boxes"],
         prompt=facts["prompt"],
+        name=path.stem,
         embedding=tensors.get("embedding"),
     )
 

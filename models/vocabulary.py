@@ -1,0 +1,44 @@
+"""Words by which family `mini` can be asked how a face looks and where the head turns: plain data, no torch.
+
+Its prompts are embedded by hashes of their letters, which know no synonyms: what is not here was never learned.
+"""
+
+from __future__ import annotations
+
+import re
+
+EXPRESSION_WORDS: dict[str, tuple[str, ...]] = {
+    "neutral": ("neutral", "calm", "relaxed", "serious"),
+    "smile": ("smiling", "happy", "cheerful", "friendly"),
+    "frown": ("frowning", "worried", "concerned", "uneasy"),
+    "surprise": ("surprised", "amazed", "astonished", "startled"),
+    "angry": ("angry", "furious", "annoyed", "irritated"),
+    "sad": ("sad", "unhappy", "sorrowful", "gloomy"),
+    "sleepy": ("sleepy", "tired", "drowsy", "exhausted"),
+    "doubt": ("doubtful", "sceptical", "suspicious", "questioning"),
+}
+"""By the expression that a word asks for."""
+
+TURN_WORDS: dict[str, tuple[str, ...]] = {
+    "left": ("head turned to the left", "looking to the left", "facing left"),
+    "right": ("head turned to the right", "looking to the right", "facing right"),
+}
+"""Left and right are the picture's."""
+
+FILLERS = frozenset((
+    *("a", "an", "and", "as", "at", "be", "by", "for", "from", "has", "have", "he", "her", "his", "in", "is"),
+    *("it", "of", "on", "or", "she", "that", "the", "their", "they", "this", "to", "very", "who", "with"),
+    *("character", "expression", "expressions", "face", "faces", "facial", "facing", "head", "look", "looking"),
+    *("looks", "man", "person", "picture", "portrait", "someone", "speak", "speaker", "speaking", "speaks", "talk"),
+    *("talking", "talks", "turn", "turned", "turning", "turns", "voice", "woman"),
+))  # fmt: skip
+"""Words that say nothing of how somebody looks. With them, left and right were nearly alike."""
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a prompt that count, in small letters."""
+    return [word for word in re.findall(r"\w+", text.lower()) if word not in FILLERS]
+
+
+_GROUPS = (*EXPRESSION_WORDS.values(), *TURN_WORDS.values())
+KNOWN_WORDS = tuple(dict.fromkeys(word for group in _GROUPS for text in group for word in words_of(text)))
