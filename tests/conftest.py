@@ -120,6 +120,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"DID NOT RUN: {report.nodeid}: {why}", red=True, bold=True)
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Generator[None]:
+    """Small networks and pictures are done sooner by one thread, above all where others work too."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """A title of 100 frames (3 GOPs, the last one short), rendered once. Tests must not write to it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -22,17 +21,10 @@ from models.training.pose import pose
 from models.training.splits import first_seeds, split_of
 from models.training.truth import LANDMARKS, face_box, landmarks, lip_box, lower_face_box, to_pixels
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZE = 96
 EXAMPLES = Path(__file__).parent.parent / "examples"
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small pictures are drawn faster by one thread, above all where others work too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def plain(number: int = 3) -> Identity:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +23,11 @@ from models.text import TextBranch
 from models.vae import Vae
 from tests.tiny_hallo2 import TINY_FAMILY
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 PRODUCTS = ("mm", "bmm", "conv", "matmul", "einsum", "linear", "scaled_dot_product")
 HALVES = pytest.mark.parametrize(("half", "least"), [(torch.float16, 45.0), (torch.bfloat16, 35.0)])
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Products(TorchDispatchMode):

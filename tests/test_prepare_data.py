@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,15 +24,9 @@ from models.training.takes import AFTER, BEFORE, Take
 from models.training.video_faces import VideoProblem, found_by, told
 from tests.training_speech import corpus
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZE, FRAMES = 96, 60
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -25,17 +24,11 @@ from models.training.run import begin, take_step, train
 from models.training.settings import BadSettings, Settings, read_settings
 from models.upscale_config import FoldedEnlargerConfig, RestorerConfig, SkipConfig
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONFIGS = Path(__file__).parent.parent / "models" / "training" / "configs"
 VAE = Path(__file__).parent.parent / "models" / "shipped" / "mini" / "vae.safetensors"
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import torch
 
 from benchmarks.talking.__main__ import READER
 from benchmarks.talking.figures import Figure, missed
@@ -18,6 +15,8 @@ from models.metrics.course import Course, summary
 from models.metrics.picture import look
 from models.networks import Prepare
 from models.shipped import shipped_weights
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 MINI = FAMILIES["mini"]
 PERSON = 29  # of the test split
@@ -32,14 +31,6 @@ LIMITS = {
     "blinks_per_minute": (5.0, 30.0),
 }
 WEIGHTS = shipped_weights("mini") or ""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,15 +19,9 @@ from models.training.takes import AFTER, BEFORE, Take
 from models.vae import Vae
 from tests.training_speech import corpus
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZE, FRAMES = 64, 19
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

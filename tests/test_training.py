@@ -23,7 +23,7 @@ CONFIGS = Path(__file__).parent.parent / "models" / "training" / "configs"
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
+def threads_as_before() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)

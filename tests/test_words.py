@@ -53,7 +53,7 @@ def test_a_branch_that_begins_anew_says_to_all_what_it_said_without_a_prompt() -
     for value in branch.parameters():
         torch.nn.init.normal_(value, std=0.1)
     before = branch(branch.null_embedding[None])
-    word_fit.begin(branch, MINI, 0)
+    word_fit.begin(branch, 0)
     after = branch(torch.cat([branch.null_embedding[None], embed(["angry"], 256)]))
     for name, modulation in before.items():
         torch.testing.assert_close(after[name].scale, modulation.scale.expand(2, -1))
@@ -62,7 +62,7 @@ def test_a_branch_that_begins_anew_says_to_all_what_it_said_without_a_prompt() -
 
 def test_synonyms_begin_alike_and_opposites_apart() -> None:
     branch = Networks().text
-    word_fit.begin(branch, MINI, 0)
+    word_fit.begin(branch, 0)
     first = next(iter(branch.sites.values()))[0]  # type: ignore[index]
     happy, cheerful, angry = first(embed(["happy", "a cheerful face", "angry"], 256))
     assert (happy - cheerful).norm() < 0.2 * (happy - angry).norm()

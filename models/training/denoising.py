@@ -101,7 +101,7 @@ class TrainingStage:
         self.pool = Pool(Path(self.options.takes), self.vae, Path(self.options.vae), self.config, device)
         self.checks = Pool(Path(self.options.checks), self.vae, Path(self.options.vae), self.config, device)
         if self.options.words_anew or not self.options.start:
-            word_fit.begin(getattr(self.network, "text"), self.config, settings.seed)  # noqa: B009 (as below)
+            word_fit.begin(getattr(self.network, "text"), settings.seed)  # noqa: B009 (as below)
         self.pairs: Pool | None = None
         if self.options.pairs:
             self.pairs = Pool(Path(self.options.pairs), self.vae, Path(self.options.vae), self.config, device)

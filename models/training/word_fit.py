@@ -11,7 +11,6 @@ import torch
 from torch import Generator, Tensor, nn
 
 from models.keys import noise_key
-from models.network_config import NetworkConfig
 from models.ngrams import embed
 from models.text import TextBranch
 from models.training.expressions import EXPRESSIONS, HEAD_POSES, every_prompt
@@ -21,16 +20,10 @@ SPREAD = 2.0  # standard deviation of what one word more or less changes before 
 
 
 @torch.no_grad()
-def begin(branch: TextBranch, config: NetworkConfig, seed: int) -> None:
-    """First layers anew, last ones zero: what `branch` says without a prompt, it now says to every prompt.
-
-    Does nothing to families whose prompts a text model reads.
-    """
-    assert config.text is not None
-    if config.text.clip is not None:
-        return
+def begin(branch: TextBranch, seed: int) -> None:
+    """First layers anew, last ones zero: what `branch` says without a prompt, it now says to every prompt."""
     generator = Generator().manual_seed(noise_key(seed, "words", 0))
-    meaning, mean = fitted(config.text.embedding_width)
+    meaning, mean = fitted(len(branch.null_embedding))
     said = branch(branch.null_embedding[None])
     for name, mlp in branch.sites.items():
         assert isinstance(mlp, nn.Sequential)
