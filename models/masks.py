@@ -72,6 +72,13 @@ def expand_region(box: Box, ratio: float, height: int, width: int) -> Box:
     return Box(x0, y0, x1, y1)
 
 
+def shrink_region(box: Box, ratio: float) -> Box:
+    """The box that `expand_region` grew, to two pixels where it did not have to be cut."""
+    x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    width, height = box.width / ratio / 2, box.height / ratio / 2
+    return Box(x - width, y - height, x + width, y + height)
+
+
 def regions_from_mesh(
     mesh: NDArray[np.float64], height: int, width: int, face_expand: float = FACE_EXPAND
 ) -> tuple[Box, Box]:
@@ -120,5 +127,6 @@ def _pyramid(mask: NDArray[Any], side: int, levels: int) -> tuple[NDArray[np.flo
     picture = Image.fromarray(mask)
     sides = [side >> level for level in range(levels)]
     return tuple(
-        np.asarray(picture.resize((s, s), Image.Resampling.BILINEAR), np.float32).reshape(1, -1) / 255 for s in sides
+        np.asarray(picture.resize((s, s), Image.Resampling.BILINEAR), np.float32).reshape(1, -1) / np.float32(255)
+        for s in sides
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +19,7 @@ import click
 
 from actors.arrays import unpack
 from models.families import FAMILIES
+from models.masks import FACE_EXPAND, LIP_EXPAND, Box, shrink_region
 from pipeline.backbones import SCORES, read_backbones
 from pipeline.canvas import layout
 from pipeline.command import run_command
@@ -215,14 +216,24 @@ def _regions(
     if record is None:
         raise LongtakeError(f"{found.title}: the record of its portrait is gone; render it again")
     arrays = unpack(store.get(record.objects["arrays"].key), record.objects["arrays"].key)
-    scale = side / options.get("base_size", 512)
+    return (float(x), float(y), float(side)), boxes_of(arrays, side / options.get("base_size", 512), side)
 
-    def box(name: str, assumed: Boxes) -> Boxes:
-        x0, y0, x1, y1 = (float(value) * scale for value in arrays[name]) if name in arrays else assumed
+
+def boxes_of(conditioning: Mapping[str, Any], scale: float, side: float) -> tuple[Boxes, Boxes]:
+    """Face and lips in a square `side` pixels wide, `scale` times as large as the chain's frames.
+
+    Conditioning holds boxes as audio attention wants them, larger than what they are of: eyes are looked for at a
+    place in the face's height, and would be missed in them.
+    """
+
+    def box(name: str, grown: float, assumed: Boxes) -> Boxes:
+        if name not in conditioning:
+            return assumed
+        x0, y0, x1, y1 = shrink_region(Box(*(float(v) * scale for v in conditioning[name])), grown)
         return x0, y0, x1, y1
 
-    x0, y0, x1, y1 = face = box("face_box", _assumed(side))
-    return (float(x), float(y), float(side)), (face, box("lip_box", (x0, y1 - (y1 - y0) / 3, x1, y1)))
+    x0, y0, x1, y1 = face = box("face_box", FACE_EXPAND, _assumed(side))
+    return face, box("lip_box", LIP_EXPAND, (x0, y1 - (y1 - y0) / 3, x1, y1))
 
 
 def _assumed(side: float) -> Boxes:

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from models.masks import Box
+from models.portrait import PortraitHints, PortraitSizes, prepare_portrait
 from pipeline import evaluate
 from pipeline.command import run_command
 from tests.conftest import render_inline, write_manifest
@@ -53,6 +56,21 @@ def test_any_video(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (found,) = json.loads(capsys.readouterr().out)["titles"]
     assert found["frames"] == 100
     assert "per_second" not in found
+
+
+def test_titles_and_videos_are_looked_at_in_the_same_boxes() -> None:
+    hints = PortraitHints(face_box=Box(280, 140, 730, 630), lip_box=Box(442, 500, 582, 526))
+    picture = np.zeros((1000, 1000, 3), np.uint8)
+    arrays, _ = prepare_portrait(picture, PortraitSizes(512, 64, 4), hints)
+    face, lips = evaluate.boxes_of(arrays, 1000 / 512, 1000)
+    assert face == pytest.approx(hints.face_box, abs=2)
+    assert lips == pytest.approx(hints.lip_box, abs=2)
+
+
+def test_without_boxes_the_face_is_assumed() -> None:
+    face, lips = evaluate.boxes_of({}, 1.0, 512)
+    assert face == (0.2 * 512, 0.15 * 512, 0.8 * 512, 0.85 * 512)
+    assert lips[3] == face[3]
 
 
 def test_mistakes(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
