@@ -26,6 +26,7 @@ from pipeline.command import run_command
 from pipeline.errors import LongtakeError, UserError
 from pipeline.findings import local_copy
 from pipeline.found import Found, read_json
+from pipeline.pages.assets import put_assets
 from pipeline.pages.command import write_title
 from pipeline.store import Store
 from pipeline.target import open_target
@@ -98,6 +99,7 @@ def command(
                 continue
             titles.append(measured)
             if found.stream_hash and str(measured["stream"]).startswith(found.stream_hash):
+                put_assets(opened.store)  # another version may have made the title
                 write_title(opened.store, found)  # the curves are shown on its page
     if as_json:
         click.echo(json.dumps({"titles": [without_curves(one) for one in titles]}))

@@ -84,7 +84,7 @@ def per_second(course: Course) -> dict[str, list[float | None]]:
         "blue": [one.colour[2] for one in seen],
     }
     curves_by_second = {
-        name: [_rounded(float(np.mean(values[at : at + RATE]))) for at in range(0, len(values), RATE)]
+        name: [_rounded(float(np.mean(values[at : at + RATE])), 6) for at in range(0, len(values), RATE)]
         for name, values in curves.items()
     }
     synced: list[float | None] = []
@@ -211,5 +211,5 @@ def _ends_ratio(values: Numbers) -> float | None:
     return float(values[-part:].mean()) / beginning if beginning else None
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(float(value), 4)
+def _rounded(value: float | None, places: int = 4) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), places)

@@ -33,7 +33,7 @@ def thinned(values: Sequence[float | None]) -> tuple[int, list[float | None]]:
     means = []
     for start in range(0, len(values), step):
         there = [value for value in values[start : start + step] if value is not None]
-        means.append(round(sum(there) / len(there), 5) if there else None)
+        means.append(round(sum(there) / len(there), 6) if there else None)
     return step, means
 
 

@@ -10,8 +10,12 @@ const Charts = (() => {
   const short = (value) => {
     if (!Number.isFinite(value)) return "—";
     const size = Math.abs(value);
+    if (size < 0.1) return String(Number(value.toFixed(4)) + 0); // + 0: there is no -0 to tell
     return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : value.toFixed(2);
   };
+
+  // As many digits as tell neighbours apart.
+  const byStep = (step) => (value) => value.toFixed([0, 1, 2, 3, 4, 5, 6].find((digits) => Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) < 1e-6) ?? 6);
 
   // Round numbers at about `count` places of [low, high].
   function ticks(low, high, count) {
@@ -33,7 +37,7 @@ const Charts = (() => {
 
   // `lines`: [{ name, points: [[x, y|null], …] }], each with its own class. Options: span [low, high] of x and y, how
   // to tell x and y, whether x is a moment of the video (then a click seeks and the playhead is drawn).
-  function chart({ label, lines, x, y, tellX = clock, tellY = short, onPick = null, fill = true, ticksX = null }) {
+  function chart({ label, lines, x, y, tellX = clock, tellY = null, onPick = null, fill = true, ticksX = null }) {
     const all = lines.flatMap(({ points }) => points.filter(([, value]) => value !== null).map(([, value]) => value));
     let [low, high] = y || [Math.min(...all), Math.max(...all)];
     if (!y) {
@@ -45,12 +49,15 @@ const Charts = (() => {
     const placeY = (value) => HEIGHT - SIDE.bottom - (HEIGHT - SIDE.top - SIDE.bottom) * (value - low) / (high - low || 1);
     const base = placeY(low);
     const picture = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label, class: "chart" });
-    for (const value of ticks(low, high, 3)) {
+    const levels = ticks(low, high, 3);
+    const told = tellY || byStep(levels.length > 1 ? levels[1] - levels[0] : levels[0] || 1);
+    for (const value of levels) {
       picture.append(draw("line", { class: "grid", x1: SIDE.left, x2: WIDTH - SIDE.right, y1: placeY(value), y2: placeY(value) }),
-        draw("text", { class: "tick", x: SIDE.left - 8, y: placeY(value) + 4, "text-anchor": "end" }, tellY(value)));
+        draw("text", { class: "tick", x: SIDE.left - 8, y: placeY(value) + 4, "text-anchor": "end" }, told(value)));
     }
     for (const value of ticksX || moments(x[0], x[1], 6)) {
-      picture.append(draw("text", { class: "tick", x: placeX(value), y: HEIGHT - 4, "text-anchor": "middle" }, tellX(value)));
+      const last = placeX(value) > WIDTH - SIDE.right - 16; // in the middle it would be cut off
+      picture.append(draw("text", { class: "tick", x: placeX(value), y: HEIGHT - 4, "text-anchor": last ? "end" : "middle" }, tellX(value)));
     }
     for (const { points, name } of lines) {
       let path = "";
