@@ -11,6 +11,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+
+# The defaults of its functions keep the group that exists when it is first imported, which making an optimiser does.
+# Imported here, before there is one, they keep none: else the group's threads outlive `destroy_process_group`, and now
+# and then abort a process that ends.
+import torch.distributed.nn.functional
 from torch import Tensor, nn
 
 
