@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +50,17 @@ def test_an_output_without_a_manifest(manifest: Path, capsys: pytest.CaptureFixt
     printed = capsys.readouterr().out
     assert printed.startswith("one: 100 frames")
     assert "mouth follows the sound (r)" in printed
+
+
+def test_the_page_that_shows_the_curves_is_whole(manifest: Path, tmp_path: Path) -> None:
+    """Also where the title was rendered by another version, whose pages' assets are others."""
+    out = shutil.copytree(manifest.parent / "out", tmp_path / "out")
+    shutil.rmtree(out / "_pages")
+    assert run(str(out), "--only", "one") == 0
+    page = (out / "one/report.html").read_text()
+    named = re.findall(r'(?:src|href)="(\.\./_pages/[^"]+\.(?:js|css))"', page)
+    assert named
+    assert all((out / "one" / name).exists() for name in named)
 
 
 def test_any_video(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,8 @@ const Charts = (() => {
   const { el, draw, clock } = Longtake;
   const WIDTH = 560;
   const HEIGHT = 150;
-  const SIDE = { left: 54, right: 10, top: 10, bottom: 22 };
+  const DIGIT = 9.5; // width of one in the largest size that `.tick` has
+  const MARGINS = { left: 54, right: 10, top: 10, bottom: 22 };
 
   const short = (value) => {
     if (!Number.isFinite(value)) return "—";
@@ -45,19 +46,24 @@ const Charts = (() => {
       low = low >= 0 && low - room < 0 ? 0 : low - room;
       high += room;
     }
+    const levels = ticks(low, high, 3);
+    const told = tellY || byStep(levels.length > 1 ? levels[1] - levels[0] : levels[0] || 1);
+    const SIDE = { ...MARGINS, left: Math.max(MARGINS.left, 12 + DIGIT * Math.max(...levels.map((value) => told(value).length))) };
     const placeX = (value) => SIDE.left + (WIDTH - SIDE.left - SIDE.right) * (value - x[0]) / (x[1] - x[0] || 1);
     const placeY = (value) => HEIGHT - SIDE.bottom - (HEIGHT - SIDE.top - SIDE.bottom) * (value - low) / (high - low || 1);
     const base = placeY(low);
     const picture = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label, class: "chart" });
-    const levels = ticks(low, high, 3);
-    const told = tellY || byStep(levels.length > 1 ? levels[1] - levels[0] : levels[0] || 1);
     for (const value of levels) {
       picture.append(draw("line", { class: "grid", x1: SIDE.left, x2: WIDTH - SIDE.right, y1: placeY(value), y2: placeY(value) }),
         draw("text", { class: "tick", x: SIDE.left - 8, y: placeY(value) + 4, "text-anchor": "end" }, told(value)));
     }
+    let free = -Infinity;
     for (const value of ticksX || moments(x[0], x[1], 6)) {
-      const last = placeX(value) > WIDTH - SIDE.right - 16; // in the middle it would be cut off
-      picture.append(draw("text", { class: "tick", x: placeX(value), y: HEIGHT - 4, "text-anchor": last ? "end" : "middle" }, tellX(value)));
+      const wide = DIGIT * tellX(value).length;
+      const from = Math.min(placeX(value), WIDTH - SIDE.right - wide / 2) - wide / 2; // whole, also at the end
+      if (from < free) continue;
+      free = from + wide;
+      picture.append(draw("text", { class: "tick", x: from + wide / 2, y: HEIGHT - 4, "text-anchor": "middle" }, tellX(value)));
     }
     for (const { points, name } of lines) {
       let path = "";
