@@ -22,7 +22,7 @@ from pipeline.embedding import read_embedding
 from pipeline.errors import DamagedObject, InputError
 from pipeline.loudness import write_levelled
 from pipeline.portrait import read_portrait
-from pipeline.records import Ledger, Record, new_attempt, sha256
+from pipeline.records import Ledger, Record, Stored, new_attempt, sha256
 from pipeline.sound import read_speech, write_sound
 from pipeline.timeline import CLIP, SPEECH_PER_FRAME
 from pipeline.titles import TitlePlan
@@ -120,19 +120,7 @@ class PrepareWorker(Worker):
                 "hls": ledger.stage_object(0, attempt, "hls.mp4", found.hls),
                 "index": ledger.stage_object(0, attempt, "index.json", json.dumps(asdict(found.fragments)).encode()),
             }
-        record = Record(
-            stage="loudness",
-            title=plan.id,
-            plan=plan.hashes.sound,
-            first=0,
-            frames=plan.frames,
-            attempt=attempt,
-            objects=objects,
-            uses={f"audio/{number}": one.sha256 for number, one in enumerate(plan.audio)},
-            facts={"target": target, **found.facts()},
-            made=self.made(started),
-        )
-        return Done(plan.id, "sound", 0, ledger.commit(record).won, record.made["seconds"])
+        return self._kept(plan, "loudness", ledger, attempt, objects, {"target": target, **found.facts()}, started)
 
     def _plain_sound(self, plan: TitlePlan) -> Done:
         """One AAC track, the same as CMAF fragments for HLS, and the speech that features are made of."""
@@ -158,8 +146,16 @@ class PrepareWorker(Worker):
                 "speech": ledger.stage_object(0, attempt, "speech.pcm", files.speech),
             }
             chunks, level = chunk_hashes(files.speech), level_of(files.speech)
+        facts = {"speech_chunks": chunks, "speech_level": level, "channels": files.channels}
+        return self._kept(plan, "sound", ledger, attempt, objects, facts, started)
+
+    def _kept(
+        self, plan: TitlePlan, stage: str, ledger: Ledger, attempt: str, objects: dict[str, Stored],
+        facts: dict[str, Any], started: float,
+    ) -> Done:  # fmt: skip
+        """The record of a title's whole sound."""
         record = Record(
-            stage="sound",
+            stage=stage,
             title=plan.id,
             plan=plan.hashes.sound,
             first=0,
@@ -167,7 +163,7 @@ class PrepareWorker(Worker):
             attempt=attempt,
             objects=objects,
             uses={f"audio/{number}": one.sha256 for number, one in enumerate(plan.audio)},
-            facts={"speech_chunks": chunks, "speech_level": level, "channels": files.channels},
+            facts=facts,
             made=self.made(started),
         )
         return Done(plan.id, "sound", 0, ledger.commit(record).won, record.made["seconds"])
