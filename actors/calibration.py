@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from models.lanes import calibrate
-from pipeline.records import create_json
-from pipeline.store import Store
-from pipeline.titles import TitlePlan, digest
+from models.parts.lanes import calibrate
+from pipeline.store.records import create_json
+from pipeline.store.store import Store
+from pipeline.titles.title_plan import TitlePlan, digest
 
 
 def calibrated(store: Store, plan: TitlePlan, part: Any) -> int:

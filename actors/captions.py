@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import accumulate
 
 from actors.dressing import read_cues
-from pipeline.captions import Cue, segments, srt, vtt
-from pipeline.records import sha256
-from pipeline.store import Store
-from pipeline.titles import TitlePlan
+from pipeline.sources.captions import Cue, segments, srt, vtt
+from pipeline.store.records import sha256
+from pipeline.store.store import Store
+from pipeline.titles.title_plan import TitlePlan
 
 Ranges = list[tuple[int, int]]
 SIDECARS = ("captions.vtt", "captions.srt")

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from actors.arrays import pack
 from actors.calibration import calibrated
 from actors.titles import TitleReader
 from actors.worker import Worker, failure_of, log
-from models.families import Arrays, Lane
-from models.lanes import independent
-from pipeline.errors import DamagedObject, LongtakeError
-from pipeline.numerics import NumericsDiffer, in_lanes
-from pipeline.records import Record, new_attempt, seed_state_hash, sha256
-from pipeline.timeline import CLIP, GOP, gop_clips, gop_range
-from pipeline.titles import TitlePlan
-from pipeline.work import Done, Failure, Job, Outcome, Ready, Work
+from models.families.registry import Arrays, Lane
+from models.parts.lanes import independent
+from pipeline.core.errors import DamagedObject, LongtakeError
+from pipeline.core.timeline import CLIP, GOP, gop_clips, gop_range
+from pipeline.scheduler.work import Done, Failure, Job, Outcome, Ready, Work
+from pipeline.store.arrays import pack
+from pipeline.store.records import Record, new_attempt, seed_state_hash, sha256
+from pipeline.titles.numerics import NumericsDiffer, in_lanes
+from pipeline.titles.title_plan import TitlePlan
 
 
 @dataclass

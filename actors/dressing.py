@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from actors.inputs import fetch_input
-from pipeline.burn import Burner
-from pipeline.canvas import Canvas, fill_planes
-from pipeline.captions import Cue, cut, read_captions
-from pipeline.portrait import read_portrait
-from pipeline.records import Stored
-from pipeline.store import Store
-from pipeline.timeline import FPS
-from pipeline.titles import TitlePlan
+from pipeline.core.timeline import FPS
+from pipeline.media.burn import Burner
+from pipeline.media.canvas import Canvas, fill_planes
+from pipeline.sources.captions import Cue, cut, read_captions
+from pipeline.sources.portrait import read_portrait
+from pipeline.store.records import Stored
+from pipeline.store.store import Store
+from pipeline.titles.title_plan import TitlePlan
 
 
 class Dressing:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from models.weight_files import Part
-from pipeline.errors import DamagedObject, InputError
-from pipeline.records import Stored, fetch_checked, sha256_of_file
-from pipeline.store import Store
-from pipeline.store_local import LocalStore
-from pipeline.titles import TitlePlan
+from models.families.weight_files import Part
+from pipeline.core.errors import DamagedObject, InputError
+from pipeline.store.local import LocalStore
+from pipeline.store.records import Stored, fetch_checked, sha256_of_file
+from pipeline.store.store import Store
+from pipeline.titles.title_plan import TitlePlan
 
 
 def fetch_input(store: Store, stored: Stored, folder: Path, what: str) -> Path:

@@ -10,10 +10,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import MissingObject
-from pipeline.records import sha256
-from pipeline.store import Store
-from pipeline.titles import TitlePlan, digest
+from pipeline.core.errors import MissingObject
+from pipeline.store.records import sha256
+from pipeline.store.store import Store
+from pipeline.titles.title_plan import TitlePlan, digest
 
 
 @dataclass(frozen=True)

@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from actors.arrays import pack
 from actors.inputs import fetch_input
 from actors.portraits import Prepared, keep_portrait, portrait_key, recall_portrait
 from actors.worker import Worker
-from models.families import Hints
-from models.speech_level import speech_level
-from pipeline.embedding import read_embedding
-from pipeline.errors import DamagedObject, InputError
-from pipeline.loudness import write_levelled
-from pipeline.portrait import read_portrait
-from pipeline.records import Ledger, Record, Stored, new_attempt, sha256
-from pipeline.sound import read_speech, write_sound
-from pipeline.timeline import CLIP, SPEECH_PER_FRAME
-from pipeline.titles import TitlePlan
-from pipeline.work import Done, Job
+from models.families.registry import Hints
+from models.speech.speech_level import speech_level
+from pipeline.core.errors import DamagedObject, InputError
+from pipeline.core.timeline import CLIP, SPEECH_PER_FRAME
+from pipeline.media.loudness import write_levelled
+from pipeline.media.sound import read_speech, write_sound
+from pipeline.scheduler.work import Done, Job
+from pipeline.sources.embedding import read_embedding
+from pipeline.sources.portrait import read_portrait
+from pipeline.store.arrays import pack
+from pipeline.store.records import Ledger, Record, Stored, new_attempt, sha256
+from pipeline.titles.title_plan import TitlePlan
 
 SPEECH_CHUNK = 1500  # frames; a minute of speech is read and checked at a time
 SPEECH_CHUNK_BYTES = SPEECH_CHUNK * SPEECH_PER_FRAME * 2

@@ -19,21 +19,22 @@ from actors.dressing import read_cues, read_picture
 from actors.inputs import fetch_input
 from actors.upscale import init_key
 from actors.worker import Worker
-from pipeline import __version__, playlists
-from pipeline.boxes import codec_string
-from pipeline.credentials import Credentials, Ingredient, put_statement, read_credentials, sign, statement_of
-from pipeline.errors import DamagedObject, MissingObject
-from pipeline.finish import poster, provenance_xmp, write_final
-from pipeline.found import read_json
-from pipeline.portrait import fitted, jpeg
-from pipeline.records import Ledger, Record, Stored, fetch_checked, new_attempt, sha256_of_file
-from pipeline.report import SOFTWARE, ingredients, notes_of, provenance, records_digest, title_report
-from pipeline.signing_identity import identity
-from pipeline.small_json import parse_json
-from pipeline.stills import contact_sheet, thumbnail
-from pipeline.timeline import GOP, gop_range
-from pipeline.titles import TitlePlan
-from pipeline.work import Done, Job
+from pipeline import __version__
+from pipeline.core.errors import DamagedObject, MissingObject
+from pipeline.core.timeline import GOP, gop_range
+from pipeline.media import playlists
+from pipeline.media.boxes import codec_string
+from pipeline.media.finish import poster, provenance_xmp, write_final
+from pipeline.media.stills import contact_sheet, thumbnail
+from pipeline.provenance.credentials import Credentials, Ingredient, put_statement, read_credentials, sign, statement_of
+from pipeline.provenance.signing_identity import identity
+from pipeline.scheduler.work import Done, Job
+from pipeline.sources.portrait import fitted, jpeg
+from pipeline.store.records import Ledger, Record, Stored, fetch_checked, new_attempt, sha256_of_file
+from pipeline.store.small_json import parse_json
+from pipeline.titles.found import read_json
+from pipeline.titles.report import SOFTWARE, ingredients, notes_of, provenance, records_digest, title_report
+from pipeline.titles.title_plan import TitlePlan
 
 LARGEST_COVER = 1400  # pixels of an edge; what players and shops show
 

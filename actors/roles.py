@@ -7,7 +7,7 @@ from actors.prepare import PrepareWorker
 from actors.publish import PublishWorker
 from actors.upscale import UpscaleWorker
 from actors.worker import Worker
-from pipeline.work import Role
+from pipeline.scheduler.work import Role
 
 WORKERS: dict[Role, type[Worker]] = {
     "prepare": PrepareWorker,

@@ -6,13 +6,13 @@ from collections import OrderedDict
 
 import numpy as np
 
-from actors.arrays import unpack
-from models.families import Arrays
-from pipeline.errors import DamagedObject
-from pipeline.records import Ledger, Record
-from pipeline.store import Store
-from pipeline.timeline import CLIP, GOP, gop_range
-from pipeline.titles import TitlePlan
+from models.families.registry import Arrays
+from pipeline.core.errors import DamagedObject
+from pipeline.core.timeline import CLIP, GOP, gop_range
+from pipeline.store.arrays import unpack
+from pipeline.store.records import Ledger, Record
+from pipeline.store.store import Store
+from pipeline.titles.title_plan import TitlePlan
 
 KEPT_BLOCKS = 2  # a clip reads across at most one border of blocks
 KEPT_GOPS = 3  # the one in hand, the one before, and one on its way

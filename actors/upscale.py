@@ -20,16 +20,16 @@ from actors.behind import Behind
 from actors.dressing import Dressing
 from actors.titles import TitleReader
 from actors.worker import Worker, log
-from models.families import PictureOptions
-from pipeline.encode import Fragment, GopEncoder
-from pipeline.errors import DamagedObject, LongtakeError
-from pipeline.numerics import begun
-from pipeline.records import Ledger, Record, new_attempt, sha256
-from pipeline.scale import Scaler
-from pipeline.timeline import gop_range
-from pipeline.titles import TitlePlan
-from pipeline.windows import gop_reads, gop_windows
-from pipeline.work import Done, Job, Ready
+from models.families.registry import PictureOptions
+from pipeline.core.errors import DamagedObject, LongtakeError
+from pipeline.core.timeline import gop_range
+from pipeline.core.windows import gop_reads, gop_windows
+from pipeline.media.encode import Fragment, GopEncoder
+from pipeline.media.scale import Scaler
+from pipeline.scheduler.work import Done, Job, Ready
+from pipeline.store.records import Ledger, Record, new_attempt, sha256
+from pipeline.titles.numerics import begun
+from pipeline.titles.title_plan import TitlePlan
 
 Finishing = Behind[tuple[int, np.ndarray], Done]
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from actors.inputs import fetch_weights
-from models.families import Part, load_part
-from pipeline.errors import DamagedObject, OutputError, StoreError, UserError
-from pipeline.numerics import LanesDiffer, NumericsDiffer, claim
-from pipeline.store import open_store
-from pipeline.titles import TitlePlan
-from pipeline.work import Cause, Done, Failure, Job, Outcome, Ready, Role, Work
+from models.families.registry import Part, load_part
+from pipeline.core.errors import DamagedObject, OutputError, StoreError, UserError
+from pipeline.scheduler.work import Cause, Done, Failure, Job, Outcome, Ready, Role, Work
+from pipeline.store.store import open_store
+from pipeline.titles.numerics import LanesDiffer, NumericsDiffer, claim
+from pipeline.titles.title_plan import TitlePlan
 
 log = logging.getLogger("longtake")
 

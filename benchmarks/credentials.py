@@ -16,11 +16,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from pipeline import ffmpeg
-from pipeline.boxes import top_boxes
-from pipeline.credentials import read_credentials, sign
-from pipeline.encode import Encoding, encode_gop
-from pipeline.signing_identity import made_up
+from pipeline.media import ffmpeg
+from pipeline.media.boxes import top_boxes
+from pipeline.media.encode import Encoding, encode_gop
+from pipeline.provenance.credentials import read_credentials, sign
+from pipeline.provenance.signing_identity import made_up
 
 
 def write_large(path: Path, size: int) -> None:

@@ -14,8 +14,8 @@ import click
 import numpy as np
 
 from benchmarks.told import tell
-from pipeline.encode import CODECS, Encoding, encode_gop
-from pipeline.timeline import FPS, GOP
+from pipeline.core.timeline import FPS, GOP
+from pipeline.media.encode import CODECS, Encoding, encode_gop
 
 
 def moving(size: int, frames: int) -> Iterator[np.ndarray]:

@@ -28,19 +28,19 @@ from PIL import Image
 from benchmarks import stand_ins
 from benchmarks.stand_ins import CLIP_SECONDS, GOP_SECONDS
 from cluster import local
-from models.families import Family
-from pipeline import scan
-from pipeline.call_times import CallTimes
-from pipeline.drive import drive
-from pipeline.intake import copy_inputs, plan_title, survey
-from pipeline.manifest import load_manifest
+from models.families.registry import Family
+from pipeline.core.timeline import CLIPS_PER_GOP, GOP
+from pipeline.driver.drive import drive
+from pipeline.forecast.call_times import CallTimes
+from pipeline.forecast.simulate import Title, simulate
+from pipeline.intake.survey import copy_inputs, plan_title, survey
+from pipeline.manifest.catalog import load_manifest
 from pipeline.render import title_work
-from pipeline.schedule import Limits, Schedule
-from pipeline.simulate import Title, simulate
-from pipeline.store import open_store
-from pipeline.timeline import CLIPS_PER_GOP, GOP
-from pipeline.title_state import TitleWork
-from pipeline.work import Assign, Command, Done, Event, Finished, Role, Scanned, WorkerReady
+from pipeline.scheduler.schedule import Limits, Schedule
+from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.work import Assign, Command, Done, Event, Finished, Role, Scanned, WorkerReady
+from pipeline.store.store import open_store
+from pipeline.titles import scan
 
 SPEECH_RATE = 8_000
 MEAN, SIGMA = 30, 1.0  # GOPs of a title, log-normal
@@ -241,8 +241,8 @@ def render(
     """Render a catalog of stand-ins on a cluster: what was asked for and answered, and when it began."""
     import ray
 
-    from models.families import FAMILIES
-    from pipeline.execute import Layout, RayExecutor, Share
+    from models.families.registry import FAMILIES
+    from pipeline.on_ray.executor import Layout, RayExecutor, Share
 
     catalog = load_manifest(str(manifest), families=FAMILIES)
     store = open_store(catalog.output)

@@ -25,7 +25,7 @@ from benchmarks import stand_ins
 from benchmarks.makespan import Size, render, write_catalog
 from benchmarks.told import tell
 from cluster import local
-from pipeline.timeline import CLIPS_PER_GOP, GOP
+from pipeline.core.timeline import CLIPS_PER_GOP, GOP
 
 STAGES = {
     "prepare": ("conditioning", "sound", "features"),

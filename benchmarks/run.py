@@ -7,19 +7,12 @@ import importlib
 import click
 
 BENCHMARKS = {
-    name: f"benchmarks.{name}"
-    for name in (
-        "audio",
-        "chain",
-        "encode",
-        "makespan",
-        "memory",
-        "pipeline",
-        "presets",
-        "startup",
-        "store",
-        "upscale",
-    )
+    name: f"benchmarks.{place}{name}"
+    for place, names in {
+        "": ("encode", "makespan", "memory", "pipeline", "startup", "store"),
+        "networks.": ("audio", "chain", "presets", "upscale"),
+    }.items()
+    for name in names
 }
 
 

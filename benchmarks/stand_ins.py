@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from models import fake
-from models.families import FAKE, FAMILIES, Arrays, Lane, PictureOptions
-from pipeline.timeline import GOP
-from pipeline.windows import STRIDE
+from models.families import fake
+from models.families.registry import FAKE, FAMILIES, Arrays, Lane, PictureOptions
+from pipeline.core.timeline import GOP
+from pipeline.core.windows import STRIDE
 
 CLIP_SECONDS = 0.2  # of a batch of lanes
 GOP_SECONDS = 0.3  # of upscaling; a GOP is four windows of twelve frames

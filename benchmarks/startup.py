@@ -19,7 +19,7 @@ import click
 
 from benchmarks.interleaved import ratio
 from benchmarks.told import tell
-from models.families import FAMILIES
+from models.families.registry import FAMILIES
 
 PHASES = {
     "import_driver": "importing the driver",
@@ -41,16 +41,16 @@ def measure_here(family: str, weights: str | None, plain_first: bool) -> dict[st
         now = time.perf_counter()
         found[name], last = now - last, now
 
-    import pipeline.drive
+    import pipeline.driver.drive
     import pipeline.render  # noqa: F401
 
     mark("import_driver")
     from safetensors.torch import load_file
 
-    from models.build import RECIPES
-    from models.families import ClipOptions, load_part
-    from models.shipped import shipped_weights
-    from models.weights import load
+    from models.families.registry import ClipOptions, load_part
+    from models.weights.loading import load
+    from models.weights.recipes import RECIPES
+    from models.weights.shipped import shipped_weights
 
     mark("import_worker")
     constants = FAMILIES[family].networks

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from pipeline.credentials import read_credentials
-from pipeline.errors import OutputError, UserError
-from pipeline.signing_identity import CERTIFICATE, KEY, made_up
+from pipeline.core.errors import OutputError, UserError
+from pipeline.provenance.credentials import read_credentials
+from pipeline.provenance.signing_identity import CERTIFICATE, KEY, made_up
 
 
 @click.group()

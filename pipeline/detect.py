@@ -20,14 +20,14 @@ import av.error
 import click
 import numpy as np
 
-from pipeline.command import run_command
-from pipeline.errors import InputError
-from pipeline.found import read_json, titles_in
-from pipeline.inputs import fetch
-from pipeline.redact import redact
-from pipeline.store import open_store
-from pipeline.watermark import read_key
-from pipeline.watermark_read import Reading, Seen, read_mark
+from pipeline.core.command import run_command
+from pipeline.core.errors import InputError
+from pipeline.core.redact import redact
+from pipeline.provenance.watermark import read_key
+from pipeline.provenance.watermark_read import Reading, Seen, read_mark
+from pipeline.sources.inputs import fetch
+from pipeline.store.store import open_store
+from pipeline.titles.found import read_json, titles_in
 
 LOOKED_AT = (0.0, 0.5, 0.25, 0.75)  # places as shares of the length
 TRIED_AFTER = (50, 250)  # frames of a place; most marks are read from the first two seconds

@@ -17,19 +17,19 @@ from typing import Any
 
 import click
 
-from actors.arrays import unpack
-from models.families import FAMILIES
-from models.masks import FACE_EXPAND, LIP_EXPAND, Box, shrink_region
-from pipeline.backbones import SCORES, read_backbones
-from pipeline.canvas import layout
-from pipeline.command import run_command
-from pipeline.errors import LongtakeError, UserError
-from pipeline.findings import local_copy
-from pipeline.found import Found, read_json
+from models.families.registry import FAMILIES
+from models.image.masks import FACE_EXPAND, LIP_EXPAND, Box, shrink_region
+from pipeline.checks.backbones import SCORES, read_backbones
+from pipeline.checks.findings import local_copy
+from pipeline.core.command import run_command
+from pipeline.core.errors import LongtakeError, UserError
+from pipeline.intake.target import open_target
+from pipeline.media.canvas import layout
 from pipeline.pages.assets import put_assets
 from pipeline.pages.command import write_title
-from pipeline.store import Store
-from pipeline.target import open_target
+from pipeline.store.arrays import unpack
+from pipeline.store.store import Store
+from pipeline.titles.found import Found, read_json
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".m4v")
 ASSUMED_FACE = (0.2, 0.15, 0.8, 0.85)  # of the picture, where a video comes without boxes
@@ -181,7 +181,7 @@ def _measured(
         taken = video.measure(path, picture.Regions(*regions), square)
         more = {}
         if scores is not None:
-            watched = import_module("models.metrics.published").Watched
+            watched = import_module("models.measures.published").Watched
             more = scores.of(watched(path, square, picture.Regions(*regions)))
     seen = course.Course(taken.seen, taken.target, clip)
     return {

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 
 import click
 
-from pipeline import found, garbage
-from pipeline.command import run_command
-from pipeline.garbage import Garbage
-from pipeline.target import Target, open_target
+from pipeline.checks import garbage
+from pipeline.checks.garbage import Garbage
+from pipeline.core.command import run_command
+from pipeline.intake.target import Target, open_target
+from pipeline.titles import found
 
 
 @click.command()

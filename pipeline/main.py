@@ -7,7 +7,7 @@ import sys
 import click
 
 from pipeline import evaluate, gc, plan, render, serve, status, trace, verify, weights
-from pipeline.command import run_command
+from pipeline.core.command import run_command
 from pipeline.credentials_command import command as credentials
 from pipeline.detect import command as detect
 from pipeline.pages import command as pages

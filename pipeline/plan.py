@@ -17,20 +17,21 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from models.families import FAMILIES
-from pipeline import costs, ffmpeg
-from pipeline.call_times import measure
-from pipeline.cluster_spec import ClusterSpec, read_cluster
-from pipeline.command import run_command
-from pipeline.errors import ManifestError, StoreError
-from pipeline.gantt import check_name, write
-from pipeline.intake import plan_title, survey
-from pipeline.manifest import load_manifest
-from pipeline.scan import scan
-from pipeline.selection import select_titles
-from pipeline.store import Store, open_store
-from pipeline.target import open_target
-from pipeline.titles import TitlePlan
+from models.families.registry import FAMILIES
+from pipeline.core.command import run_command
+from pipeline.core.errors import ManifestError, StoreError
+from pipeline.forecast import costs
+from pipeline.forecast.call_times import measure
+from pipeline.forecast.cluster_spec import ClusterSpec, read_cluster
+from pipeline.forecast.gantt import check_name, write
+from pipeline.intake.selection import select_titles
+from pipeline.intake.survey import plan_title, survey
+from pipeline.intake.target import open_target
+from pipeline.manifest.catalog import load_manifest
+from pipeline.media import ffmpeg
+from pipeline.store.store import Store, open_store
+from pipeline.titles.scan import scan
+from pipeline.titles.title_plan import TitlePlan
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal
 
@@ -96,7 +97,7 @@ def command(
 def _show_forecast(
     plans: list[TitlePlan], spec: ClusterSpec, store: Store, calibrate: str | None, gantt: str | None, as_json: bool
 ) -> None:
-    from pipeline.forecast import forecast, show  # here: it needs the renderer, which prints plans
+    from pipeline.forecast.forecast import forecast, show  # here: it needs the renderer, which prints plans
 
     measured = None
     if calibrate:

@@ -22,31 +22,34 @@ from typing import Any
 
 import click
 
-from models.families import FAMILIES, Family
-from pipeline import ffmpeg, scan, timeline, urls
-from pipeline.catalog_report import row_of, write_report
-from pipeline.command import run_command
-from pipeline.drive import Executor, drive
-from pipeline.errors import ManifestError, OutputError, Problem, StoreError
-from pipeline.guidance import check_devices, devices_of
-from pipeline.intake import copy_inputs, plan_title, survey, without_impossible
-from pipeline.lease import Lease
-from pipeline.manifest import Catalog, load_manifest, load_valid_titles
-from pipeline.marks import Marks
+from models.families.registry import FAMILIES, Family
+from pipeline.core import timeline
+from pipeline.core.command import run_command
+from pipeline.core.errors import ManifestError, OutputError, Problem, StoreError
+from pipeline.core.redact import redact
+from pipeline.driver.drive import Executor, drive
+from pipeline.driver.guidance import check_devices, devices_of
+from pipeline.driver.marks import Marks
+from pipeline.driver.progress import Reporter
+from pipeline.driver.stop import AGAIN, INTERRUPTED, Stop, stop_now_after
+from pipeline.intake.portrait_warnings import portrait_warnings
+from pipeline.intake.prompt_warnings import prompt_warnings
+from pipeline.intake.selection import only_failed, select_titles, without_done
+from pipeline.intake.survey import copy_inputs, plan_title, survey, without_impossible
+from pipeline.intake.weight_intake import find_weights, take_weights
+from pipeline.manifest.catalog import Catalog, load_manifest, load_valid_titles
+from pipeline.media import ffmpeg
 from pipeline.pages.writer import Pages
 from pipeline.plan import show_plan
-from pipeline.portrait_warnings import portrait_warnings
-from pipeline.progress import Reporter
-from pipeline.prompt_warnings import prompt_warnings
-from pipeline.redact import redact
-from pipeline.schedule import Limits, Schedule, TitleWork
-from pipeline.selection import only_failed, select_titles, without_done
-from pipeline.signing_identity import identity
-from pipeline.stop import AGAIN, INTERRUPTED, Stop, stop_now_after
-from pipeline.store import Store, open_store
-from pipeline.titles import TitlePlan
-from pipeline.weight_intake import find_weights, take_weights
-from pipeline.work import Event, Role
+from pipeline.provenance.signing_identity import identity
+from pipeline.scheduler.schedule import Limits, Schedule, TitleWork
+from pipeline.scheduler.work import Event, Role
+from pipeline.sources import urls
+from pipeline.store.lease import Lease
+from pipeline.store.store import Store, open_store
+from pipeline.titles import scan
+from pipeline.titles.catalog_report import row_of, write_report
+from pipeline.titles.title_plan import TitlePlan
 
 MOST_LANES = 64
 IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a submitted job
@@ -267,7 +270,7 @@ def _metrics(request: Request) -> Callable[[Schedule, list[Event]], None]:
     """What keeps the driver's metrics; nobody asks for those of a run in this process."""
     if request.executor == "inline":
         return lambda schedule, events: None
-    from pipeline.execute_metrics import DriverMetrics
+    from pipeline.on_ray.metrics import DriverMetrics
 
     return DriverMetrics().observe
 
@@ -310,14 +313,14 @@ def _executor(
     if request.executor == "inline":
         check_devices(halves, gpus=0)
         from actors.roles import WORKERS
-        from pipeline.inline import InlineExecutor
+        from pipeline.driver.inline import InlineExecutor
 
         def make(role: Role) -> Any:
             return WORKERS[role](catalog.output, "cpu", run)
 
         limits = Limits(upscale=request.upscalers or 1, lanes=request.lanes or family.lanes)
         return InlineExecutor(make, plans, request.lanes), limits
-    from pipeline import execute
+    from pipeline.on_ray import executor as execute
 
     execute.connect(request.address)
     execute.check_shared(store)

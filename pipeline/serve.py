@@ -12,13 +12,13 @@ from urllib.parse import quote, unquote, urlsplit
 
 import click
 
-from pipeline import urls
-from pipeline.command import run_command
-from pipeline.errors import LongtakeError, MissingObject, SetupError, UserError
-from pipeline.media_types import media_type
-from pipeline.redact import redact
-from pipeline.store import Store, check_key, open_store
-from pipeline.store_local import LocalStore
+from pipeline.core.command import run_command
+from pipeline.core.errors import LongtakeError, MissingObject, SetupError, UserError
+from pipeline.core.redact import redact
+from pipeline.sources import urls
+from pipeline.store.local import LocalStore
+from pipeline.store.media_types import media_type
+from pipeline.store.store import Store, check_key, open_store
 
 CHUNK = 1 << 20  # bytes read from the store at a time, whatever a browser asks for
 PATIENCE = 60.0  # seconds after which a connection that neither asks nor takes is closed

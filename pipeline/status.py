@@ -14,16 +14,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from pipeline import scan
-from pipeline.command import run_command
-from pipeline.errors import StoreError
-from pipeline.found import Found, read_json
-from pipeline.m3u8 import media_playlists, read_media_playlist
-from pipeline.printed import printed
-from pipeline.redact import redact
-from pipeline.store import Store
-from pipeline.target import Target, open_target
-from pipeline.timeline import GOP
+from pipeline.core.command import run_command
+from pipeline.core.errors import StoreError
+from pipeline.core.printed import printed
+from pipeline.core.redact import redact
+from pipeline.core.timeline import GOP
+from pipeline.intake.target import Target, open_target
+from pipeline.media.m3u8 import media_playlists, read_media_playlist
+from pipeline.store.store import Store
+from pipeline.titles import scan
+from pipeline.titles.found import Found, read_json
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal
 ENDED = ("done", "failed", "damaged")

@@ -16,13 +16,13 @@ from typing import Any
 
 import click
 
-from pipeline.command import run_command
-from pipeline.errors import StoreError, UserError
-from pipeline.found import Found
-from pipeline.records import Record
-from pipeline.store import Store
-from pipeline.target import open_target
-from pipeline.timeline import GOP
+from pipeline.core.command import run_command
+from pipeline.core.errors import StoreError, UserError
+from pipeline.core.timeline import GOP
+from pipeline.intake.target import open_target
+from pipeline.store.records import Record
+from pipeline.store.store import Store
+from pipeline.titles.found import Found
 
 STAGES = ("sound", "conditioning", "features", "chain", "stream", "done")
 SHOWN = {"stream": "upscale", "done": "finish"}  # stages whose records have another name than their work

@@ -12,16 +12,16 @@ from contextlib import suppress
 
 import click
 
-from pipeline.check_final import check_final
-from pipeline.check_playlists import check_playlists
-from pipeline.check_records import check_chain, check_preparation
-from pipeline.check_stream import check_stream
-from pipeline.command import run_command
-from pipeline.findings import Findings, Unreadable, read_record
-from pipeline.found import Found
-from pipeline.printed import printed
-from pipeline.store import Store
-from pipeline.target import open_target
+from pipeline.checks.final import check_final
+from pipeline.checks.findings import Findings, Unreadable, read_record
+from pipeline.checks.playlists import check_playlists
+from pipeline.checks.records import check_chain, check_preparation
+from pipeline.checks.stream import check_stream
+from pipeline.core.command import run_command
+from pipeline.core.printed import printed
+from pipeline.intake.target import open_target
+from pipeline.store.store import Store
+from pipeline.titles.found import Found
 
 
 @click.command()

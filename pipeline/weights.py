@@ -17,15 +17,23 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from models.families import FAMILIES, Family
-from models.weight_files import WeightFile
-from pipeline.command import run_command
-from pipeline.errors import InputError, WeightsError
-from pipeline.inputs import fetch
-from pipeline.printed import printed
-from pipeline.redact import redact
-from pipeline.weight_fetch import fetch_tree
-from pipeline.weight_tree import LARGEST, FoundFile, FoundTree, differs_from_published, find_tree, inspect, reachable
+from models.families.registry import FAMILIES, Family
+from models.families.weight_files import WeightFile
+from pipeline.core.command import run_command
+from pipeline.core.errors import InputError, WeightsError
+from pipeline.core.printed import printed
+from pipeline.core.redact import redact
+from pipeline.intake.weight_fetch import fetch_tree
+from pipeline.intake.weight_tree import (
+    LARGEST,
+    FoundFile,
+    FoundTree,
+    differs_from_published,
+    find_tree,
+    inspect,
+    reachable,
+)
+from pipeline.sources.inputs import fetch
 
 PLAIN_WIDTH = 250  # columns where the output is no terminal: no line is broken
 State = Literal["right", "wrong", "missing", "not there"]

@@ -17,8 +17,8 @@ import yaml
 from hypothesis import settings
 from PIL import Image
 
-from tests.ray_head import ray_address
-from tests.s3 import s3, s3_server
+from tests.support.ray_head import ray_address
+from tests.support.s3 import s3, s3_server
 
 __all__ = ["ray_address", "s3", "s3_server"]  # fixtures
 

@@ -19,10 +19,10 @@ from benchmarks.ablations.rollouts import latents_of, roll_out
 from benchmarks.talking.latents import CLIP
 from benchmarks.talking.minutes import measures_of
 from benchmarks.talking.titles import spoken
-from models.networks import Prepare
+from models.data.speech import Corpus
+from models.parts.networks import Prepare
 from models.training.run import train
 from models.training.settings import BadSettings, Settings, read_settings
-from models.training.speech import Corpus
 
 BASE = "models/training/configs/ablation_cpu.yaml"
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.families import MINI_FAMILY, Family
-from models.mini import MINI
+from models.families.mini import MINI
+from models.families.registry import MINI_FAMILY, Family
 from models.training.settings import Settings
 
 RATE, PATCH, NOISE = 0.25, 1, 0.05

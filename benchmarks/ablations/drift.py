@@ -13,9 +13,9 @@ from torch import Tensor
 from benchmarks.talking.latents import CLIP, decoded
 from benchmarks.talking.titles import sitter
 from benchmarks.talking.watched import fitted, regions
-from models.metrics import course as measures
-from models.metrics.frechet import frechet
-from models.metrics.picture import Picture, Seen, look
+from models.measures import course as measures
+from models.measures.frechet import frechet
+from models.measures.picture import Picture, Seen, look
 
 END = 250  # frames of the beginning and the end that are compared
 CELLS = 2  # a side: latents are pooled to so few cells where distributions are compared

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from benchmarks.ablations.arms import Arm
 from benchmarks.talking.latents import CLIP, Said, chained
 from benchmarks.talking.titles import spoken
-from models.training.speech import Corpus
+from models.data.speech import Corpus
 
 
 def roll_out(

@@ -15,8 +15,9 @@ from benchmarks.hostile.images import picture, saved
 from benchmarks.hostile.sounds import samples, wav
 
 _MODULES = (
-    "actors.roles", "models.fake", "models.weights", "pipeline.inline", "pipeline.main", "pipeline.store_remote",
-    "pipeline.store_local", "fsspec.implementations.local", "fsspec.implementations.http", "aiohttp", "av",
+    "actors.roles", "models.families.fake", "models.weights.loading", "pipeline.driver.inline", "pipeline.main",
+    "pipeline.store.remote", "pipeline.store.local", "fsspec.implementations.local", "fsspec.implementations.http",
+    "aiohttp", "av",
 )  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def make_good(good: Path) -> None:
 
 
 def _render(good: Path) -> None:
-    from pipeline.command import run_command
+    from pipeline.core.command import run_command
     from pipeline.main import group
 
     os._exit(run_command(group, ["render", str(good / "m.yaml"), *RENDER]))

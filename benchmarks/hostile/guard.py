@@ -134,7 +134,7 @@ def _observe(case: Case, good: Path, folder: Path, result: Result) -> None:
 
 def _longtake(command: list[str]) -> tuple[int, str]:
     """Exit code and all that was printed."""
-    from pipeline.command import run_command
+    from pipeline.core.command import run_command
     from pipeline.main import group
 
     printed = io.StringIO()

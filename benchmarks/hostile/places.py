@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from benchmarks.hostile.case import Room, case, cases_in
-from pipeline import inputs
+from pipeline.sources import inputs
 
 # -- links, devices, pipes -----------------------------------------------------------------------------------------
 

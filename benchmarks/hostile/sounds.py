@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.hostile.case import CANARY, Room, case, cases_in
-from pipeline import ffmpeg
+from pipeline.media import ffmpeg
 
 RATE = 16_000
 

@@ -110,8 +110,8 @@ def strides(room: Room) -> list[str]:
 
 @case("sparse, quantised and empty tensors", "refused", PICKLE)
 def odd(room: Room) -> list[str]:
-    from models.hallo2 import HALLO2
-    from models.weights import RECIPES, make
+    from models.families.hallo2 import HALLO2
+    from models.weights.loading import RECIPES, make
 
     wanted = RECIPES["detector"].holder(make("detector", HALLO2)).state_dict()
     tensors = {f"module.{name}": _sparse(value) for name, value in wanted.items()}

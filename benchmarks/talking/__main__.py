@@ -23,8 +23,8 @@ from benchmarks.talking.minutes import minutes as over_minutes
 from benchmarks.talking.prompts import prompts as of_prompts
 from benchmarks.talking.speech import speech as of_speech
 from benchmarks.talking.titles import Asked
-from models.families import FAMILIES
-from models.training.speech import Corpus
+from models.data.speech import Corpus
+from models.families.registry import FAMILIES
 
 READER = Path(__file__).resolve().parents[2] / "models" / "training" / "reached" / "expression.safetensors"
 

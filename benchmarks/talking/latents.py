@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.talking.titles import sitter
-from models.families import Arrays, ClipOptions, Family, Hints, Lane
-from models.metrics.picture import Picture
-from models.metrics.video import SIDE
-from models.networks import Chain, Prepare
-from models.speech_level import speech_level
+from models.families.registry import Arrays, ClipOptions, Family, Hints, Lane
+from models.measures.picture import Picture
+from models.measures.video import SIDE
+from models.parts.networks import Chain, Prepare
+from models.speech.speech_level import speech_level
 
 CLIP, SIZE = 16, 512
 DECODED_AT_ONCE = 4

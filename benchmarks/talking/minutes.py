@@ -11,10 +11,10 @@ import torch
 from benchmarks.talking.figures import Figure
 from benchmarks.talking.titles import Asked, Title, render, sitter, spoken
 from benchmarks.talking.watched import Film, drawn, part
-from models.face_reader import load_face_reader
-from models.metrics import course as measures
-from models.metrics.course import MOMENT, RATE, Course
-from models.training.speech import Corpus
+from models.data.speech import Corpus
+from models.measures import course as measures
+from models.measures.course import MOMENT, RATE, Course
+from models.measures.face_reader import load_face_reader
 
 LIVELY = (0.5, 2.0)  # of the renderer's truth
 

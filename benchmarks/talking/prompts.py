@@ -14,17 +14,17 @@ from benchmarks.talking.figures import Figure
 from benchmarks.talking.latents import CLIP, Said, chained, decoded
 from benchmarks.talking.titles import Asked, Title, render, sitter, spoken
 from benchmarks.talking.watched import Film, drawn_frames, opening, regions
-from models.expression_reader import ExpressionReader, load_expression_reader
-from models.face_reader import EXPRESSIONS
-from models.families import Family
-from models.metrics import course as measures
-from models.metrics.video import SIDE
-from models.networks import Prepare
-from models.training.drawn_portrait import Portrait
-from models.training.expressions import EXPRESSIONS as WORDS
-from models.training.expressions import HEAD_POSES, prompt
-from models.training.motion import Direction
-from models.training.speech import Corpus
+from models.data.drawn_portrait import Portrait
+from models.data.speech import Corpus
+from models.drawn.expressions import EXPRESSIONS as WORDS
+from models.drawn.expressions import HEAD_POSES, prompt
+from models.drawn.motion import Direction
+from models.families.registry import Family
+from models.measures import course as measures
+from models.measures.expression_reader import ExpressionReader, load_expression_reader
+from models.measures.face_reader import EXPRESSIONS
+from models.measures.video import SIDE
+from models.parts.networks import Prepare
 
 LENGTH = 96  # frames of a title that is read
 READ = 40  # of them, at its end: by then the face wears what was asked for

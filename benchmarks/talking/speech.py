@@ -8,8 +8,8 @@ import torch
 from benchmarks.talking.figures import Figure
 from benchmarks.talking.titles import Asked, Title, render, shuffled, sitter, spoken
 from benchmarks.talking.watched import Film, drawn, opening
-from models.metrics import course as measures
-from models.training.speech import Corpus
+from models.data.speech import Corpus
+from models.measures import course as measures
 
 SEEN_AT = 512  # resolution of the controls: all is measured at 256 pixels
 

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.talking.titles import SPLIT
-from models.metrics.course import Course
-from models.metrics.picture import Picture, Regions, Seen, look
-from models.metrics.video import SIDE, measure, pictures
-from models.training.drawn_portrait import Portrait
-from models.training.identity import identities
-from models.training.motion import Direction, motion
-from models.training.mouth import mouth_targets
-from models.training.portrait_renderer import draw_at, grid, spread
-from models.training.splits import split_of
+from models.data.drawn_portrait import Portrait
+from models.drawn.identity import identities
+from models.drawn.motion import Direction, motion
+from models.drawn.mouth import mouth_targets
+from models.drawn.portrait_renderer import draw_at, grid, spread
+from models.drawn.splits import split_of
+from models.measures.course import Course
+from models.measures.picture import Picture, Regions, Seen, look
+from models.measures.video import SIDE, measure, pictures
 
 GROUP = 6  # frames drawn at once
 

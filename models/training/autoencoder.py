@@ -14,15 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from models.build import RECIPES
-from models.config import VaeConfig
-from models.mini import MINI
-from models.training.motion import stills
+from models.autoencoder.vae import Vae
+from models.data.portrait_crops import People, importance, tiled
+from models.drawn.motion import stills
+from models.families.config import VaeConfig
+from models.families.mini import MINI
 from models.training.options import plain, read_options
-from models.training.portrait_crops import People, importance, tiled
 from models.training.settings import BadSettings, Settings
 from models.training.stage import Batch
-from models.vae import Vae
+from models.weights.recipes import RECIPES
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ import torch
 from einops import rearrange
 from torch import Generator, Tensor, nn
 
-from models.codebook import CodebookAutoencoder, Quantised
-from models.mini import MINI
-from models.training.clip_pool import ClipPool
-from models.training.clips import Moves, draw_clips
+from models.data.clip_pool import ClipPool
+from models.data.clips import Moves, draw_clips
+from models.data.portrait_crops import People, tiled
+from models.families.mini import MINI
+from models.restoration.codebook import CodebookAutoencoder, Quantised
 from models.training.measures import gradient_error, psnr
 from models.training.options import plain, read_options
 from models.training.peers import share
-from models.training.portrait_crops import People, tiled
 from models.training.settings import BadSettings, Settings
 from models.training.stage import Batch
 

@@ -16,22 +16,22 @@ import torch
 from safetensors.torch import load_file
 from torch import Generator, Tensor, nn
 
-from models.build import RECIPES
-from models.chain import ChainNetworks, Clip, clip_context, run_clip
-from models.config import Sampling
-from models.correction import LEFT, Corrector
-from models.mini import MINI
-from models.motion_frames import add_motion_noise, draw_patches, patch_drop
-from models.network_config import NetworkConfig
-from models.text import TextBranch
+from models.autoencoder.vae import Vae
+from models.data.portrait_crops import tiled
+from models.data.take_pool import Examples, Pool
+from models.diffusion.clip import ChainNetworks, Clip, clip_context, run_clip
+from models.diffusion.correction import LEFT, Corrector
+from models.diffusion.motion_frames import add_motion_noise, draw_patches, patch_drop
+from models.diffusion.text_modulation import TextBranch
+from models.families.config import Sampling
+from models.families.mini import MINI
+from models.families.network_config import NetworkConfig
 from models.training import word_fit
 from models.training.options import read_options
-from models.training.portrait_crops import tiled
 from models.training.settings import BadSettings, Settings
 from models.training.shift_fit import fitted_once
 from models.training.stage import Batch
-from models.training.take_pool import Examples, Pool
-from models.vae import Vae
+from models.weights.recipes import RECIPES
 
 MOVED = 0.5  # weight of the moved portrait's own error
 TAKEN_BACK = 8  # frames in which what the motion frames had wrong is taken back

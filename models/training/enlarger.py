@@ -14,18 +14,18 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from models.background import enlarge
-from models.build import RECIPES
-from models.mini import MINI
-from models.resample import resize_lanczos
-from models.training.clip_pool import ClipPool
-from models.training.clips import Moves, draw_clips
-from models.training.degradation import draw_spoiling, spoil
+from models.data.clip_pool import ClipPool
+from models.data.clips import Moves, draw_clips
+from models.data.degradation import draw_spoiling, spoil
+from models.data.portrait_crops import People, tiled
+from models.families.mini import MINI
+from models.image.resample import resize_lanczos
+from models.restoration.background import enlarge
 from models.training.measures import gradient_error, psnr
 from models.training.options import read_options
-from models.training.portrait_crops import People, tiled
 from models.training.settings import Settings
 from models.training.stage import Batch
+from models.weights.recipes import RECIPES
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from models.expression_reader import ExpressionReader, square
-from models.face_reader import EXPRESSIONS
-from models.training.expressions import HEAD_POSES
+from models.data.portrait_crops import People, tiled
+from models.drawn.expressions import HEAD_POSES
+from models.drawn.motion import PITCH, ROLL, SCALE, SHIFT, YAW
+from models.drawn.pose import Pose, pose
+from models.drawn.splits import Split
+from models.drawn.truth import face_box
+from models.measures.expression_reader import ExpressionReader, square
+from models.measures.face_reader import EXPRESSIONS
 from models.training.face import expressive
-from models.training.motion import PITCH, ROLL, SCALE, SHIFT, YAW
 from models.training.options import read_options
-from models.training.portrait_crops import People, tiled
-from models.training.pose import Pose, pose
 from models.training.settings import BadSettings, Settings
-from models.training.splits import Split
 from models.training.stage import Batch
-from models.training.truth import face_box
 
 SHIFTED = 3  # pixels to each side
 COARSEST = 2.5  # how many times smaller a picture may have been

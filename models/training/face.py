@@ -12,17 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from models.face_reader import EXPRESSIONS, FACE, NUMBERS, REGIONS, FaceReader, FaceReaderConfig, FaceReading
-from models.training.degradation import draw_spoiling, spoil
-from models.training.expressions import EXPRESSIONS as ASKED
-from models.training.motion import stills
+from models.data.degradation import draw_spoiling, spoil
+from models.data.portrait_crops import People, tiled
+from models.drawn.expressions import EXPRESSIONS as ASKED
+from models.drawn.motion import stills
+from models.drawn.portrait_renderer import LABELS
+from models.drawn.pose import Pose
+from models.drawn.truth import LANDMARKS, landmarks
+from models.measures.face_reader import EXPRESSIONS, FACE, NUMBERS, REGIONS, FaceReader, FaceReaderConfig, FaceReading
 from models.training.options import plain, read_options
-from models.training.portrait_crops import People, tiled
-from models.training.portrait_renderer import LABELS
-from models.training.pose import Pose
 from models.training.settings import BadSettings, Settings
 from models.training.stage import Batch
-from models.training.truth import LANDMARKS, landmarks
 
 assert REGIONS == LABELS
 assert tuple(ASKED) == EXPRESSIONS

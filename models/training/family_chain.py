@@ -15,22 +15,22 @@ import torch
 from safetensors.torch import load_file
 from torch import Generator, Tensor, nn
 
-from models.build import RECIPES
-from models.config import SamplerConfig
-from models.correction import Corrector
-from models.families import FAMILIES, Family
-from models.motion_frames import add_motion_noise, draw_patches, patch_drop
-from models.prompts import Prompts
-from models.sampler import scheduler
-from models.spectrum import SAMPLES_A_FRAME
+from models.autoencoder.vae import Vae
+from models.data.take_pool import Pool
+from models.diffusion.correction import Corrector
+from models.diffusion.motion_frames import add_motion_noise, draw_patches, patch_drop
+from models.diffusion.sampler import scheduler
+from models.families.config import SamplerConfig
+from models.families.registry import FAMILIES, Family
+from models.prompts.prompts import Prompts
+from models.speech.spectrum import SAMPLES_A_FRAME
+from models.speech.wav2vec import normalise
 from models.training import denoising
 from models.training.options import read_options
 from models.training.settings import BadSettings, Settings
 from models.training.stage import Batch
-from models.training.take_pool import Pool
-from models.vae import Vae
-from models.wav2vec import normalise
-from models.weights import load
+from models.weights.loading import load
+from models.weights.recipes import RECIPES
 
 MOST_SNR = 5.0
 

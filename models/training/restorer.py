@@ -21,19 +21,19 @@ from einops import rearrange
 from safetensors.torch import load_file
 from torch import Generator, Tensor, nn
 
-from models.build import RECIPES
-from models.codebook import CodebookAutoencoder
-from models.mini import MINI
-from models.restorer import TemporalRestorer
+from models.autoencoder.vae import Vae
+from models.data.degradation import draw_spoiling, spoil
+from models.data.portrait_crops import tiled
+from models.families.mini import MINI
+from models.families.upscale_config import RestorerConfig
+from models.restoration.codebook import CodebookAutoencoder
+from models.restoration.restorer import TemporalRestorer
 from models.training.codebook import Clips
-from models.training.degradation import draw_spoiling, spoil
 from models.training.measures import flicker, gradient_error, gradient_similarity, psnr
 from models.training.options import plain, read_options
-from models.training.portrait_crops import tiled
 from models.training.settings import BadSettings, Settings
 from models.training.stage import Batch
-from models.upscale_config import RestorerConfig
-from models.vae import Vae
+from models.weights.recipes import RECIPES
 
 FIDELITY = 0.7  # what renders ask for unless they say otherwise
 

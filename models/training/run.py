@@ -25,7 +25,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from models.keys import noise_key
+from models.families.noise_keys import noise_key
 from models.training import checkpoint
 from models.training.peers import Peers
 from models.training.settings import BadSettings, Settings, read_settings

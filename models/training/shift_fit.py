@@ -1,4 +1,4 @@
-"""Fits what a movement does to an autoencoder's latents (`models.latent_shift`), in closed form, on pictures."""
+"""Fits what a movement does to latents (`models.diffusion.latent_shift`), in closed form, on pictures."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from models.latent_shift import POWERS, SIDE
-from models.vae import Vae
+from models.autoencoder.vae import Vae
+from models.diffusion.latent_shift import POWERS, SIDE
 
 PICTURES = 96
 REPEATS = 6  # movements of every picture

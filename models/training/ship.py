@@ -14,8 +14,8 @@ import click
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.families import FAMILIES, Family
-from models.weights import WeightsProblem, load
+from models.families.registry import FAMILIES, Family
+from models.weights.loading import WeightsProblem, load
 
 LARGEST = 16 << 20  # bytes of a file
 ALL = 60_000_000  # bytes of a folder

@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor, nn
 
-from models.keys import noise_key
-from models.ngrams import embed
-from models.text import TextBranch
-from models.training.expressions import EXPRESSIONS, HEAD_POSES, every_prompt
+from models.diffusion.text_modulation import TextBranch
+from models.drawn.expressions import EXPRESSIONS, HEAD_POSES, every_prompt
+from models.families.noise_keys import noise_key
+from models.prompts.ngrams import embed
 
 RIDGE = 1e-3  # of the embeddings' mean square, which keeps one word from meaning everything
 SPREAD = 2.0  # standard deviation of what one word more or less changes before the nonlinearity

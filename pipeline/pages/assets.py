@@ -6,7 +6,7 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
-from pipeline.store import Store
+from pipeline.store.store import Store
 
 # hls.js plays the stream where a browser cannot by itself. As published on npm:
 HLS_VERSION = "1.7.4"

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pipeline import __version__
+from pipeline.core.redact import redact
+from pipeline.core.timeline import FPS, GOP
 from pipeline.pages.remedies import remedy
-from pipeline.redact import redact
+from pipeline.scheduler.title_state import TitleState
 from pipeline.status import Status
-from pipeline.store import Store
-from pipeline.timeline import FPS, GOP
-from pipeline.title_state import TitleState
-from pipeline.titles import TitlePlan
+from pipeline.store.store import Store
+from pipeline.titles.title_plan import TitlePlan
 
 VERSION = 1
 KEY = "_pages/catalog.json"

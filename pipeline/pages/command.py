@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from pipeline.command import run_command
-from pipeline.found import Found, read_json
+from pipeline.core.command import run_command
+from pipeline.intake.target import open_target
 from pipeline.pages.assets import put_assets
 from pipeline.pages.catalog import KEY, Entry, catalog, catalog_name, entry_of_status, name_of
 from pipeline.pages.cells import Cells, Stage
@@ -19,8 +19,8 @@ from pipeline.pages.facts import facts_of, input_names
 from pipeline.pages.html import encode, page, plain
 from pipeline.pages.title_page import page_data, put_page, read_on, said_before
 from pipeline.status import last_ends, status_of
-from pipeline.store import Store
-from pipeline.target import open_target
+from pipeline.store.store import Store
+from pipeline.titles.found import Found, read_json
 
 
 @click.command()

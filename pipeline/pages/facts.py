@@ -7,13 +7,13 @@ from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any
 
-from models.weight_files import WeightFile
-from pipeline.found import read_json
-from pipeline.options import OptionFields, extra
-from pipeline.records import Stored
-from pipeline.store import Store
-from pipeline.timeline import CLIP, FPS
-from pipeline.titles import TitlePlan
+from models.families.weight_files import WeightFile
+from pipeline.core.timeline import CLIP, FPS
+from pipeline.manifest.options import OptionFields, extra
+from pipeline.store.records import Stored
+from pipeline.store.store import Store
+from pipeline.titles.found import read_json
+from pipeline.titles.title_plan import TitlePlan
 
 
 def facts_of(plan: TitlePlan, names: Mapping[str, str]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import html
 import json
 from typing import Any
 
+from pipeline.core.redact import redact
 from pipeline.pages import assets
-from pipeline.redact import redact
 
 # Only files of the output itself; nothing written into a page runs. hls.js hands pictures
 # to the player as `blob:` and makes the text track of chapters from an empty `data:`.

@@ -6,9 +6,9 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.redact import redact
-from pipeline.schedule import Schedule
-from pipeline.work import Event, Failure, Finished, Job, Work, WorkerLost
+from pipeline.core.redact import redact
+from pipeline.scheduler.schedule import Schedule
+from pipeline.scheduler.work import Event, Failure, Finished, Job, Work, WorkerLost
 
 MOST = 100  # kept of a title, the newest
 LONGEST = 1_000  # characters of a message

@@ -7,16 +7,16 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline import __version__
-from pipeline.errors import StoreError
-from pipeline.found import read_json
+from pipeline.core.errors import StoreError
+from pipeline.core.timeline import GOP
 from pipeline.pages import assets
 from pipeline.pages.catalog import VERSION, Entry
 from pipeline.pages.cells import STAGES, Cells, Stage
 from pipeline.pages.html import encode, page, plain
 from pipeline.pages.plots import curves_of
-from pipeline.records import Ledger
-from pipeline.store import Store
-from pipeline.timeline import GOP
+from pipeline.store.records import Ledger
+from pipeline.store.store import Store
+from pipeline.titles.found import read_json
 
 DOWNLOADS = ("captions.vtt", "captions.srt", "report.json", "provenance.json", "evaluation.json")
 AT_ONCE = 512  # records of a stage that are read before others get their turn

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pipeline.errors import LongtakeError
-from pipeline.found import read_json
-from pipeline.pace import Pace
+from pipeline.core.errors import LongtakeError
+from pipeline.driver.pace import Pace
 from pipeline.pages.assets import put_assets
 from pipeline.pages.catalog import KEY, Entry, catalog, catalog_name, entry_of
 from pipeline.pages.cells import Cells, Stage
@@ -23,10 +22,11 @@ from pipeline.pages.facts import facts_of, input_names
 from pipeline.pages.html import encode, page, plain
 from pipeline.pages.incidents import Incident, Incidents
 from pipeline.pages.title_page import is_current, page_data, put_page, read_on
-from pipeline.schedule import Schedule
-from pipeline.store import Store
-from pipeline.titles import TitlePlan
-from pipeline.work import Event
+from pipeline.scheduler.schedule import Schedule
+from pipeline.scheduler.work import Event
+from pipeline.store.store import Store
+from pipeline.titles.found import read_json
+from pipeline.titles.title_plan import TitlePlan
 
 EVERY = 3.0  # seconds between two looks at the schedule
 TITLE_EVERY = 5.0  # seconds between two versions of a title's page

@@ -1,0 +1,70 @@
+"""Sampling with classifier-free guidance, as functions: noise in, latents out, no random numbers drawn.
+
+Shapes: r rows, f frames, c channels, h w latent sides.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+from torch import Tensor
+
+from models.families.config import SamplerConfig
+
+Predict = Callable[[Tensor, Tensor], Tensor]
+"""Latents and timestep (a tensor without dimensions) -> the model's prediction in the latents' shape."""
+
+
+def scheduler(config: SamplerConfig) -> DDIMScheduler:
+    """The diffusion schedule; training takes its noise and targets from it too (`add_noise`, `get_velocity`)."""
+    return DDIMScheduler(
+        num_train_timesteps=config.train_steps,
+        beta_start=config.beta_start,
+        beta_end=config.beta_end,
+        beta_schedule=config.betas,
+        prediction_type=config.prediction,
+        rescale_betas_zero_snr=config.zero_terminal_snr,
+        timestep_spacing=config.spacing,
+        clip_sample=False,
+        set_alpha_to_one=True,
+    )
+
+
+def multistep_scheduler(config: SamplerConfig) -> DPMSolverMultistepScheduler:
+    """The same schedule for DPM-Solver++ (Lu et al., arXiv 2211.01095), second order: it looks back one step."""
+    return DPMSolverMultistepScheduler(
+        num_train_timesteps=config.train_steps,
+        beta_start=config.beta_start,
+        beta_end=config.beta_end,
+        beta_schedule=config.betas,
+        prediction_type=config.prediction,
+        rescale_betas_zero_snr=config.zero_terminal_snr,
+        timestep_spacing=config.spacing,
+        algorithm_type="dpmsolver++",
+        solver_order=2,
+        final_sigmas_type="zero",
+    )
+
+
+def solve(predict: Predict, noise: Tensor, config: SamplerConfig, steps: int, solver: str = "ddim") -> Iterator[Tensor]:
+    """Denoise `noise` in `steps` deterministic steps of `ddim` or `dpm++`, yielding the latents after each."""
+    if not 1 <= steps <= config.train_steps:
+        raise ValueError(f"steps is {steps}: expected 1 to {config.train_steps}")
+    if solver not in ("ddim", "dpm++"):
+        raise ValueError(f"solver is {solver!r}: expected ddim or dpm++")
+    schedule = scheduler(config) if solver == "ddim" else multistep_scheduler(config)
+    schedule.set_timesteps(steps)
+    latents = noise
+    for timestep in schedule.timesteps:
+        latents = schedule.step(predict(latents, timestep), timestep, latents).prev_sample
+        yield latents
+
+
+def guided(predict: Predict, scale: float) -> Predict:
+    """Classifier-free guidance: `predict` gets the latents twice, unconditional rows first."""
+
+    def both(latents: Tensor, timestep: Tensor) -> Tensor:
+        without, with_conditions = predict(torch.cat([latents, latents]), timestep).chunk(2)
+        return without + scale * (with_conditions - without)
+
+    return both

@@ -1,0 +1,62 @@
+"""What `status` and `verify` look at: a manifest's titles, or whatever an output holds. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.families.registry import FAMILIES
+from pipeline.core.errors import UserError
+from pipeline.core.redact import redact
+from pipeline.intake.recall import recall
+from pipeline.intake.selection import select_titles
+from pipeline.manifest.catalog import Catalog, load_manifest
+from pipeline.sources import urls
+from pipeline.store.store import Store, open_store
+from pipeline.titles import found
+from pipeline.titles.found import Found
+
+_MANIFESTS = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True)
+class Target:
+    """An output, and the manifest whose titles are asked for, if one was named."""
+
+    store: Store
+    catalog: Catalog | None
+    only: tuple[str, ...]
+
+    def titles(self) -> Iterator[tuple[Found, tuple[str, ...]]]:
+        """Titles and notes on their inputs; of a manifest one each, of an output one for each stream or chain."""
+        if self.catalog is None:
+            for name in found.titles_in(self.store):
+                if not self.only or name in self.only:
+                    yield from ((one, ()) for one in found.in_output(self.store, name))
+            return
+        for title in self.catalog.titles:
+            recalled = recall(self.catalog, self.store, title)
+            yield found.of_plan(recalled.plan) if recalled.plan else Found(title.id), recalled.notes
+
+
+def open_target(target: str, output: str | None, only: Sequence[str]) -> Target:
+    """The target named on a command line. Raises UserError where it is neither a manifest nor an output."""
+    if fault := urls.check_address(target):
+        raise UserError(f"{redact(target)}: {fault}")
+    local = urls.is_local(target)
+    path = Path(urls.local_path(target))
+    if path.is_file() if local else urls.local_path(target).split("?")[0].lower().endswith(_MANIFESTS):
+        catalog = select_titles(load_manifest(target, families=FAMILIES, output=output), only)
+        return Target(open_store(catalog.output), catalog, tuple(only))
+    if output is not None:
+        raise UserError(
+            f"--output {redact(output)}: {redact(target)} is an output itself; --output goes with a manifest"
+        )
+    if local and not path.is_dir():
+        raise UserError(f"{target}: no such file or folder; give a manifest, or the folder or URL of an output")
+    store = open_store(target)
+    titles = found.titles_in(store)
+    if unknown := [name for name in only if name not in titles]:
+        raise UserError(f"--only {unknown[0]}: {store} holds no such title")
+    return Target(store, None, tuple(only))

@@ -1,0 +1,222 @@
+"""The manifest: YAML in, a frozen catalog out, or every mistake at once with its line and key.
+
+`python -m pipeline.manifest.catalog --write-docs` writes the option table and the JSON schema into docs/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from pipeline.core.errors import InputError, ManifestError, Problem
+from pipeline.core.redact import redact
+from pipeline.core.timeline import FPS
+from pipeline.manifest import check as manifest_check
+from pipeline.manifest.fields import moment
+from pipeline.manifest.options import FamilyFacts, Options, complete, options_entering
+from pipeline.manifest.title_sources import add_titles
+from pipeline.manifest.yaml_text import MAX_BYTES, Fault, key_path, parse_yaml
+from pipeline.sources import urls
+
+__all__ = [
+    "Catalog",
+    "Options",
+    "Prompt",
+    "Title",
+    "check_prompts",
+    "load_manifest",
+    "load_valid_titles",
+    "options_entering",
+]
+
+MOST_PROBLEMS = 500  # listed; a file with more is damaged as a whole
+
+Place = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """`text` holds from `at` (exact seconds) until the next one: a prompt from the clip that contains it, or the title
+    of a chapter."""
+
+    at: Fraction
+    text: str
+
+
+@dataclass(frozen=True)
+class Title:
+    """One video to make. `portrait`, `audio` and `captions` are absolute paths or URLs.
+
+    `key` is its place, `titles[3]`.
+    """
+
+    id: str
+    portrait: str
+    audio: tuple[str, ...]
+    prompts: tuple[Prompt, ...]
+    seed: int
+    priority: int
+    options: Options
+    title: str | None = None
+    chapters: tuple[Prompt, ...] = ()
+    captions: str | None = None
+    key: str = field(default="titles[0]", compare=False)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A checked manifest. `weights` None means the family's own; `output_given` is the output as it was written.
+
+    Addresses may hold credentials: show them only through `redact`.
+    """
+
+    source: str
+    output: str
+    family: str
+    weights: str | None
+    titles: tuple[Title, ...]
+    output_given: str
+    lines: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
+
+    def place(self, key: str) -> str:
+        """`file:line: key` of a key such as `titles[3].audio[0]`; the nearest enclosing line where it has none."""
+        nearest = key
+        while nearest and nearest not in self.lines:
+            nearest = nearest[: max(nearest.rfind("."), nearest.rfind("["), 0)]
+        return f"{redact(self.source)}:{self.lines.get(nearest, 1)}: {key}"
+
+
+def load_manifest(
+    url: str | os.PathLike[str], *, families: Mapping[str, FamilyFacts], output: str | None = None
+) -> Catalog:
+    """The catalog at a path or URL. `output` wins over the manifest's and is relative to the working folder.
+
+    Raises ManifestError with every problem found, in the order of the file.
+    """
+    catalog, problems = load_valid_titles(url, families=families, output=output)
+    if problems:
+        raise ManifestError(problems)
+    return catalog
+
+
+def load_valid_titles(
+    url: str | os.PathLike[str], *, families: Mapping[str, FamilyFacts], output: str | None = None
+) -> tuple[Catalog, list[Problem]]:
+    """As `load_manifest`, but titles with mistakes are left out and their problems returned.
+
+    Raises ManifestError where a mistake concerns the whole manifest, or no title is left.
+    """
+    source = os.fspath(url)
+    parsed = parse_yaml(_read(source))
+    origins = add_titles(parsed, source)
+    checked = manifest_check.check(parsed, source, families, output)
+    problems = _problems(source, checked.faults, origins)
+    lost = {fault.loc[1] for fault in checked.faults if len(fault.loc) > 1 and fault.loc[0] == "titles"}
+    whole = any(fault.loc[:1] != ("titles",) or len(fault.loc) < 2 for fault in checked.faults)
+    if whole or lost.issuperset(checked.titles):
+        raise ManifestError(problems)
+    family = families[checked.family]
+    titles = tuple(_title(given, index, family) for index, given in checked.titles.items() if index not in lost)
+    catalog = Catalog(
+        source=source,
+        output=checked.output,
+        family=checked.family,
+        weights=checked.weights,
+        titles=titles,
+        output_given=output if output is not None else str(parsed.data["output"]),
+        lines={key_path(loc): line for loc, line in parsed.lines.items()},
+    )
+    return catalog, problems
+
+
+def check_prompts(title: Title, frames: int, where: Place) -> list[Problem]:
+    """Prompts and chapters that begin at or after the end of a title of `frames` frames. `where`: `Catalog.place`."""
+    end = Fraction(frames, FPS)
+    return [
+        Problem(
+            where(f"{title.key}.{what}s[{index}].at"),
+            f"value {_clock(one.at)}: the title ends at {_clock(end)}; expected an earlier moment; "
+            f"move or remove the {what}",
+        )
+        for what, entries in (("prompt", title.prompts), ("chapter", title.chapters))
+        for index, one in enumerate(entries)
+        if one.at >= end
+    ]
+
+
+def seed_of(title_id: str) -> int:
+    """The seed of a title without one: 63 bits of the SHA-256 of its id."""
+    return int.from_bytes(hashlib.sha256(title_id.encode()).digest()[:8], "big") >> 1
+
+
+def _read(source: str) -> bytes:
+    name = redact(source)
+    try:
+        if fault := urls.check_address(source):
+            raise InputError(fault)
+        with urls.reading(source), urls.open_whole(source) as file:
+            return _read_up_to(file, MAX_BYTES + 1)
+    except InputError as error:
+        raise ManifestError([Problem(name, f"manifest: {str(error).removeprefix(f'{name}: ')}")]) from error
+
+
+def _read_up_to(file: Any, most: int) -> bytes:
+    """At most so many bytes; a stream may hand out fewer than it is asked for."""
+    parts, left = [], most
+    while left > 0 and (chunk := file.read(left)):
+        parts.append(chunk)
+        left -= len(chunk)
+    return b"".join(parts)
+
+
+def _problems(source: str, faults: Sequence[Fault], origins: Mapping[int, str]) -> list[Problem]:
+    name, ordered = redact(source), sorted(dict.fromkeys(faults), key=lambda fault: fault.line)
+    problems = [
+        Problem(
+            ":".join(filter(None, (name, str(fault.line or ""), f" {key_path(fault.loc)}".rstrip()))),
+            fault.text + _origin(fault, origins),
+        )
+        for fault in ordered[:MOST_PROBLEMS]
+    ]
+    if len(ordered) > MOST_PROBLEMS:
+        problems.append(Problem(name, f"{len(ordered) - MOST_PROBLEMS} more problems; correct these first"))
+    return problems
+
+
+def _origin(fault: Fault, origins: Mapping[int, str]) -> str:
+    """Where a title from a table stands: its line in the manifest is that of the table's address."""
+    place = fault.loc[1] if len(fault.loc) > 1 and fault.loc[0] == "titles" else None
+    return f" ({origins[place]})" if isinstance(place, int) and place in origins else ""
+
+
+def _title(given: Mapping[str, Any], index: int, family: FamilyFacts) -> Title:
+    prompts = tuple(Prompt(moment(prompt["at"]), prompt["text"]) for prompt in given.get("prompts", ()))
+    return Title(
+        id=given["id"],
+        portrait=given["portrait"],
+        audio=tuple(given["audio"]),
+        prompts=prompts,
+        seed=given.get("seed", seed_of(given["id"])),
+        priority=given.get("priority", 0),
+        options=complete(given["options"], family),
+        title=given.get("title"),
+        chapters=tuple(Prompt(moment(one["at"]), one["title"]) for one in given.get("chapters", ())),
+        captions=given.get("captions"),
+        key=key_path(("titles", index)),
+    )
+
+
+def _clock(seconds: Fraction) -> str:
+    milliseconds = round(seconds * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"
+
+
+if __name__ == "__main__":
+    from pipeline.manifest.docs import main
+
+    main()

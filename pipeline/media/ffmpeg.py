@@ -1,0 +1,193 @@
+"""The ffmpeg program: where it is, and how it is run on files that nobody vouches for.
+
+Input reaches the program as an open file (`fd:`) or a pipe. The protocol whitelist holds only these two, so a playlist
+or a reference inside a file can neither open another file nor reach the network, whatever the container is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+import ffmpeg as graph
+import imageio_ffmpeg
+
+from pipeline.core.errors import LongtakeError, SetupError, StoreError
+
+OLDEST = 6  # the first version with the fd: protocol
+PROTOCOLS = "fd,pipe"
+TIME_LIMIT = 2 * 3600  # seconds; ten hours of speech decode in minutes
+# Containers that carry their own sound. Playlists, concat scripts, device inputs and module trackers stay out.
+SOUND_FORMATS = (
+    "wav,w64,rf64,aiff,caf,au,mp3,aac,flac,ogg,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,"
+    "asf,ac3,eac3,amr,amrnb,amrwb,ape,wv,tta,mpc,mpc8,dsf,avi,mpegts,mpeg,flv"
+)
+_NOISE = re.compile(
+    r"Task finished|Terminating thread|Error opening (input|output) files?\b|Last message repeated|"
+    r"Error submitting packet|Error processing packet|Conversion failed|Nothing was written"
+)
+_NO_ROOM = ("No space left", "File too large", "Disk quota exceeded")
+_FIRST_WORDS = 4096  # bytes of the program's messages that are kept: the first ones tell the cause
+
+
+class FfmpegFailed(LongtakeError):
+    """The program failed; `said` is its own first message in short, `late` tells that it ran out of time."""
+
+    def __init__(self, said: str, late: bool = False):
+        self.said, self.late = said, late
+        super().__init__(f"ffmpeg: {said}")
+
+
+class FfmpegKilled(FfmpegFailed):
+    """Something outside ended the program, for example the kernel for want of memory: no fault of what it read."""
+
+    exit_code = 75
+
+    def __init__(self, number: int):
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        super().__init__(f"ended from outside by {name}, perhaps for want of memory or disk; run again")
+
+
+@lru_cache(maxsize=8)
+def _checked(program: str) -> tuple[str, str]:
+    remedy = "set LONGTAKE_FFMPEG to an ffmpeg program, or reinstall with: pip install imageio-ffmpeg"
+    try:
+        reply = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise SetupError(f"ffmpeg: {program!r} does not run ({reason}); {remedy}") from None
+    words = reply.stdout.split()
+    if words[:2] != ["ffmpeg", "version"] or len(words) < 3:
+        raise SetupError(f"ffmpeg: {program!r} is another program; {remedy}")
+    number = re.match(r"n?(\d+)\.", words[2])  # builds from git have no number and are taken as new
+    if number and int(number[1]) < OLDEST:
+        raise SetupError(f"ffmpeg: {program!r} is version {words[2]}, {OLDEST}.0 or newer is needed; {remedy}")
+    return program, words[2]
+
+
+def binary() -> str:
+    """Path of the program: LONGTAKE_FFMPEG, else the one that imageio-ffmpeg carries. Raises SetupError."""
+    chosen = os.environ.get("LONGTAKE_FFMPEG")
+    if not chosen:
+        try:
+            chosen = imageio_ffmpeg.get_ffmpeg_exe()
+        except RuntimeError:
+            raise SetupError(
+                "ffmpeg: no program found; pip install imageio-ffmpeg, or set LONGTAKE_FFMPEG to one"
+            ) from None
+    return _checked(chosen)[0]
+
+
+def version() -> str:
+    """The program's version as it states it, for hashes and reports."""
+    return _checked(binary())[1]
+
+
+def outside_sound() -> Any:
+    """The first sound stream of an untrusted file that is handed over as standard input."""
+    return graph.input("fd:", protocol_whitelist=PROTOCOLS, format_whitelist=SOUND_FORMATS)["a:0"]
+
+
+def to_file(path: Path) -> str:
+    """A local path as an output name that no spelling of it can turn into another protocol or an option."""
+    return f"file:{os.path.abspath(path)}"
+
+
+def _short(messages: bytes) -> str:
+    lines: list[str] = []
+    for line in messages.decode("utf-8", "replace").splitlines():
+        line = re.sub(r"^(\[[^\]]*\] )+", "", line).strip()
+        line = re.sub(r"(?:file:)?/(?:[^\s'\":/]+/)*([^\s'\":/]+)", r"\1", line)  # only a file's name leaves here
+        if line and not _NOISE.search(line) and line not in lines:
+            lines.append(line.rstrip("."))
+    return "; ".join(lines[:2])[:240]
+
+
+class Run:
+    """A running program: its pipes and, once it has ended, what it `said` in short."""
+
+    def __init__(self, process: subprocess.Popen[bytes]):
+        self._process = process
+        self.said = ""
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        assert self._process.stdin is not None, "started without a pipe"
+        return self._process.stdin
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        assert self._process.stdout is not None, "started without a pipe"
+        return self._process.stdout
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+
+@contextmanager
+def running(
+    output: Any,
+    *,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+    limit: float = TIME_LIMIT,
+) -> Iterator[Run]:
+    """Runs an ffmpeg-python output (or several merged), or plain arguments; on leaving, closes pipes and waits.
+
+    Raises FfmpegFailed if the program fails or takes longer than `limit` seconds, FfmpegKilled if something else ended
+    it, StoreError if the disk is full. If the body raises, the program is killed. A program that is fed through a pipe
+    and closes it early has failed: its message says more than the pipe.
+    """
+    arguments = output if isinstance(output, list) else output.get_args()
+    command = [binary(), "-nostdin", "-hide_banner", "-v", "error", "-xerror", "-y", *arguments]
+    with tempfile.TemporaryFile() as messages:
+        process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=messages)
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(limit, stop)
+        timer.daemon = True
+        timer.start()
+        run = Run(process)
+        broken = False
+        try:
+            try:
+                yield run
+            except BrokenPipeError:
+                if process.stdin is None:
+                    raise
+                broken = True
+            _close(process)
+            code = process.wait()
+        finally:
+            timer.cancel()
+            if process.poll() is None:
+                process.kill()
+            _close(process)
+            process.wait()
+        messages.seek(0)
+        run.said = _short(messages.read(_FIRST_WORDS))
+        if late.is_set():
+            raise FfmpegFailed(f"stopped after {limit:.0f} s", late=True)
+        if code < 0:
+            raise FfmpegKilled(-code)
+        if code and any(words in run.said for words in _NO_ROOM):
+            raise StoreError(f"ffmpeg: {run.said}; make room in {tempfile.gettempdir()}, or set TMPDIR to another disk")
+        if code or broken:
+            raise FfmpegFailed(run.said or f"ended with code {code}")

@@ -1,0 +1,350 @@
+"""The scheduler: events in, commands out. A pure state machine without clock, I/O or randomness.
+
+Invariants:
+
+* a unit is in at most one worker's hands at a time;
+* a title's GOPs are chained one after the other, never two at once;
+* what is committed is never asked for again, unless a scan of the store says that it is gone;
+* a unit that kills its worker three times while alone on it fails its title, and only that title;
+* a title that nobody can work on pauses and says why: nothing waits for ever;
+* a unit that takes the driver along is found out over restarts (`marks.py`), and fails only its title.
+
+A decision costs about the same however many titles wait: they stand in lines (`order.py`), which are brought up to date
+for the titles that something happened to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipeline.driver.marks import Suspects
+from pipeline.scheduler.choose import Unit, chain_jobs, units_of
+from pipeline.scheduler.lanes import Crew, Worker
+from pipeline.scheduler.pool_size import Limits
+from pipeline.scheduler.pools import Pools
+from pipeline.scheduler.speeds import Speeds
+from pipeline.scheduler.title_state import TitleState, TitleWork
+from pipeline.scheduler.trouble import BACKOFF, LOST, PATIENCE, POISON, Trouble
+from pipeline.scheduler.waiting import Waiting
+from pipeline.scheduler.work import (
+    ROLES,
+    Assign,
+    Command,
+    Done,
+    Event,
+    Failure,
+    Finished,
+    Job,
+    Kind,
+    Outcome,
+    Progress,
+    Role,
+    Scan,
+    Scanned,
+    StopAsked,
+    Work,
+    WorkerLeaving,
+    WorkerLost,
+    WorkerReady,
+)
+
+__all__ = ["BACKOFF", "PATIENCE", "POISON", "Limits", "Schedule", "TitleWork"]
+
+SCANS = 20  # times that damage may send a title back to a scan: a store that damages everything is found out
+
+
+_ROLE_OF: dict[Kind, Role] = {
+    "sound": "prepare",
+    "conditioning": "prepare",
+    "features": "prepare",
+    "chain": "chain",
+    "upscale": "upscale",
+    "playlist": "publish",
+    "finish": "publish",
+}
+
+
+class Schedule:
+    """Feed it events with `handle`, ask it for commands with `decide`, until `finished`."""
+
+    def __init__(self, titles: Iterable[TitleWork], limits: Limits, suspects: Suspects | None = None):
+        self.suspects = suspects or Suspects()
+        self.titles = {title.id: TitleState(title) for title in titles}
+        self.limits = limits
+        self.stopping: str | None = None
+        self.speeds = Speeds()
+        self.trouble = Trouble()
+        self._waiting = Waiting(self.titles, self.trouble, self.speeds)
+        self.fair = self._waiting.fair
+        self.crew = Crew(self.titles, self.fair["chain"], self._waiting.lines["chain"], self._chains_alone)
+        self._pools = Pools(limits, self.titles, self._waiting, self.crew, self.speeds)
+        self.workers = self._pools.workers
+        self._assigned = 0
+        self._scanning: set[str] = set()
+        self._to_scan = list(self.titles)
+
+    # -- what others may ask --------------------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is running, and nothing more will be started."""
+        self._waiting.bring_up_to_date()
+        return not self._waiting.busy and not self._scanning and (self.stopping is not None or not self._waiting.open)
+
+    @property
+    def now(self) -> float:
+        return self._waiting.now
+
+    @property
+    def wake_at(self) -> float | None:
+        """When `decide` may have commands though no event came before; None if not at all."""
+        return min((at for at in (self._waiting.wake_at, self._pools.wake_at) if at is not None), default=None)
+
+    def fail(self, title: str, reason: str) -> None:
+        if not self.titles[title].over:
+            self.titles[title].failed = reason
+            self._scanning.discard(title)
+            self._waiting.touch(title)
+
+    def pause(self, title: str, reason: str) -> None:
+        if not self.titles[title].over:
+            self.titles[title].paused = reason
+            self._scanning.discard(title)
+            self._waiting.touch(title)
+
+    # -- events ---------------------------------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: float) -> None:
+        self._waiting.now = max(self.now, now)
+        match event:
+            case Scanned(name):
+                self._scanning.discard(name)
+                self.titles[name].load(event)
+                self._waiting.touch(name)
+                self._accuse(name)
+            case WorkerReady(name, ready):
+                if name in self.workers:
+                    worker = self.workers[name]
+                    worker.ready, worker.device, worker.lanes = True, ready.device, ready.lanes or self.limits.lanes
+                    self._pools.born(worker.role)
+            case WorkerLeaving(name):
+                if name in self.workers:
+                    self.workers[name].leaving = True
+            case WorkerLost(name, failure):
+                self._lost(name, failure)
+            case Progress(done):
+                self._commit(done)
+            case Finished(name, outcomes):
+                self._finished(name, outcomes)
+            case StopAsked(reason):
+                self.stopping = self.stopping or reason
+
+    def _lost(self, name: str, failure: Failure) -> None:
+        worker = self.workers.pop(name, None)
+        if worker is None:
+            return
+        self.crew.leave(name)
+        if worker.work is None:
+            if not worker.ready and failure.cause != "preempted":
+                self._pools.stillborn(worker.role, failure)
+            return
+        units = self._waiting.release(worker.work.jobs)
+        if failure.cause != "preempted":
+            left = [unit for unit in units if not self._is_committed(unit)]
+            self._blame(left, failure, was_alone=len(worker.work.jobs) == len(left) == 1)
+
+    def _finished(self, name: str, outcomes: Iterable[Outcome]) -> None:
+        worker = self.workers.get(name)
+        if worker is None or worker.work is None:
+            return
+        work, worker.work = worker.work, None
+        self._waiting.release(work.jobs)
+        for outcome in outcomes:
+            self._commit(outcome.done)
+            if outcome.failure is not None:
+                # A failure that leaves the worker alive is the first uncommitted unit's, if no other lane was there.
+                self._failed(name, outcome, outcome.failure, was_alone=len(work.jobs) == 1)
+            elif outcome.job.kind == "playlist":
+                title = self.titles[outcome.job.title]
+                title.listed = max(title.listed, outcome.job.count)
+                title.listed_at = self.now
+                self.trouble.forget((outcome.job.title, "playlist", 0))
+            elif outcome.job.kind == "chain":
+                self.crew.note(outcome.job.title, outcome.ahead)
+                if not outcome.done:  # a spare that was not needed, or not to its end
+                    self.fair["chain"].charge(self.titles[outcome.job.title].work.owner, -1)
+        self._measure(worker, work, outcomes)
+
+    def _measure(self, worker: Worker, work: Work, outcomes: Iterable[Outcome]) -> None:
+        """A chain worker makes a GOP of each lane in one call; others work unit after unit."""
+        units = sum(len(outcome.done) for outcome in outcomes)
+        if work.kind == "chain":
+            units = min(units, 1)
+        if work.kind in ("chain", "upscale") and not any(outcome.failure for outcome in outcomes):
+            self.speeds.note(worker.role, worker.device, self.now - worker.began, units)
+
+    def _failed(self, name: str, outcome: Outcome, failure: Failure, was_alone: bool) -> None:
+        job, worker = outcome.job, self.workers[name]
+        left = [unit for unit in units_of(job) if not self._is_committed(unit)][:1]
+        self.crew.forget(job.title)
+        match failure.cause:
+            case "stopped" | "preempted":
+                worker.leaving = True
+            case "user":
+                self.fail(job.title, failure.message)
+            case "numerics":
+                worker.unsuited[job.title] = failure.message
+            case "damaged":
+                self._look_again(job.title, failure.message)
+            case "infrastructure":
+                for unit in left:
+                    again = self.trouble.retry(unit, self.now)
+                    if again is None:
+                        self.pause(job.title, failure.message)
+                    else:
+                        self._waiting.again_at(again, job.title)
+            case "memory" | "crash":
+                worker.failed_units.update(left)
+                self._blame(left, failure, was_alone)
+
+    def _look_again(self, name: str, reason: str) -> None:
+        """Trust the store and not what is known: something that was committed is damaged."""
+        title = self.titles[name]
+        if title.over or name in self._to_scan:
+            return
+        title.visit += 1
+        title.scanned = False
+        self._waiting.touch(name)
+        if title.visit > SCANS:
+            self.fail(name, reason)
+        else:
+            self._to_scan.append(name)
+
+    def _blame(self, units: list[Unit], failure: Failure, was_alone: bool) -> None:
+        """Count a death against a unit that was alone; have all that were on board tried again one by one."""
+        lost = failure.cause == "lost"
+        for title, kind, number in self.trouble.died(units, was_alone, machine=lost):
+            what = f"took its machine along {LOST} times" if lost else f"failed {POISON} times"
+            self.fail(title, f"{kind} {number} {what} while alone on a worker: {failure.message}")
+
+    def _accuse(self, name: str) -> None:
+        """Units that were in hand when former drivers died are tried alone; what took three along is given up."""
+        for unit, deaths in self.suspects.look_up(self.titles[name]):
+            self.trouble.suspect(unit)
+            if len(deaths.alone) >= POISON:
+                reason = f"{unit[1]} {unit[2]} took the driver along {POISON} times while nothing else was in hand"
+                self.fail(name, reason)
+
+    def _commit(self, done: Iterable[Done]) -> None:
+        for item in done:
+            if item.title in self.titles:
+                self.titles[item.title].commit(item)
+                self.trouble.forget((item.title, item.kind, item.unit))
+                self.suspects.forget((item.title, item.kind, item.unit))
+                self._waiting.touch(item.title)
+
+    def _is_committed(self, unit: Unit) -> bool:
+        name, kind, number = unit
+        return self.titles[name].is_committed(kind, number)
+
+    # -- commands -------------------------------------------------------------------------------------------------
+
+    def decide(self, now: float) -> list[Command]:
+        """What to do next. The commands count as carried out; their results come back as events."""
+        self._waiting.now = max(self.now, now)
+        commands: list[Command] = []
+        self._waiting.bring_up_to_date()
+        if self.stopping is None:
+            self._give_up()
+            self._waiting.bring_up_to_date()
+            self._start_scans(commands)
+            self._pools.send_home(commands)
+            if not self._hand_out_solo(commands):
+                for role in ROLES:
+                    self._hand_out(role, commands)
+            for role in ROLES:
+                self._pools.scale(role, commands)
+            self._pools.shrink(commands)
+        return commands
+
+    def _give_up(self) -> None:
+        """Pause titles that wait for a role that nobody will fill."""
+        for role in ROLES:
+            for name, why in self._pools.stuck(role).items():
+                if self.titles[name].active and self.titles[name].expects(role):
+                    self.pause(name, why)
+
+    def _start_scans(self, commands: list[Command]) -> None:
+        if not self._to_scan:
+            return
+        # A scan trusts the store, so it waits until nothing of the title is in anybody's hands.
+        held = {unit[0] for unit in self._waiting.busy}
+        for name in [name for name in self._to_scan if name not in held]:
+            self._to_scan.remove(name)
+            if not self.titles[name].over:
+                self._scanning.add(name)
+                commands.append(Scan(name))
+
+    def _hand_out(self, role: Role, commands: list[Command]) -> None:
+        idle = [name for name, worker in self.workers.items() if worker.role == role and worker.idle]
+        if len(idle) > 1:  # the fastest takes what comes first
+            idle.sort(key=lambda name: self.speeds.seconds(role, self.workers[name].device) or 0.0)
+        for name in idle:
+            if not self._waiting.lines[role]:
+                return
+            jobs, lanes = self._chain_jobs(name) if role == "chain" else (self._one_job(role, name), 0)
+            if jobs:
+                self._assigned += 1
+                work = Work(self._assigned, jobs[0].kind, tuple(jobs), lanes)
+                self._assign(name, work)
+                commands.append(Assign(name, work))
+
+    def _chains_alone(self, name: str) -> bool:
+        return self.trouble.alone((name, "chain", self.titles[name].chained))
+
+    @property
+    def in_hand(self) -> list[Job]:
+        return [job for worker in self.workers.values() if worker.work for job in worker.work.jobs]
+
+    def _hand_out_solo(self, commands: list[Command]) -> bool:
+        """Whether a unit that was in hand when several drivers died has its turn: then nothing else is handed out."""
+        for unit in self.suspects.solo():
+            name, kind, _ = unit
+            role = _ROLE_OF[kind]
+            jobs = self._waiting.startable(role, name, self._pools.sharing()) if self.titles[name].active else iter(())
+            # Its own work may be what is in hand; else it waits until nothing is.
+            if unit in self._waiting.busy:
+                return True
+            job = next((job for job in jobs if unit in units_of(job)), None)
+            if job is None:
+                continue
+            for one, worker in self.workers.items():
+                if not self._waiting.busy and worker.role == role and worker.idle and name not in worker.unsuited:
+                    self._assigned += 1
+                    lanes = self.titles[name].lanes or worker.lanes if role == "chain" else 0
+                    self.crew.forget(name)
+                    work = Work(self._assigned, kind, (job,), lanes)
+                    self._assign(one, work)
+                    commands.append(Assign(one, work))
+                    break
+            return True
+        return False
+
+    def _assign(self, name: str, work: Work) -> None:
+        worker = self.workers[name]
+        worker.work, worker.began = work, self.now
+        self._waiting.take(work.jobs)
+
+    def _chain_jobs(self, name: str) -> tuple[list[Job], int]:
+        """Jobs for the lanes of a chain worker, and the shape of its batch."""
+        chosen, lanes = self.crew.choose(name, self.workers[name])
+        return [job for title in chosen for job in chain_jobs(self.titles[title], self._waiting.free)], lanes
+
+    def _one_job(self, role: Role, name: str) -> list[Job]:
+        unsuited, sharing = self.workers[name].unsuited, self._pools.sharing()
+        for title in self._waiting.lines[role].best(self.fair[role]):
+            if title not in unsuited:
+                if job := next(self._waiting.startable(role, title, sharing), None):
+                    return [job]
+                self._waiting.lines[role].remove(title)  # its units wait for another try
+        return []

@@ -1,0 +1,138 @@
+"""What the scheduler knows of one title: its size, what is committed, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.scheduler.work import Done, Kind, Role, Scanned
+
+
+@dataclass(frozen=True)
+class TitleWork:
+    """The size of a title. `gops` is what this run is to make: all of them, or a preview's."""
+
+    id: str
+    priority: int
+    gops: int
+    blocks: int  # of features, in the whole title
+    segment: int  # GOPs of one call of upscaling, at most
+    block_of_gop: tuple[int, int] = (1500, 48)  # frames of a block of features, and of a GOP
+    reach: int = 0  # frames beyond the GOP that its last clip hears
+    last_clips: int = 3  # of the last GOP of this run
+    owner: str = ""  # owners share the workers,
+    share: float = 1.0  # each in proportion to this
+    due: float | None = None  # when it is to be done, on the scheduler's clock
+
+    def blocks_for(self, gop: int) -> int:
+        """Number of blocks, from the first on, that GOP `gop` needs."""
+        block, size = self.block_of_gop
+        return min(self.blocks, ((gop + 1) * size + self.reach - 1) // block + 1)
+
+    @property
+    def blocks_needed(self) -> int:
+        """Number of blocks, from the first on, that this run needs."""
+        return self.blocks_for(self.gops - 1)
+
+
+@dataclass
+class TitleState:
+    work: TitleWork
+    scanned: bool = False
+    visit: int = 0  # how often the store was looked at anew, because something in it was damaged
+    sound: bool = False
+    conditioning: bool = False
+    blocks: set[int] = field(default_factory=set)
+    block_prefix: int = 0  # blocks that are there without a gap
+    lanes: int | None = None  # of the batch that its chain was begun in
+    chained: int = 0
+    streamed: int = 0  # contiguous prefix
+    beyond: set[int] = field(default_factory=set)  # streamed GOPs after the prefix
+    listed: int = 0  # GOPs in the last playlist
+    listed_at: float = float("-inf")
+    done: bool = False
+    failed: str | None = None
+    paused: str | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.done or self.failed is not None or self.paused is not None
+
+    @property
+    def active(self) -> bool:
+        return self.scanned and not self.over
+
+    def load(self, found: Scanned) -> None:
+        """Replace what is known by what the store holds."""
+        self.scanned = True
+        self.sound, self.conditioning, self.done = found.sound, found.conditioning, found.done
+        self.blocks, self.block_prefix = set(found.blocks), 0
+        self.lanes = found.lanes or self.lanes
+        self.chained = min(found.chained, self.work.gops)
+        self.streamed, self.beyond = 0, {gop for gop in found.streamed if gop < self.work.gops}
+        self._advance()
+
+    def commit(self, item: Done) -> None:
+        match item.kind:
+            case "sound":
+                self.sound = True
+            case "conditioning":
+                self.conditioning = True
+            case "features":
+                self.blocks.add(item.unit)
+                self._advance()
+            case "chain":
+                self.chained = max(self.chained, item.unit + 1)
+            case "upscale":
+                if item.unit >= self.streamed:
+                    self.beyond.add(item.unit)
+                    self._advance()
+            case "finish":
+                self.done = True
+
+    def is_committed(self, kind: Kind, number: int) -> bool:
+        match kind:
+            case "sound":
+                return self.sound
+            case "conditioning":
+                return self.conditioning
+            case "features":
+                return number in self.blocks
+            case "chain":
+                return number < self.chained
+            case "upscale":
+                return number < self.streamed or number in self.beyond
+            case "finish":
+                return self.done
+            case "playlist":
+                return False
+
+    def heard(self) -> bool:
+        """Whether the blocks of features that the next GOP of the chain reads are there."""
+        return self.block_prefix >= self.work.blocks_for(self.chained)
+
+    @property
+    def prepared(self) -> bool:
+        return self.sound and self.conditioning and self.block_prefix >= self.work.blocks_needed
+
+    def expects(self, role: Role) -> bool:
+        """Whether the role will have work before this title is over."""
+        if self.over:
+            return False
+        if not self.scanned:  # nobody is sent home while the store is looked at
+            return True
+        match role:
+            case "prepare":
+                return not self.prepared
+            case "chain":
+                return self.chained < self.work.gops
+            case "upscale":
+                return self.streamed < self.work.gops
+            case "publish":
+                return True
+
+    def _advance(self) -> None:
+        while self.streamed in self.beyond:
+            self.beyond.discard(self.streamed)
+            self.streamed += 1
+        while self.block_prefix in self.blocks:
+            self.block_prefix += 1

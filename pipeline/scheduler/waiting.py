@@ -1,0 +1,175 @@
+"""Who waits for what: titles in the lines of the roles, brought up to date for those that something happened to."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from pipeline.scheduler.choose import (
+    PLAYLIST_EVERY,
+    Unit,
+    chain_jobs,
+    prepare_jobs,
+    publish_jobs,
+    units_of,
+    upscale_jobs,
+)
+from pipeline.scheduler.order import NOBODY, Fair, Key, Line, Rank
+from pipeline.scheduler.speeds import Speeds
+from pipeline.scheduler.title_state import TitleState
+from pipeline.scheduler.trouble import Trouble
+from pipeline.scheduler.urgency import urgent_from
+from pipeline.scheduler.work import ROLES, Job, Role
+
+
+class Waiting:
+    """Lines of titles by role, and what is in workers' hands.
+
+    `touch` a title when something has happened to it; `bring_up_to_date` before the lines are read.
+    """
+
+    def __init__(self, titles: dict[str, TitleState], trouble: Trouble, speeds: Speeds):
+        self._titles, self._trouble, self._speeds = titles, trouble, speeds
+        self.now = 0.0
+        shares: dict[str, float] = {}
+        for title in titles.values():
+            shares[title.work.owner] = max(shares.get(title.work.owner, 0.0), title.work.share)
+        self.fair: dict[Role, Fair] = {role: Fair(shares) for role in ROLES}
+        self.lines: dict[Role, Line] = {role: Line() for role in ROLES}
+        self.busy: set[Unit] = set()
+        self._in_hand: Counter[str] = Counter()  # GOPs being upscaled, by title
+        self._to_upscale: dict[str, int] = {}  # GOPs that wait for upscalers, by title
+        self.backlog = 0  # their sum
+        self.expecting: Counter[Role] = Counter()  # titles that will have work for a role
+        self.open = 0  # titles that are not over
+        self._expects: dict[str, frozenset[Role]] = {}
+        self._dirty = dict.fromkeys(titles)  # titles that something happened to since the lines were right
+        self._later: list[tuple[float, str]] = []  # when to look at a title again though nothing happens to it
+        self._looked_at: dict[str, float] = {}  # the first such moment of a title
+        self.bring_up_to_date()
+
+    @property
+    def wake_at(self) -> float | None:
+        """When to look at a title though nothing happens to it before."""
+        return self._later[0][0] if self._later else None
+
+    @property
+    def upscaling(self) -> int:
+        """GOPs in upscalers' hands."""
+        return sum(self._in_hand.values())
+
+    def again_at(self, moment: float, name: str) -> None:
+        """Look at a title then, in any case."""
+        heapq.heappush(self._later, (moment, name))
+
+    def take(self, jobs: Iterable[Job]) -> None:
+        """The jobs are in a worker's hands now."""
+        for job in jobs:
+            self.busy.update(units_of(job))
+            if job.kind == "upscale":
+                self._in_hand[job.title] += job.count
+                self.fair["upscale"].charge(self._titles[job.title].work.owner, job.count)
+            self.touch(job.title)
+        self.bring_up_to_date()
+
+    def release(self, jobs: Iterable[Job]) -> list[Unit]:
+        """They no longer are; the units that they hold."""
+        units = [unit for job in jobs for unit in units_of(job)]
+        self.busy.difference_update(units)
+        for job in jobs:
+            if job.kind == "upscale":
+                self._in_hand[job.title] -= job.count
+            self.touch(job.title)
+        return units
+
+    def startable(self, role: Role, name: str, upscalers: int = 1) -> Iterator[Job]:
+        """Jobs of a title that could start now, best first. Of so many `upscalers`, one leaves work for the others."""
+        title = self._titles[name]
+        match role:
+            case "prepare":
+                return prepare_jobs(title, self.free)
+            case "chain":
+                return chain_jobs(title, self.free)
+            case "upscale":
+                return upscale_jobs(title, self.free, self._trouble.alone, max(1, -(-self.backlog // upscalers)))
+            case "publish":
+                return publish_jobs(title, self.free, self.now)
+
+    def touch(self, name: str) -> None:
+        self._dirty[name] = None
+
+    def bring_up_to_date(self) -> None:
+        """Give every title that something happened to its place in the lines."""
+        while self._later and self._later[0][0] <= self.now:
+            name = heapq.heappop(self._later)[1]
+            self._looked_at.pop(name, None)
+            self.touch(name)
+        for name in self._dirty:
+            title = self._titles[name]
+            expects = frozenset(role for role in ROLES if title.expects(role))
+            before = self._expects.get(name, frozenset())
+            if expects != before or name not in self._expects:
+                self.open += (not title.over) - (name in self._expects and bool(before))
+                self._expects[name] = expects
+                for role in expects - before:
+                    self.expecting[role] += 1
+                    self.fair[role].come(title.work.owner)
+                for role in before - expects:
+                    self.expecting[role] -= 1
+                    self.fair[role].go(title.work.owner)
+            self._place(name, title)
+        self._dirty.clear()
+
+    def _place(self, name: str, title: TitleState) -> None:
+        waiting = 0
+        if title.active:
+            waiting = title.chained - title.streamed - len(title.beyond) - self._in_hand[name]
+        self.backlog += waiting - self._to_upscale.get(name, 0)
+        self._to_upscale[name] = waiting
+        work = title.work
+        prepare = next(prepare_jobs(title, self.free), None) if title.active else None
+        if prepare:  # what a chain hears soon, then what every title needs to begin, then more of the longest
+            soon = prepare.kind == "features" and prepare.first <= work.blocks_for(min(title.chained, work.gops - 1))
+            stage = 0 if soon else 2 + prepare.first if prepare.kind == "features" else 1
+            self._stand("prepare", name, (stage, -work.priority), NOBODY, (-work.gops, name))
+        else:
+            self.lines["prepare"].remove(name)
+        rank, key, owner = self._class(name, title)
+        if title.active and any(True for _ in chain_jobs(title, self.free)):  # the longest decides when all is done
+            self._stand("chain", name, rank, owner, key or (title.chained - work.gops, name))
+        else:
+            self.lines["chain"].remove(name)
+        if waiting > 0:  # the one that is nearest to its end is published first
+            self._stand("upscale", name, rank, owner, key or (work.gops - title.streamed, name))
+        else:
+            self.lines["upscale"].remove(name)
+        publish = next(publish_jobs(title, self.free, self.now), None) if title.active else None
+        if publish:  # files before playlists, and the oldest playlist first
+            self._stand("publish", name, (title.streamed < work.gops,), NOBODY, (title.listed_at, name))
+        else:
+            self.lines["publish"].remove(name)
+            if title.active and title.streamed > title.listed:
+                self._look_at(title.listed_at + PLAYLIST_EVERY, name)
+
+    def _look_at(self, moment: float, name: str) -> None:
+        """Place a title anew at that moment, where it is found out what comes next."""
+        if self.now < moment < self._looked_at.get(name, float("inf")):
+            self._looked_at[name] = moment
+            heapq.heappush(self._later, (moment, name))
+
+    def _stand(self, role: Role, name: str, rank: Rank, owner: str, key: Key) -> None:
+        self.lines[role].put(name, rank, owner, key)
+
+    def _class(self, name: str, title: TitleState) -> tuple[Rank, Key, str]:
+        """Rank, key where it is urgent, and whose turn it must be."""
+        work = title.work
+        if work.due is not None and not title.over:
+            since = urgent_from(title, self._speeds.seconds("chain"), self._speeds.seconds("upscale"))
+            if since <= self.now:
+                return (-work.priority, 0), (since, name), NOBODY
+            self._look_at(since, name)
+        return (-work.priority, 1), (), work.owner
+
+    def free(self, unit: Unit) -> bool:
+        return unit not in self.busy and not self._trouble.waits(unit, self.now)

@@ -1,0 +1,218 @@
+"""Captions: SubRip and WebVTT files read from people nobody vouches for, written as text that every player takes.
+
+Of markup only italics, bold and underline are kept; voices, colours and places are dropped, and whatever else looks
+like markup is refused, so that nothing in a caption can run or load anything where it is shown.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.core.errors import InputError
+from pipeline.core.timeline import FPS, gop_range, gops_of
+from pipeline.sources.urls import has_control
+
+LARGEST_CAPTIONS = 8 << 20  # bytes; the words of a hundred hours
+MOST_CUES = 50_000
+LONGEST_CUE = 500  # characters; more cannot be read, nor shown on a picture
+_TOLD = 5  # mistakes of a file that are listed
+
+_ARROW = re.compile(r"\s*(\S+)\s+-->\s+(\S+)(\s.*)?")
+_VTT_TIME = re.compile(r"(?:([0-9]{2,4}):)?([0-5][0-9]):([0-5][0-9])\.([0-9]{3})")
+_SRT_TIME = re.compile(r"([0-9]{1,4}):([0-5][0-9]):([0-5][0-9])[,.]([0-9]{3})")
+_TAG = re.compile(r"<(/?)([a-z]*)((?:[.\s][^<>]*|[0-9:.]+)?)>", re.IGNORECASE)
+_OVERRIDE = re.compile(r"\{\\[^{}]*\}")  # places and styles of another format that SubRip files carry along
+_KEPT = ("b", "i", "u")
+_DROPPED = ("c", "v", "lang", "ruby", "rt", "font", "")  # the last one: a time inside a cue
+
+
+@dataclass(frozen=True)
+class Cue:
+    """Shown in [start, end), milliseconds. `text` is WebVTT's: `&`, `<` and `>` escaped, tags b, i and u closed."""
+
+    start: int
+    end: int
+    text: str
+    line: int = 0  # in the file that it came from
+
+    @property
+    def plain(self) -> str:
+        """The text without markup."""
+        return html.unescape(re.sub(r"</?[biu]>", "", self.text))
+
+
+class _Wrong(Exception):
+    """What is wrong with a cue."""
+
+
+def read_captions(source: bytes | Path, where: str) -> tuple[Cue, ...]:
+    """The cues of a SubRip or WebVTT file in order, none overlapping another.
+
+    `where` names the file in messages. Raises InputError with the first mistakes and their lines.
+    """
+    text = _decoded(source.read_bytes() if isinstance(source, Path) else source, where)
+    cues: list[Cue] = []
+    wrong: list[str] = []
+    for number, lines in _blocks(text):
+        try:
+            cue = _cue(number, lines, text.startswith("WEBVTT"))
+            if cues and cue.start < cues[-1].end:
+                raise _Wrong(
+                    f"begins at {clock(cue.start)}, before the one of line {cues[-1].line} ends ({clock(cues[-1].end)})"
+                )
+            cues.append(cue)
+        except _Wrong as error:
+            wrong.append(f"line {number}: the cue {error}")
+    if wrong:
+        more = f"; and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
+        raise InputError(f"{where}: {'; '.join(wrong[:_TOLD])}{more}; correct the captions")
+    if not cues:
+        raise InputError(f"{where}: holds no captions; give a SubRip (.srt) or WebVTT (.vtt) file")
+    if len(cues) > MOST_CUES:
+        raise InputError(f"{where}: {len(cues)} cues, expected at most {MOST_CUES}; cut the title into several")
+    return tuple(cues)
+
+
+def _decoded(data: bytes, where: str) -> str:
+    if len(data) > LARGEST_CAPTIONS:
+        raise InputError(f"{where}: has {len(data):,} bytes, expected at most {LARGEST_CAPTIONS:,}; is it captions?")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{where}: is encoded as UTF-16; save it as UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{where}: line {line} is not UTF-8 (byte {data[error.start]:#04x}); save it as UTF-8"
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
+    """(line number, lines) of what stands between empty lines and is a cue, or should be."""
+    web, first, block = text.startswith("WEBVTT"), 0, list[str]()
+    for number, line in enumerate([*text.split("\n"), ""], 1):
+        if line.strip():
+            first = first or number
+            block.append(line)
+            continue
+        if block and not (web and re.match(r"(WEBVTT|NOTE|STYLE|REGION)(\s|$)", block[0])):
+            yield first, block
+        first, block = 0, []
+
+
+def _cue(number: int, lines: list[str], web: bool) -> Cue:
+    times = next((index for index, line in enumerate(lines[:2]) if "-->" in line), None)
+    if times is None:
+        raise _Wrong("has no times; expected 00:00:01.000 --> 00:00:02.500 above its text")
+    match = _ARROW.fullmatch(lines[times])
+    start, end = (_time(text, web) for text in match.groups()[:2]) if match else (None, None)
+    if start is None or end is None:
+        example = "00:00:01.000 --> 00:00:02.500" if web else "00:00:01,000 --> 00:00:02,500"
+        raise _Wrong(f"has the times {lines[times].strip()[:60]!r}; expected such as {example}")
+    if end <= start:
+        raise _Wrong(f"ends at {clock(end)}, not after it begins ({clock(start)})")
+    text = "\n".join(_marked(line, web) for line in _balanced_lines(lines[times + 1 :], web))
+    if not text.strip():
+        raise _Wrong("has no text")
+    cue = Cue(start, end, text, number)
+    if len(cue.plain) > LONGEST_CUE:
+        raise _Wrong(f"has {len(cue.plain)} characters, expected at most {LONGEST_CUE}; cut it in two")
+    return cue
+
+
+def _time(text: str, web: bool) -> int | None:
+    """Milliseconds."""
+    match = (_VTT_TIME if web else _SRT_TIME).fullmatch(text)
+    if not match:
+        return None
+    hours, minutes, seconds, part = (int(group or 0) for group in match.groups())
+    return ((hours * 60 + minutes) * 60 + seconds) * 1000 + part
+
+
+def _balanced_lines(lines: Sequence[str], web: bool) -> Iterator[str]:
+    for line in lines:
+        line = line.replace("\t", " ").strip()
+        if "-->" in line:
+            raise _Wrong("has an arrow in its text; is an empty line missing above the next cue?")
+        if has_control(line):
+            raise _Wrong("holds control characters; remove them")
+        yield line if web else _OVERRIDE.sub("", line)
+
+
+def _marked(line: str, web: bool) -> str:
+    """A line with nothing but the kept tags in it, all of them closed."""
+    written, open_tags, place = "", list[str](), 0
+    for match in _TAG.finditer(line):
+        closing, name, more = match[1], match[2].lower(), match[3]
+        written += _escaped(line[place : match.start()], web)
+        place = match.end()
+        if name not in (*_KEPT, *_DROPPED) or (not name and not more and not closing):
+            raise _Wrong(f"holds the markup {match[0][:40]!r}; write it as plain text")
+        if name in _KEPT and not closing:
+            open_tags.append(name)
+            written += f"<{name}>"
+        elif name in _KEPT and open_tags[-1:] == [name]:
+            open_tags.pop()
+            written += f"</{name}>"
+    written += _escaped(line[place:], web)
+    return written + "".join(f"</{name}>" for name in reversed(open_tags))
+
+
+def _escaped(text: str, web: bool) -> str:
+    if found := re.search(r"<[a-z/!?][^<]{0,30}", text, re.IGNORECASE):
+        raise _Wrong(f"holds the markup {found[0]!r}; write it as plain text")
+    text = html.unescape(text) if web else text
+    if has_control(text):
+        raise _Wrong("holds control characters; remove them")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+# -- written ------------------------------------------------------------------------------------------------------
+
+
+def clock(milliseconds: int, mark: str = ".") -> str:
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{mark}{rest % 1000:03}"
+
+
+def cut(cues: Iterable[Cue], milliseconds: int) -> tuple[Cue, ...]:
+    """What is shown in the first `milliseconds`."""
+    return tuple(replace(cue, end=min(cue.end, milliseconds)) for cue in cues if cue.start < milliseconds)
+
+
+def vtt(cues: Iterable[Cue], header: str = "") -> str:
+    """A WebVTT file."""
+    blocks = (f"{clock(cue.start)} --> {clock(cue.end)}\n{cue.text}\n" for cue in cues)
+    return f"WEBVTT\n{header}\n" + "\n".join(blocks)
+
+
+def srt(cues: Iterable[Cue]) -> str:
+    """A SubRip file; it has no way to escape, so what would be read as markup is written with other characters."""
+    return "\n".join(
+        f"{number}\n{clock(cue.start, ',')} --> {clock(cue.end, ',')}\n{_unescaped(cue.text)}\n"
+        for number, cue in enumerate(cues, 1)
+    )
+
+
+def _unescaped(text: str) -> str:
+    text = html.unescape(re.sub(r"&lt;(?=[a-zA-Z/!?])", "‹", text))
+    return text.replace("-->", "→").replace("{\\", "(\\")
+
+
+def segments(cues: Sequence[Cue], frames: int) -> list[bytes]:
+    """For HLS, a WebVTT file for every GOP with the cues that are shown in it, at the times of the whole title."""
+    found, at = [], 0
+    for gop in range(gops_of(frames)):
+        first, stop = (edge * 1000 // FPS for edge in gop_range(gop, frames))
+        while at < len(cues) and cues[at].end <= first:
+            at += 1
+        last = at
+        while last < len(cues) and cues[last].start < stop:
+            last += 1
+        found.append(vtt(cues[at:last], "X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n").encode())
+    return found

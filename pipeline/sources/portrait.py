@@ -1,0 +1,134 @@
+"""Portraits: read from files that nobody vouches for, turned upright and made RGB."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+from pipeline.core.errors import InputError
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+LARGEST_FILE = 256 << 20  # bytes
+MOST_PIXELS = 100_000_000  # a small file can unfold to any size
+MOST_STRETCHED = 8
+MOST_SCANS = 100  # of a JPEG: a few bytes can have the decoder pass over all pixels once more; encoders make ten
+SMALLEST = 64  # pixels of the shorter edge
+BACKGROUND = (255, 255, 255)  # behind what is transparent
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError, MemoryError)
+
+
+def read_portrait(source: str | Path | bytes, where: str) -> np.ndarray:
+    """A PNG, JPEG or WebP still as uint8 [height, width, 3] RGB (sRGB), upright by its EXIF orientation.
+
+    `where` names the portrait in messages. Raises InputError for everything that cannot be used, with the remedy.
+    """
+    data = _bytes(source, where)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library's own words about large or odd files; ours follow
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                _check(image, where)
+                if image.format in ("JPEG", "MPO") and (scans := data.count(b"\xff\xda")) > MOST_SCANS:
+                    raise InputError(f"{where}: a JPEG of {scans:,} scans, at most {MOST_SCANS}; save it anew")
+                image.load()
+                return np.asarray(_rgb(ImageOps.exif_transpose(image)))
+        except Image.UnidentifiedImageError:
+            raise InputError(
+                f"{where}: not a PNG, JPEG or WebP picture ({_looks_like(data)}); convert it to one of these"
+            ) from None
+        except Image.DecompressionBombError:
+            raise InputError(_too_large(where, "more than twice that")) from None
+        except _DAMAGED as error:
+            reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+            raise InputError(f"{where}: the picture is damaged or cut off ({reason}); export it again") from None
+
+
+def _bytes(source: str | Path | bytes, where: str) -> bytes:
+    if not isinstance(source, bytes):
+        path = Path(source)
+        try:
+            if not path.is_file():
+                raise InputError(f"{where}: no such file; give the path of a PNG, JPEG or WebP picture")
+            with path.open("rb") as stream:
+                source = stream.read(LARGEST_FILE + 1)
+        except OSError as error:
+            raise InputError(
+                f"{where}: cannot be read ({error.strerror}); check the path and its permissions"
+            ) from None
+    if not source:
+        raise InputError(f"{where}: the file is empty (0 bytes); give a PNG, JPEG or WebP picture")
+    if len(source) > LARGEST_FILE:
+        raise InputError(f"{where}: larger than {LARGEST_FILE >> 20} MiB; make the picture smaller")
+    return source
+
+
+def _too_large(where: str, pixels: str) -> str:
+    return f"{where}: {pixels} pixels, at most {MOST_PIXELS // 1_000_000} million can be used; make the picture smaller"
+
+
+def _check(image: Image.Image, where: str) -> None:
+    """Everything that the header tells, before any pixel is unpacked."""
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise InputError(_too_large(where, f"{width}×{height}"))
+    if min(width, height) < SMALLEST:
+        raise InputError(
+            f"{where}: {width}×{height} pixels; both edges must have {SMALLEST} or more, 512 or more look good"
+        )
+    if max(width, height) > MOST_STRETCHED * min(width, height):
+        raise InputError(
+            f"{where}: {width}×{height} pixels; one edge is over {MOST_STRETCHED} times the other; cut out the face"
+        )
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # MPO: a still with a preview in the same file
+        raise InputError(f"{where}: an animation; give one still picture")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if image.mode.startswith("I") or image.mode == "F":  # 16 bits of grey; the library would clip instead of scaling
+        grey = np.asarray(image).astype(np.int64)
+        return Image.fromarray(np.clip(grey >> 8, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (*BACKGROUND, 255)), image)
+    if image.mode != "CMYK":
+        image = image.convert("RGB")
+    if profile:
+        try:
+            found = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, found, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            image = converted or image
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            pass  # a broken profile, or one of another colour space: the numbers are taken as sRGB, as browsers do
+    return image.convert("RGB")
+
+
+def _looks_like(data: bytes) -> str:
+    starts = {b"GIF8": "GIF", b"%!PS": "EPS", b"BM": "BMP", b"II*": "TIFF", b"MM\0*": "TIFF", b"%PDF": "PDF"}
+    for start, name in starts.items():
+        if data.startswith(start):
+            return f"it is {name}"
+    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
+        return "it is HEIC or AVIF"
+    if b"<svg" in data[:1024].lower():
+        return "it is SVG"
+    return "its first bytes are of none of them"
+
+
+def jpeg(image: np.ndarray, xmp: bytes = b"") -> bytes:
+    """A picture, uint8 [height, width, 3], as JPEG; `xmp` is embedded where given."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=92, subsampling=0, **({"xmp": xmp} if xmp else {}))
+    return buffer.getvalue()
+
+
+def fitted(image: np.ndarray, edge: int) -> np.ndarray:
+    """A picture, uint8 [height, width, 3], made smaller where an edge of it is longer than `edge` pixels."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((edge, edge), Image.Resampling.LANCZOS)
+    return np.asarray(picture)

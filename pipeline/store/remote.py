@@ -1,0 +1,237 @@
+"""A store behind fsspec: S3 through s3fs, `memory://`, and whatever else knows create-only puts."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+
+from pipeline.core.errors import LongtakeError, MissingObject, OutputError, StoreError
+from pipeline.core.redact import redact_about
+from pipeline.sources.urls import protocol_of
+from pipeline.store.media_types import media_type
+from pipeline.store.store import Names, Store, Unfinished, check_key, key_in
+
+T = TypeVar("T")
+
+# Tried again after these waits (seconds, each times a random 0.5-1.5): half a minute of trouble is ridden out, after
+# which the caller decides.
+RETRY_WAITS = (0.2, 0.5, 1.0, 3.0, 8.0, 20.0)
+# Trees of their own, which do not descend from OSError.
+_NETWORK = ("botocore", "aiobotocore", "aiohttp", "urllib3")
+# botocore's own complaints about the set-up, which no waiting mends.
+_SET_UP = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError", "NoRegionError")
+# HTTP's answers to a create-only put of what is there, and to a range behind the end.
+_TAKEN, _PAST_END = 412, 416
+
+# Tries are counted here alone: in three layers on top of each other they would take an hour to give up.
+_ONE_TRY = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": 60}
+
+_memory = threading.Lock()  # fsspec's memory file system looks and writes in two steps
+
+
+class RemoteStore(Store):
+    def __init__(self, url: str):
+        super().__init__(url.rstrip("/"))
+        options: dict[str, Any] = {}
+        if protocol_of(url) in ("s3", "s3a"):
+            # Listings must not come from this process's memory: other workers write too.
+            options = {"use_listings_cache": False, "skip_instance_cache": True, "config_kwargs": _ONE_TRY}
+        try:
+            self.fs, self.root = fsspec.core.url_to_fs(self.url, **options)
+        except (ValueError, ImportError) as error:
+            raise OutputError(
+                f"output {self}: {self._told(error)}; expected a folder or a URL such as s3://bucket/path"
+            ) from error
+        if hasattr(self.fs, "retries"):
+            self.fs.retries = 1
+        protocol = self.fs.protocol
+        self._protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
+        self._fresh = {"refresh": True} if "s3" in self._protocols else {}
+
+    def path(self, key: str) -> str:
+        return f"{self.root}/{check_key(key)}"
+
+    def get(self, key: str) -> bytes:
+        return self._try(key, lambda: self.fs.cat_file(self.path(key)))
+
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        if stop <= start:
+            self.size(key)
+            return b""
+
+        def attempt() -> bytes:
+            try:
+                return self.fs.cat_file(self.path(key), start=start, end=stop)
+            except OSError as error:
+                if _status(error) == _PAST_END:
+                    return b""
+                raise
+
+        return self._try(key, attempt)
+
+    def put(self, key: str, data: bytes) -> None:
+        # Static hosting sends an object as the type that it was written with.
+        facts = {"ContentType": media_type(key), "CacheControl": "no-cache"} if "s3" in self._protocols else {}
+        self._try(key, lambda: self.fs.pipe_file(self.path(key), data, **facts), writes=True)
+
+    def create(self, key: str, data: bytes) -> bool:
+        def attempt() -> bool:
+            try:
+                with _memory if "memory" in self._protocols else contextlib.nullcontext():
+                    self.fs.pipe_file(self.path(key), data, mode="create")
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if _status(error) == _TAKEN:  # SeaweedFS's reaches s3fs users as a plain OSError
+                    return False
+                raise
+            return True
+
+        return self._try(key, attempt, writes=True)
+
+    def put_file(self, key: str, path: Path) -> None:
+        facts = {"ContentType": media_type(key)} if "s3" in self._protocols else {}
+        self._try(key, lambda: self.fs.put_file(str(path), self.path(key), **facts), writes=True)
+
+    def get_file(self, key: str, path: Path) -> None:
+        def attempt() -> None:
+            self.fs.get_file(self.path(key), str(path))
+            if path.is_dir():  # what some file systems make of a folder
+                path.rmdir()
+                raise FileNotFoundError
+
+        self._try(key, attempt)
+
+    def exists(self, key: str) -> bool:
+        try:
+            self.size(key)
+        except MissingObject:
+            return False
+        return True
+
+    def size(self, key: str) -> int:
+        return self._info(key)["size"]
+
+    def modified(self, key: str) -> float:
+        info = self._info(key)
+        at = next((info[name] for name in ("LastModified", "mtime", "created", "updated") if name in info), None)
+        if isinstance(at, str):
+            at = datetime.fromisoformat(at)
+        if isinstance(at, datetime):
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        if at is None:
+            raise StoreError(f"output {self}: this store does not say when {key} was written")
+        return float(at)
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Uploads in parts that were never completed: they cost money and no listing shows them."""
+        if "s3" not in self._protocols:
+            return
+        bucket, _, prefix = self.root.partition("/")
+        places: dict[str, str] = {}
+        while True:
+            asked = {"Bucket": bucket, "Prefix": f"{prefix}/" if prefix else "", **places}
+            page = self._try("", lambda asked=asked: self.fs.call_s3("list_multipart_uploads", **asked))  # type: ignore[misc]
+            for one in page.get("Uploads", []):
+                key = one["Key"].removeprefix(f"{prefix}/")
+                yield Unfinished(key, one["UploadId"], 0, one["Initiated"].timestamp())
+            if not page.get("IsTruncated"):
+                return
+            places = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def discard(self, one: Unfinished) -> None:
+        bucket, _, key = self.path(one.key).partition("/")
+        asked = {"Bucket": bucket, "Key": key, "UploadId": one.handle}
+        with contextlib.suppress(MissingObject):
+            self._try(one.key, lambda: self.fs.call_s3("abort_multipart_upload", **asked))
+
+    def _info(self, key: str) -> dict[str, Any]:
+        info = self._try(key, lambda: self.fs.info(self.path(key), **self._fresh))
+        if info["type"] != "file":
+            raise MissingObject(f"{key}: no such object in {self}")
+        return info
+
+    def list(self, prefix: str) -> Names:
+        return sorted(key_in(prefix, name) for name, kind in self._entries(prefix) if kind == "file")
+
+    def folders(self, prefix: str) -> Names:
+        return sorted(name for name, kind in self._entries(prefix) if kind == "directory")
+
+    def delete(self, key: str) -> None:
+        with contextlib.suppress(MissingObject):
+            self._try(key, lambda: self.fs.rm_file(self.path(key)))
+
+    def _entries(self, prefix: str) -> Sequence[tuple[str, str]]:
+        """Names and kinds of what lies directly in a folder."""
+        path = self.path(prefix) if prefix else self.root
+        try:
+            found = self._try(prefix, lambda: self.fs.ls(path, detail=True, **self._fresh))
+        except MissingObject:
+            return []
+        # A file system may answer with the object itself where `prefix` names one.
+        start = path.strip("/") + "/"
+        names = ((item["name"].strip("/"), item["type"]) for item in found)
+        return [(name.removeprefix(start), kind) for name, kind in names if name.startswith(start)]
+
+    def _try(self, key: str, action: Callable[[], T], *, writes: bool = False) -> T:
+        """Run `action`, again after a wait where the fault may pass; faults become errors of ours."""
+        for wait in (*RETRY_WAITS, None):
+            try:
+                return action()
+            except LongtakeError:
+                raise
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+                # The last is what memory:// says of a key below an object.
+                if writes and not isinstance(error, FileNotFoundError):
+                    raise StoreError(f"output {self}: {key}: {self._told(error)}") from error
+                if writes:  # a store makes folders by itself, so it is the bucket that is not there
+                    raise OutputError(
+                        f"output {self}: cannot write {key} ({self._told(error)}); create the bucket first, or correct "
+                        "its name"
+                    ) from error
+                raise MissingObject(f"{key}: no such object in {self}") from error
+            except PermissionError as error:
+                raise OutputError(
+                    f"output {self}: access to {key} denied ({self._told(error)}); check the credentials in the "
+                    "environment and the bucket's policy"
+                ) from error
+            except Exception as error:
+                if type(error).__name__ in _SET_UP:
+                    raise OutputError(
+                        f"output {self}: {self._told(error)}; give credentials and region through the environment or "
+                        "the machine's role, and check the address"
+                    ) from error
+                if not _may_pass(error) or wait is None:
+                    raise StoreError(f"output {self}: {key}: {self._told(error)}") from error
+                time.sleep(wait * random.uniform(0.5, 1.5))
+        raise AssertionError("unreachable")
+
+    def _told(self, error: Exception) -> str:
+        return redact_about(str(error), self.url) or type(error).__name__
+
+
+def _status(error: BaseException | None) -> int | None:
+    """HTTP's status of the answer that an error stands for. Messages hold keys, and keys hold any number."""
+    while error is not None:
+        response = getattr(error, "response", None)  # of botocore's errors, which s3fs raises others from
+        if isinstance(response, dict):
+            found: int | None = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            return found
+        for name in ("status", "code"):
+            if isinstance(number := getattr(error, name, None), int):
+                return number
+        error = error.__cause__
+    return None
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether a fault of a remote store is of the passing kind: connections, time-outs, 5xx."""
+    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _NETWORK

@@ -1,0 +1,122 @@
+"""What a title became, from its records: `report.json`, the provenance sidecar, and the facts of a run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pipeline import __version__
+from pipeline.core.timeline import GOP
+from pipeline.media.finish import NOTICE, SOURCE_TYPE
+from pipeline.store.records import Ledger, Record, Stored
+from pipeline.store.store import Store
+from pipeline.titles.title_plan import TitlePlan, digest
+
+SOFTWARE = f"Longtake {__version__}"
+
+
+def title_report(plan: TitlePlan, run: str, chain: Iterable[Record], stream: Iterable[Record], more: dict[str, Any]):  # type: ignore[no-untyped-def]
+    """The report of a finished title; `chain` and `stream` are its records in order, read once."""
+    stages: dict[str, Any] = {}
+    for name, records in (("chain", chain), ("upscale", stream)):
+        stages[name] = _stage(run, records)
+    return {
+        "id": plan.id,
+        "family": plan.family,
+        "note": plan.constants.note,
+        "frames": plan.frames,
+        "seconds": plan.frames / 25,
+        "gops": plan.gops,
+        "hashes": asdict(plan.hashes),
+        "seed": plan.seed,
+        "options": plan.plain_options,
+        "publishing": plan.publishing.described(),
+        **plan.marks.said(),
+        "run": run,
+        "stages": stages,
+        **more,
+    }
+
+
+def _stage(run: str, records: Iterable[Record]) -> dict[str, Any]:
+    """Units of a stage: made by this run or found from former ones, made anew after damage, time and place."""
+    made_here = total = again = 0
+    seconds = 0.0
+    hosts: Counter[str] = Counter()
+    faceless: int | None = None
+    plated: int | None = None
+    for record in records:
+        total += 1
+        made_here += record.made.get("run") == run
+        again += record.generation > 0
+        took = record.made.get("seconds")
+        seconds += took if isinstance(took, int | float) else 0.0
+        hosts[str(record.made.get("host"))] += 1
+        if isinstance(without := record.facts.get("no_face"), list):
+            faceless = (faceless or 0) + len(without)
+        if isinstance(plate := record.facts.get("plate"), bool):
+            plated = (plated or 0) + plate
+    return {
+        "gops": total,
+        "made_in_this_run": made_here,
+        "reused": total - made_here,
+        "made_anew_after_damage": again,
+        "worker_seconds": round(seconds, 3),
+        "hosts": dict(hosts),
+        **({} if faceless is None else {"frames_without_face": faceless}),
+        **({} if plated is None else {"gops_on_plate": plated}),
+    }
+
+
+def provenance(plan: TitlePlan, final_sha256: str) -> dict[str, Any]:
+    """The sidecar: what the file is, and what it was made of. Holds no addresses, only contents."""
+    return {
+        "digital_source_type": SOURCE_TYPE,
+        "statement": NOTICE,
+        "software": SOFTWARE,
+        "title": plan.id,
+        **plan.marks.said(),
+        "file": {"name": "final.mp4", "sha256": final_sha256},
+        **ingredients(plan),
+    }
+
+
+def ingredients(plan: TitlePlan) -> dict[str, Any]:
+    """What a title was made of, as it stands in the sidecar and in the file's credentials."""
+    return {
+        "inputs": {
+            "portrait": plan.portrait.sha256,
+            "audio": [one.sha256 for one in plan.audio],
+            **{name: stored.sha256 for name, stored in _further_inputs(plan).items() if stored},
+        },
+        "family": plan.family,
+        "weights": plan.weights_hash,
+        "prompts": [{"clip": clip, "text": text} for clip, text in plan.prompts],
+        "seed": plan.seed,
+        "options": plan.plain_options,
+        "hashes": {name: getattr(plan.hashes, name) for name in ("sound", "chain", "picture", "stream")},
+    }
+
+
+def _further_inputs(plan: TitlePlan) -> dict[str, Stored | None]:
+    return {"canvas_fill": plan.canvas_image, "cover": plan.publishing.cover, "captions": plan.publishing.captions}
+
+
+def records_digest(ledgers: Sequence[Ledger], frames: int) -> str:
+    """Of what a title is made of: the sha256 of the objects of every record of its chain and stream, in order."""
+    whole = hashlib.sha256()
+    for ledger in ledgers:
+        for record in ledger.read_prefix(range(0, frames, GOP)):
+            objects = sorted(stored.sha256 for stored in record.objects.values())
+            whole.update(digest([record.stage, record.first, objects]).encode())
+    return whole.hexdigest()
+
+
+def notes_of(store: Store, plan: TitlePlan) -> list[str]:
+    """What was approximated when the portrait was prepared."""
+    record = Ledger(store, plan.prefix("conditioning")).read(0)
+    notes = record.facts.get("notes") if record else None
+    return [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []

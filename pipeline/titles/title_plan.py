@@ -1,0 +1,242 @@
+"""The plan of one title: everything that its workers need to know, and the hashes that name what it becomes.
+
+Each hash contains its parent's: sound and chain, then picture, then stream. Another hash is another prefix, so nothing
+is ever mixed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from models.families.registry import FAMILIES, ClipOptions, Family, PictureOptions
+from pipeline.core import timeline
+from pipeline.manifest.catalog import Options, options_entering
+from pipeline.manifest.options import DEFAULT_CRF
+from pipeline.media import ffmpeg
+from pipeline.media.encode import Encoding
+from pipeline.media.sound import AudioFacts
+from pipeline.provenance.title_marks import Marks
+from pipeline.provenance.watermark import SMALLEST
+from pipeline.provenance.watermark_code import payload_of
+from pipeline.store.records import Stored
+from pipeline.titles.publishing import Publishing
+
+SOUND_REVISION = 2  # raised when a change alters the sound track or the speech that the features come from
+LOUDNESS_REVISION = 1  # raised when a change alters how sound is brought to a level
+CANVAS_REVISION = 1  # raised when a change alters how the portrait is placed or what fills the canvas
+STREAM_REVISION = 1  # raised when a change alters the encoded fragments in another way than by encoder build
+
+
+@dataclass(frozen=True)
+class Hashes:
+    sound: str
+    chain: str
+    picture: str
+    stream: str
+    file: str = ""  # of what is written around pictures and sound
+
+
+@dataclass(frozen=True)
+class TitlePlan:
+    """A title with its inputs resolved: `portrait` and `audio` lie in the output store, named by content."""
+
+    id: str
+    family: str
+    weights: tuple[tuple[str, Stored], ...]  # the family's files by name, as they lie in the store
+    weights_hash: str
+    seed: int
+    priority: int
+    frames: int
+    prompts: tuple[tuple[int, str], ...]  # (clip from which it holds, text), ascending
+    options: Options
+    portrait: Stored
+    audio: tuple[Stored, ...]
+    audio_facts: tuple[AudioFacts, ...]
+    face_embedding: Stored | None
+    hashes: Hashes
+    canvas_image: Stored | None = None  # what canvas_fill names, if it names a picture
+    publishing: Publishing = field(default_factory=Publishing)
+    mark_key: str = "public"  # name of the watermark's key
+
+    @property
+    def gops(self) -> int:
+        return timeline.gops_of(self.frames)
+
+    @property
+    def clips(self) -> int:
+        return timeline.clips_of(self.frames)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of audio features."""
+        return -(-self.frames // self.constants.feature_block)
+
+    @property
+    def constants(self) -> Family:
+        return FAMILIES[self.family]
+
+    def text_of(self, clip: int) -> str | None:
+        """The prompt that holds in a clip."""
+        texts = [text for start, text in self.prompts if start <= clip]
+        return texts[-1] if texts else None
+
+    def prefix(self, stage: str) -> str:
+        """Where the records of a stage lie, relative to the output."""
+        match stage:
+            case "sound":
+                return f"{self.id}/sound/{self.hashes.sound[:16]}"
+            case "loudness":
+                facts = [LOUDNESS_REVISION, self.hashes.sound, self.publishing.loudness]
+                return f"{self.id}/loudness/{digest(facts)[:16]}"
+            case "conditioning" | "features" | "chain":
+                return f"{self.id}/chain/{self.hashes.chain[:16]}/{stage}"
+            case "stream" | "done":
+                return f"{self.id}/stream/{self.hashes.stream[:16]}/{stage}"
+        raise ValueError(f"stage {stage!r}: expected sound, loudness, conditioning, features, chain, stream or done")
+
+    @property
+    def renditions(self) -> tuple[Rendition, ...]:
+        return renditions_of(self.options)
+
+    @property
+    def heard(self) -> str:
+        """The stage whose sound people hear."""
+        return "sound" if self.publishing.loudness is None else "loudness"
+
+    @property
+    def plain_options(self) -> dict[str, Any]:
+        return asdict(self.options)
+
+    @property
+    def clip_options(self) -> ClipOptions:
+        o = self.options
+        return ClipOptions(
+            steps=o.steps,
+            guidance_scale=o.guidance_scale,
+            base_size=o.base_size,
+            compat=o.compat,
+            guided_share=o.guided_share,
+            deep_every=o.deep_every,
+            solver=o.solver,
+            linears=o.linears,
+            compiled=o.compile == "on",
+            devices=o.guidance_devices,
+        )
+
+    @property
+    def picture_options(self) -> PictureOptions:
+        o = self.options
+        return PictureOptions(o.base_size, o.resolution, o.fidelity, o.background, o.compat, o.plate)
+
+    @property
+    def marks(self) -> Marks:
+        return marks_of(self.id, self.hashes.chain, self.options, self.mark_key)
+
+    @property
+    def encoding(self) -> Encoding:
+        return encoding_of(self.options)
+
+
+@dataclass(frozen=True)
+class Rendition:
+    """The picture in another size: `suffix` marks its objects and files, empty for the main one."""
+
+    suffix: str
+    encoding: Encoding
+
+
+def renditions_of(options: Options) -> tuple[Rendition, ...]:
+    """The main one and then the smaller ones, largest first."""
+    width, height = options.frame_size
+    found = [Rendition("", encoding_of(options))]
+    for size in options.renditions:
+        wide, high = (edge * size // min(width, height) // 2 * 2 for edge in (width, height))
+        found.append(Rendition(f"-{size}", Encoding("h264", wide, high, DEFAULT_CRF["h264"])))
+    return tuple(found)
+
+
+def encoding_of(options: Options) -> Encoding:
+    width, height = options.frame_size
+    return Encoding(codec=options.codec, crf=options.crf, width=width, height=height)
+
+
+def marks_of(title: str, chain: str, options: Options, key: str) -> Marks:
+    """The marks of a title; the payload stands for its id and for all that its chain is made of."""
+    wanted = options.marks == "on"
+    fits = min(options.frame_size) >= SMALLEST
+    return Marks(
+        payload=payload_of(title, chain) if wanted and fits else "",
+        key=key,
+        badge=options.badge,
+        wanted=wanted,
+        subject=options.subject,
+        consent=options.consent,
+    )
+
+
+def digest(facts: Any) -> str:
+    """SHA-256 of the canonical JSON of plain data."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
+
+
+def weights_hash(files: Iterable[tuple[str, str]]) -> str:
+    """sha256 over sorted (file name, sha256)."""
+    return digest(sorted(files))
+
+
+def title_hashes(
+    *,
+    family: Family,
+    weights: str,
+    seed: int,
+    frames: int,
+    prompts: tuple[tuple[int, str], ...],
+    options: Options,
+    portrait: Stored,
+    audio: tuple[Stored, ...],
+    publishing: Publishing,
+    title: str = "",
+    mark_key: str = "public",
+) -> Hashes:
+    """Hashes of the title of that id; `options` are complete (defaults filled in)."""
+    values = asdict(options)
+
+    def chosen(level: str) -> dict[str, Any]:
+        return {name: values[name] for name in options_entering(level)}
+
+    # What separates the voice is one of the weights; without it no weights matter to the sound.
+    separated = [weights] if options.vocals == "separate" else []
+    sound = digest([SOUND_REVISION, ffmpeg.version(), frames, [one.sha256 for one in audio], *separated])
+    chain = digest(
+        {
+            "sound": sound,
+            "family": family.name,
+            "weights": weights,
+            "revision": family.chain_revision,
+            "portrait": portrait.sha256,
+            "seed": seed,
+            "prompts": prompts,
+            "options": chosen("chain"),
+        }
+    )
+    # Without a plate everything is as it was before there was one.
+    looks = {name: value for name, value in chosen("picture").items() if (name, value) != ("plate", "off")}
+    burnt = publishing.captions.sha256 if options.burn_captions and publishing.captions else None
+    shown = {"revision": family.picture_revision, "canvas_revision": CANVAS_REVISION, "options": looks}
+    shown |= {"captions": burnt}
+    picture = digest({"chain": chain, **shown})
+    stream = digest(
+        {
+            "picture": picture,
+            "revision": STREAM_REVISION,
+            "encodings": [one.encoding.identity() for one in renditions_of(options)],
+            "marks": marks_of(title, chain, options, mark_key).identity(),
+        }
+    )
+    declared = {"subject": options.subject, "consent": options.consent}
+    file = digest({"stream": stream, "publishing": publishing.identity(), "declared": declared})
+    return Hashes(sound, chain, picture, stream, file)

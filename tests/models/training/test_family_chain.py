@@ -1,0 +1,123 @@
+"""The chain's stages of another family: a tiny network with every quirk of `hallo2`, from its own files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from models.data import takes
+from models.data.drawn_takes import Drawing, draw_take, draw_under_every_prompt
+from models.data.speech import Corpus
+from models.diffusion.sampler import scheduler
+from models.families.registry import FAMILIES
+from models.training.family_chain import Velocity
+from models.training.run import begin, take_step, train
+from models.training.settings import BadSettings, Settings
+from models.weights.synthetic_tree import write_tree
+from tests.support.tiny_hallo2 import TINY, TINY_FAMILY
+from tests.support.training_speech import corpus
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(FAMILIES, "tiny", TINY_FAMILY)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("family")
+    drawing = Drawing(corpus(folder / "speech"), "train", 64, 19, 1)
+    take = draw_take(0, drawing)
+    takes.write(replace(take, embedding=torch.arange(512.0) / 512, prompt="a sad face"), folder / "takes")
+    write_tree(folder / "weights", TINY_FAMILY, text=True)
+    return folder
+
+
+def settings(data: Path, out: Path, stage: str, **options: Any) -> Settings:
+    given = {"family": "tiny", "weights": str(data / "weights"), "takes": str(data / "takes")}
+    given |= {"checks": str(data / "takes"), "check_steps": 1}
+    batch, frames = (4, 2) if stage == "chain1" else (1, 16)
+    return Settings(
+        stage, str(out), steps=1, batch=batch, warmup=1, log_every=1, options=given | {"frames": frames} | options
+    )
+
+
+@pytest.mark.slow
+def test_both_stages_train_and_leave_files(data: Path, tmp_path: Path) -> None:
+    train(settings(data, tmp_path / "one", "chain1"))
+    run = train(settings(data, tmp_path / "two", "chain2", start=str(tmp_path / "one/weights")))
+    assert run.step == 1
+    first, second = (load_file(tmp_path / name / "weights/chain.safetensors") for name in ("one", "two"))
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+
+
+def test_only_text_is_trained(data: Path, tmp_path: Path) -> None:
+    run = begin(settings(data, tmp_path, "chain2", only_text=True, prompt_dropout=0.0))
+    network: Any = run.stage.network
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    parts = take_step(run)
+    assert torch.isfinite(parts["loss"])
+    moved = {name for name, tensor in network.state_dict().items() if not torch.equal(before[name], tensor)}
+    assert moved
+    assert all(name.startswith("text.") for name in moved)
+
+
+def test_prompts_are_learned_from_moments_under_every_one(data: Path, tmp_path: Path) -> None:
+    drawing = Drawing(Corpus(data / "speech", ()), "train", 64, 2, 1)
+    for take in draw_under_every_prompt(7, drawing):
+        takes.write(replace(take, prompt=take.name.rpartition("-")[2]), tmp_path / "pairs")
+    options = {"only_text": True, "pairs": str(tmp_path / "pairs"), "paired": 1.0, "paired_people": 1}
+    parts = take_step(begin(settings(data, tmp_path / "run", "chain2", **options)))
+    assert torch.isfinite(parts["loss"])
+    assert float(parts["prompts_missed"]) > 0
+
+
+def test_a_batch_is_what_the_family_takes(data: Path, tmp_path: Path) -> None:
+    stage: Any = begin(settings(data, tmp_path, "chain2", drop_rate=0.0, motion_noise=0.0)).stage
+    batch = stage.batch(0, torch.Generator().manual_seed(0))
+    projection = TINY.chain.audio_projection
+    assert batch["latents"].shape == (1, 16, 4, 8, 8)
+    assert batch["audio"].shape == (1, 16, projection.window, projection.layers, projection.feature_width)
+    assert torch.allclose(batch["face_embedding"][0], torch.arange(512.0) / 512)
+    assert batch["prompt"].shape == (1, TINY.text.embedding_width)  # type: ignore[union-attr]
+    # Pixels lose patches, and the face keeps them.
+    examples = stage.pool.examples(stage.pool.draw(1, 16, torch.Generator().manual_seed(0)), torch.Generator())
+    given = examples.motion, examples.reference, torch.Generator().manual_seed(1)
+    kept = stage._carried(*given, torch.ones_like(examples.region))
+    plain = stage._carried(examples.motion, examples.reference, torch.Generator().manual_seed(2), None)
+    assert torch.equal(kept, plain)
+    stage.options = replace(stage.options, drop_rate=0.9)
+    protected = stage._carried(*given, torch.ones_like(examples.region))
+    dropped = stage._carried(*given, torch.zeros_like(examples.region))
+    assert torch.equal(protected, plain)
+    assert not torch.equal(dropped, plain)
+
+
+def test_velocity_gives_the_sample_back() -> None:
+    """Against diffusers' own noise and velocity."""
+    schedule = scheduler(TINY.sampler)
+    sample, noise = torch.randn(2, 1, 3, 4, 4), torch.randn(2, 1, 3, 4, 4)
+    times = torch.tensor([20, 900])
+    noisy = schedule.add_noise(sample, noise, times)
+    velocity = schedule.get_velocity(sample, noise, times)
+    found = Velocity.of(TINY.sampler, torch.device("cpu"))(velocity, noisy, noisy, times)
+    torch.testing.assert_close(found, sample, atol=1e-4, rtol=1e-4)
+
+
+def test_mistakes(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="family is 'other': expected one of"):
+        begin(settings(data, tmp_path, "chain1", family="other"))
+    with pytest.raises(BadSettings, match=r"lacks \['weights'\]"):
+        begin(settings(data, tmp_path, "chain1", weights=""))
+    with pytest.raises(BadSettings, match=r"which holds no file of vae"):
+        begin(settings(data, tmp_path, "chain1", weights=str(data / "takes")))

@@ -1,0 +1,127 @@
+"""The driver's loop: scans, stops and grace."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.core.errors import InputError, StoreError
+from pipeline.driver import drive as driving
+from pipeline.driver.drive import drive
+from pipeline.scheduler.schedule import Limits, Schedule
+from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.work import Assign, Command, Done, Event, Finished, Launch, Outcome, Scanned, WorkerReady
+
+
+class Clock:
+    """Time that passes only while somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Instant:
+    """An executor whose workers do everything at once, or, once `stuck`, nothing any more."""
+
+    def __init__(self, clock: Clock, stuck_after: int = 10**6):
+        self.clock, self.stuck_after = clock, stuck_after
+        self.assigned: list[Assign] = []
+        self.drained = 0
+        self._events: list[Event] = []
+
+    def do(self, command: Command) -> None:
+        match command:
+            case Launch(name):
+                self._events.append(WorkerReady(name))
+            case Assign(name, work):
+                self.assigned.append(command)
+                if len(self.assigned) <= self.stuck_after:
+                    done = [
+                        tuple(Done(job.title, job.kind, job.first + k) for k in range(job.count))
+                        if job.kind not in ("playlist", "finish")
+                        else (Done(job.title, job.kind, 0),)
+                        for job in work.jobs
+                    ]
+                    outcomes = tuple(Outcome(job, units) for job, units in zip(work.jobs, done, strict=True))
+                    self._events.append(Finished(name, outcomes))
+
+    def events(self, timeout: float) -> list[Event]:
+        events, self._events = self._events, []
+        self.clock.now += 0.01 if events else timeout
+        return events
+
+    def drain(self) -> None:
+        self.drained += 1
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(driving, "time", clock)
+    return clock
+
+
+def schedule_of(*names: str, gops: int = 3) -> Schedule:
+    return Schedule([TitleWork(name, 0, gops, 1, 2) for name in names], Limits())
+
+
+def nothing_there(title: str) -> Scanned:
+    return Scanned(title, False, False, (), 0, (), False)
+
+
+def test_titles_are_driven_to_their_end(clock: Clock) -> None:
+    schedule, seen = schedule_of("a", "b"), []
+    drive(schedule, Instant(clock), nothing_there, observe=lambda schedule, events: seen.extend(events))
+    assert all(title.done for title in schedule.titles.values())
+    finished = sum(isinstance(event, Finished) for event in seen)
+    assert finished >= 2 * (1 + 1 + 1 + 3 + 2 + 1)
+
+
+def test_a_store_that_fails_a_scan_pauses_that_title_alone(clock: Clock) -> None:
+    def scan(title: str) -> Scanned:
+        if title == "a":
+            raise StoreError("s3://bucket/a: no answer")
+        return nothing_there(title)
+
+    schedule = schedule_of("a", "b")
+    drive(schedule, Instant(clock), scan)
+    assert schedule.titles["a"].paused == "s3://bucket/a: no answer"
+    assert schedule.titles["b"].done
+
+
+def test_a_mistake_of_the_user_ends_the_run(clock: Clock) -> None:
+    def scan(title: str) -> Scanned:
+        raise InputError("no such bucket")
+
+    with pytest.raises(InputError):
+        drive(schedule_of("a"), Instant(clock), scan)
+
+
+def test_a_stop_waits_for_what_is_in_hand_as_long_as_the_grace(clock: Clock) -> None:
+    schedule, executor = schedule_of("a"), Instant(clock, stuck_after=5)
+    asked: list[tuple[float, int]] = []
+
+    def stop() -> str | None:
+        if len(executor.assigned) < 6:
+            return None
+        asked.append((clock.now, len(executor.assigned)))
+        return "SIGTERM received"
+
+    drive(schedule, executor, nothing_there, stop=stop, grace=20.0)
+    assert executor.drained == 1
+    ((at, handed_out),) = asked
+    assert len(executor.assigned) == handed_out
+    assert 20.0 <= clock.now - at < 20.0 + 2 * driving.WAIT
+    assert schedule.stopping == "SIGTERM received"
+    assert not schedule.titles["a"].over
+
+
+def test_a_stop_with_nothing_in_hand_ends_at_once(clock: Clock) -> None:
+    schedule, executor = schedule_of("a"), Instant(clock)
+    drive(schedule, executor, nothing_there, stop=lambda: "Ctrl-C", grace=20.0)
+    assert clock.now == 0.0
+    assert executor.assigned == []

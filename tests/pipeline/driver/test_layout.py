@@ -1,0 +1,71 @@
+"""How a cluster is divided between the roles, and that a chain's device goes to the upscalers only once it is over."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.families.registry import FAMILIES
+from pipeline.core.errors import SetupError
+from pipeline.driver.guidance import check_devices
+from pipeline.on_ray.executor import layout
+from pipeline.scheduler.schedule import Limits, Schedule
+from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.work import Done, Finished, Job, Launch, Outcome, Progress, Scanned, WorkerReady
+
+MINI = FAMILIES["mini"]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "chain", "upscale", "after"),
+    [(1, 0, 1, 1, 1), (2, 0, 1, 1, 2), (4, 0, 1, 3, 4), (8, 1, 1, 1, 1), (32, 4, 1, 3, 4)],
+)
+def test_workers_fit_the_cluster(cpus: int, gpus: int, chain: int, upscale: int, after: int) -> None:
+    plan = layout(cpus, gpus, MINI, None, None)
+    limits = plan.limits
+    assert (limits.chain, limits.upscale, limits.upscale_after) == (chain, upscale, after)
+    for kind, total in (("cpus", cpus), ("gpus", gpus)):
+        shares = {role: getattr(share, kind) for role, share in plan.shares.items()}
+        used = shares["prepare"] + shares["publish"] + chain * shares["chain"] + upscale * shares["upscale"]
+        assert used <= total
+        assert after * shares["upscale"] <= total
+
+
+def test_the_chains_device_is_handed_on_when_the_chain_is_over() -> None:
+    limits = Limits(upscale=1, upscale_after=2)
+    schedule = Schedule([TitleWork("one", 0, gops=4, blocks=1, segment=10)], limits)
+    scanned = Scanned("one", True, True, (0,), 0, (), False)
+
+    def launched(*events: object) -> list[str]:
+        for event in events:
+            schedule.handle(event, 0.0)  # type: ignore[arg-type]
+        commands = [*schedule.decide(0.0), *schedule.decide(0.0)]
+        return [command.role for command in commands if isinstance(command, Launch)]
+
+    schedule.decide(0.0)
+    assert sorted(launched(scanned)) == ["chain", "publish", "upscale"]
+    names = {worker.role: name for name, worker in schedule.workers.items()}
+    ready = [WorkerReady(name) for name in names.values()]
+    done = Progress(tuple(Done("one", "chain", gop) for gop in range(4)))
+    assert "upscale" not in launched(*ready)
+    assert launched(done) == []  # the chain worker has not answered yet
+    outcome = Outcome(Job("one", "chain", 3))
+    assert launched(Finished(names["chain"], (outcome,))) == ["upscale"]
+
+
+@pytest.mark.parametrize(("gpus", "chain", "upscale"), [(3, 1, 1), (4, 1, 2), (8, 2, 4)])
+def test_a_chain_worker_for_two_halves_has_two_devices(gpus: int, chain: int, upscale: int) -> None:
+    plan = layout(32, gpus, FAMILIES["hallo2"], None, None, titles=8, halves=2)
+    assert plan.shares["chain"].gpus == 2
+    assert (plan.limits.chain, plan.limits.upscale) == (chain, upscale)
+    assert 2 * chain + upscale <= gpus
+    assert plan.limits.of("upscale", chains=chain - 1) == upscale + 2  # what it leaves
+    assert layout(32, gpus, FAMILIES["hallo2"], 100, None, titles=8, halves=2).limits.chain == (gpus - 1) // 2
+
+
+def test_devices_for_the_halves_that_are_not_there_are_named() -> None:
+    check_devices(1, gpus=0)
+    check_devices(2, gpus=3, machine=2)
+    with pytest.raises(SetupError, match=r"guidance_devices: value 2: 1 accelerator here, expected 3 .*leave"):
+        check_devices(2, gpus=1)
+    with pytest.raises(SetupError, match=r"value 2: the largest machine has 1 accelerator, expected 2 on one"):
+        check_devices(2, gpus=8, machine=1)

@@ -1,0 +1,96 @@
+"""A store without create-only puts lets one driver in; the second leaves and names the first."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipeline import render
+from pipeline.core.errors import Paused
+from pipeline.store.lease import KEY, Lease
+from pipeline.store.local import LocalStore
+from pipeline.store.store import Store, open_store
+from tests.conftest import write_manifest
+
+QUICK = {"beat": 0.02, "patience": 0.4, "settle": 0.05}
+
+
+class Overwriting(LocalStore):
+    """A folder that creates what is there already, like some S3 servers."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        self.put(key, data)
+        return True
+
+
+def lease(store: Store, name: str) -> Lease:
+    return Lease(store, name, **QUICK)
+
+
+def test_the_second_driver_leaves_naming_the_first(tmp_path: Path) -> None:
+    store = Overwriting(str(tmp_path))
+    with lease(store, "first"):
+        with pytest.raises(Paused, match="in the hands of run first on"), lease(store, "second"):
+            pass
+        assert store.exists(KEY)
+    assert not store.exists(KEY)
+    with lease(store, "second"):
+        pass
+
+
+def test_a_dead_holder_is_replaced(tmp_path: Path) -> None:
+    store = Overwriting(str(tmp_path))
+    store.put(KEY, b'{"holder": "gone", "token": "x", "count": 7}')
+    with lease(store, "next") as held:
+        assert held.lost is None
+
+
+def test_a_holder_that_was_replaced_learns_of_it(tmp_path: Path) -> None:
+    store = Overwriting(str(tmp_path))
+    with lease(store, "first") as held:
+        store.put(KEY, b'{"holder": "other", "token": "y", "count": 1}')
+        waiter = threading.Event()
+        for _ in range(200):
+            if held.lost or waiter.wait(0.02):
+                break
+        assert held.lost
+        assert "run other" in held.lost
+    assert b"other" in store.get(KEY), "the winner's lease is left alone"
+
+
+def test_of_two_that_begin_together_one_goes_on(tmp_path: Path) -> None:
+    store = Overwriting(str(tmp_path))
+    ended: list[str] = []
+    both, decided = threading.Barrier(2), threading.Event()
+
+    def begin(name: str) -> None:
+        both.wait()
+        try:
+            with lease(store, name):
+                ended.append("held")
+                decided.wait(10)
+        except Paused:
+            ended.append("paused")
+            decided.set()
+
+    threads = [threading.Thread(target=begin, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ended) == ["held", "paused"]
+
+
+def test_a_render_holds_the_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(render, "open_store", lambda url: Overwriting(open_store(url).url))
+    monkeypatch.setattr(render, "Lease", lease)
+    manifest = write_manifest(tmp_path, [{"id": "one", "frames": 20}])
+    with lease(Overwriting(str(tmp_path / "out")), "somebody"):
+        assert render.run([str(manifest), "--executor", "inline"]) == 75
+        assert "in the hands of run somebody" in capsys.readouterr().err
+    assert render.run([str(manifest), "--executor", "inline"]) == 0
+    assert not (tmp_path / "out" / KEY).exists()
