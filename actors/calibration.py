@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from models.parts.lanes import calibrate
-from pipeline.store.records import create_json
 from pipeline.store.store import Store
+from pipeline.store.transfer import create_json
 from pipeline.titles.title_plan import TitlePlan, digest
 
 

@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from actors.dressing import read_cues
 from pipeline.sources.captions import Cue, segments, srt, vtt
-from pipeline.store.records import sha256
+from pipeline.store.digests import sha256
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +19,9 @@ from pipeline.core.errors import DamagedObject, LongtakeError
 from pipeline.core.timeline import CLIP, GOP, gop_clips, gop_range
 from pipeline.scheduler.work import Done, Failure, Job, Outcome, Ready, Work
 from pipeline.store.arrays import pack
-from pipeline.store.records import Record, new_attempt, seed_state_hash, sha256
+from pipeline.store.digests import sha256
+from pipeline.store.ledger import new_attempt
+from pipeline.store.record import Record, seed_state_hash
 from pipeline.titles.numerics import NumericsDiffer, in_lanes
 from pipeline.titles.title_plan import TitlePlan
 
@@ -76,7 +79,7 @@ class ChainWorker(Worker):
             log.exception("the chain worker is not ready")
             return Ready()
 
-    def run(self, work: Work, plans: dict[str, TitlePlan]) -> tuple[Outcome, ...]:
+    def run(self, work: Work, plans: Mapping[str, TitlePlan]) -> tuple[Outcome, ...]:
         """Advance the titles by one GOP each, in one batch. Titles without a job here leave the worker's memory.
 
         A lane whose GOP is finished before the call is goes on with the title's next GOP, or with a spare title.
@@ -115,7 +118,7 @@ class ChainWorker(Worker):
         begun = self._begun.get(outcome.job.title)
         return replace(outcome, ahead=len(begun.latents)) if begun else outcome
 
-    def _board(self, job: Job, plans: dict[str, TitlePlan], lanes: int, outcomes: dict[str, Outcome]) -> _Run | None:
+    def _board(self, job: Job, plans: Mapping[str, TitlePlan], lanes: int, outcomes: dict[str, Outcome]) -> _Run | None:
         """The run of a job; None where its outcome is known already."""
         begun = self._begun.pop(job.title, None)
         try:

@@ -13,7 +13,7 @@ from pipeline.media.burn import Burner
 from pipeline.media.canvas import Canvas, fill_planes
 from pipeline.sources.captions import Cue, cut, read_captions
 from pipeline.sources.portrait import read_portrait
-from pipeline.store.records import Stored
+from pipeline.store.record import Stored
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from models.families.weight_files import Part
 from pipeline.core.errors import DamagedObject, InputError
+from pipeline.store.digests import sha256_of_file
 from pipeline.store.local import LocalStore
-from pipeline.store.records import Stored, fetch_checked, sha256_of_file
+from pipeline.store.record import Stored
 from pipeline.store.store import Store
+from pipeline.store.transfer import fetch_checked
 from pipeline.titles.title_plan import TitlePlan
 
 

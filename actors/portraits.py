@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.core.errors import MissingObject
-from pipeline.store.records import sha256
+from pipeline.store.digests import sha256
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan, digest
 

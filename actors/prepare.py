@@ -25,7 +25,9 @@ from pipeline.scheduler.work import Done, Job
 from pipeline.sources.embedding import read_embedding
 from pipeline.sources.portrait import read_portrait
 from pipeline.store.arrays import pack
-from pipeline.store.records import Ledger, Record, Stored, new_attempt, sha256
+from pipeline.store.digests import sha256
+from pipeline.store.ledger import Ledger, new_attempt
+from pipeline.store.record import Record, Stored
 from pipeline.titles.title_plan import TitlePlan
 
 SPEECH_CHUNK = 1500  # frames; a minute of speech is read and checked at a time

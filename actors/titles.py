@@ -10,7 +10,8 @@ from models.families.registry import Arrays
 from pipeline.core.errors import DamagedObject
 from pipeline.core.timeline import CLIP, GOP, gop_range
 from pipeline.store.arrays import unpack
-from pipeline.store.records import Ledger, Record
+from pipeline.store.ledger import Ledger
+from pipeline.store.record import Record
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan
 

@@ -27,7 +27,9 @@ from pipeline.core.windows import gop_reads, gop_windows
 from pipeline.media.encode import Fragment, GopEncoder
 from pipeline.media.scale import Scaler
 from pipeline.scheduler.work import Done, Job, Ready
-from pipeline.store.records import Ledger, Record, new_attempt, sha256
+from pipeline.store.digests import sha256
+from pipeline.store.ledger import Ledger, new_attempt
+from pipeline.store.record import Record
 from pipeline.titles.numerics import begun
 from pipeline.titles.title_plan import TitlePlan
 
@@ -257,7 +259,7 @@ class UpscaleWorker(Worker):
 
     def _agree_on_init(self, plan: TitlePlan, suffix: str, init: bytes) -> None:
         """All fragments of a title must follow the same initialisation segment."""
-        key = init_key(plan, suffix)
+        key = plan.init_key(suffix)
         if self._inits.get(key) == init:
             return
         if not self.store.create(key, init) and self.store.get(key) != init:
@@ -265,7 +267,8 @@ class UpscaleWorker(Worker):
                 f"title {plan.id}: this worker's encoder writes another header than {key}; "
                 "all workers of a title need the same encoder build"
             )
-        self._inits = {one: data for one, data in self._inits.items() if one.startswith(_folder(plan))} | {key: init}
+        mine = key.rpartition("/")[0]
+        self._inits = {one: data for one, data in self._inits.items() if one.startswith(mine)} | {key: init}
 
 
 def _encoded(plan: TitlePlan, first: int, planes: Iterator[np.ndarray]) -> dict[str, Fragment]:
@@ -294,12 +297,3 @@ def _too_little(plan: TitlePlan, gop: int, error: Exception) -> str:
         "smaller pieces either; end what else runs there, or set a smaller resolution or background: lanczos, or take "
         f"a device with more memory ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
     )
-
-
-def _folder(plan: TitlePlan) -> str:
-    return plan.prefix("stream").rsplit("/", 1)[0]
-
-
-def init_key(plan: TitlePlan, suffix: str = "") -> str:
-    """Where the header of a title's fragments lies."""
-    return f"{_folder(plan)}/init{suffix}.mp4"

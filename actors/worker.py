@@ -8,14 +8,14 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from actors.inputs import fetch_weights
 from models.families.registry import Part, load_part
 from pipeline.core.errors import DamagedObject, OutputError, StoreError, UserError
 from pipeline.scheduler.work import Cause, Done, Failure, Job, Outcome, Ready, Role, Work
-from pipeline.store.store import open_store
+from pipeline.store.opening import open_store
 from pipeline.titles.numerics import LanesDiffer, NumericsDiffer, claim
 from pipeline.titles.title_plan import TitlePlan
 
@@ -47,7 +47,7 @@ class Worker:
         self._news: list[Done] = []
         self._beat = time.monotonic()
 
-    def run(self, work: Work, plans: dict[str, TitlePlan]) -> tuple[Outcome, ...]:
+    def run(self, work: Work, plans: Mapping[str, TitlePlan]) -> tuple[Outcome, ...]:
         """Do the jobs one after the other; a failure ends its job only."""
         return tuple(self._guarded(job, self.work_on(job, plans[job.title])) for job in work.jobs)
 

@@ -35,12 +35,12 @@ from pipeline.forecast.call_times import CallTimes
 from pipeline.forecast.simulate import Title, simulate
 from pipeline.intake.survey import copy_inputs, plan_title, survey
 from pipeline.manifest.catalog import load_manifest
-from pipeline.render import title_work
 from pipeline.scheduler.schedule import Limits, Schedule
 from pipeline.scheduler.title_state import TitleWork
 from pipeline.scheduler.work import Assign, Command, Done, Event, Finished, Role, Scanned, WorkerReady
-from pipeline.store.store import open_store
+from pipeline.store.opening import open_store
 from pipeline.titles import scan
+from pipeline.titles.title_work import title_work
 
 SPEECH_RATE = 8_000
 MEAN, SIGMA = 30, 1.0  # GOPs of a title, log-normal
@@ -241,8 +241,10 @@ def render(
     """Render a catalog of stand-ins on a cluster: what was asked for and answered, and when it began."""
     import ray
 
+    from actors.roles import WORKERS
     from models.families.registry import FAMILIES
-    from pipeline.on_ray.executor import Layout, RayExecutor, Share
+    from pipeline.driver.layout import Layout, Share
+    from pipeline.on_ray.executor import RayExecutor
 
     catalog = load_manifest(str(manifest), families=FAMILIES)
     store = open_store(catalog.output)
@@ -262,7 +264,7 @@ def render(
     works = {plan.id: title_work(plan) for plan in plans.values()}
     schedule = Schedule(works.values(), limits)
     clock = Clock(schedule)
-    record = Record(RayExecutor(catalog.output, plans, Layout(shares, limits), "makespan"))
+    record = Record(RayExecutor(catalog.output, plans, Layout(shares, limits), "makespan", WORKERS))
     began = time.monotonic()
     try:
         drive(schedule, record, lambda title: scan.scan(store, plans[title], works[title].gops))

@@ -17,7 +17,8 @@ import click
 import numpy as np
 
 from benchmarks.told import tell
-from pipeline.store.store import Store, open_store
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store
 
 SIZES = {"record": 2 << 10, "latents": 3 << 19, "fragment": 4 << 20}
 

@@ -26,7 +26,7 @@ from pipeline.core.redact import redact
 from pipeline.provenance.watermark import read_key
 from pipeline.provenance.watermark_read import Reading, Seen, read_mark
 from pipeline.sources.inputs import fetch
-from pipeline.store.store import open_store
+from pipeline.store.opening import open_store
 from pipeline.titles.found import read_json, titles_in
 
 LOOKED_AT = (0.0, 0.5, 0.25, 0.75)  # places as shares of the length

@@ -26,7 +26,7 @@ from pipeline.core.errors import LongtakeError, UserError
 from pipeline.intake.target import open_target
 from pipeline.media.canvas import layout
 from pipeline.pages.assets import put_assets
-from pipeline.pages.command import write_title
+from pipeline.pages.from_records import write_title
 from pipeline.store.arrays import unpack
 from pipeline.store.store import Store
 from pipeline.titles.found import Found, read_json

@@ -10,7 +10,7 @@ from pipeline import evaluate, gc, plan, render, serve, status, trace, verify, w
 from pipeline.core.command import run_command
 from pipeline.credentials_command import command as credentials
 from pipeline.detect import command as detect
-from pipeline.pages import command as pages
+from pipeline.pages_command import command as pages
 
 
 @click.group()
@@ -25,7 +25,7 @@ for name, verb in (
     ("status", status.command),
     ("verify", verify.command),
     ("evaluate", evaluate.command),
-    ("pages", pages.command),
+    ("pages", pages),
     ("gc", gc.command),
     ("serve", serve.command),
     ("trace", trace.command),

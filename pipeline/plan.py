@@ -7,15 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.filesize import decimal
-from rich.table import Table
 
 from models.families.registry import FAMILIES
 from pipeline.core.command import run_command
@@ -23,17 +18,18 @@ from pipeline.core.errors import ManifestError, StoreError
 from pipeline.forecast import costs
 from pipeline.forecast.call_times import measure
 from pipeline.forecast.cluster_spec import ClusterSpec, read_cluster
+from pipeline.forecast.forecast import forecast, show
 from pipeline.forecast.gantt import check_name, write
+from pipeline.forecast.plan_table import show_plan
 from pipeline.intake.selection import select_titles
 from pipeline.intake.survey import plan_title, survey
 from pipeline.intake.target import open_target
 from pipeline.manifest.catalog import load_manifest
 from pipeline.media import ffmpeg
-from pipeline.store.store import Store, open_store
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store
 from pipeline.titles.scan import scan
 from pipeline.titles.title_plan import TitlePlan
-
-PLAIN_WIDTH = 140  # columns where the output is no terminal
 
 
 class Workers(click.ParamType):
@@ -97,8 +93,6 @@ def command(
 def _show_forecast(
     plans: list[TitlePlan], spec: ClusterSpec, store: Store, calibrate: str | None, gantt: str | None, as_json: bool
 ) -> None:
-    from pipeline.forecast.forecast import forecast, show  # here: it needs the renderer, which prints plans
-
     measured = None
     if calibrate:
         target = open_target(calibrate, None, ())
@@ -115,64 +109,6 @@ def _show_forecast(
         click.echo(json.dumps(result.as_json()))
     else:
         show(result)
-
-
-def show_plan(
-    plans: Iterable[TitlePlan], as_json: bool, workers: tuple[int, int] = (1, 1), device: str | None = None
-) -> None:
-    """Print the cost of titles on stdout. `workers`: of the chain, and upscalers."""
-    found = [costs.cost_of(plan, device, workers[1]) for plan in plans]
-    total = costs.total_of(found, *workers)
-    speeds = {cost.plan.family: costs.speed_of(FAMILIES[cost.plan.family], device) for cost in found}
-    if as_json:
-        assumed = {
-            "workers": {"chain": workers[0], "upscale": workers[1]},
-            "speeds": {name: {"device": speed.device, "source": speed.source} for name, speed in speeds.items()},
-        }
-        click.echo(json.dumps({"titles": [cost.as_json() for cost in found], "total": total, "assumed": assumed}))
-        return
-    _print_table(found, total)
-    for name, speed in speeds.items():
-        chains, upscalers = workers
-        click.echo(
-            f"Estimates: family {name} on {speed.device} ({speed.source}); {chains} chain worker(s), {upscalers} "
-            "upscaler(s). Sizes of the encoded pictures are a rule of thumb."
-        )
-
-
-def _print_table(found: list[costs.Cost], total: dict[str, Any]) -> None:
-    console = Console(file=sys.stdout)
-    if not console.is_terminal:
-        console = Console(file=sys.stdout, width=PLAIN_WIDTH)
-    table = Table("title", box=None)
-    for name in ("length", "frames", "clips", "GOPs", "store", "kept", "scratch", "chain h", "upscale h", "wall"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for cost in found:
-        table.add_row(*_row(cost.plan.id, cost.as_json()))
-    if len(found) != 1:
-        table.add_section()
-        table.add_row(*_row(f"{len(found)} titles", total))
-    console.print(table)
-
-
-def _row(name: str, facts: dict[str, Any]) -> list[str]:
-    stored, spent = facts["store_bytes"], facts["accelerator_hours"]
-    return [
-        name,
-        clock(facts["seconds"]),
-        *(f"{facts[key]:,}" for key in ("frames", "clips", "gops")),
-        decimal(stored["total"]),
-        decimal(stored["kept"]),
-        decimal(facts["scratch_bytes"]),
-        f"{spent['chain']:.3g}",
-        f"{spent['upscale']:.3g}",
-        clock(facts["wall_seconds"]),
-    ]
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds, rounded up: 0:00:07."""
-    return str(timedelta(seconds=int(-(-seconds // 1))))
 
 
 def run(argv: list[str]) -> int:

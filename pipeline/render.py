@@ -6,77 +6,45 @@ paused, run again to continue.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from datetime import datetime
-from fractions import Fraction
-from math import inf
-from pathlib import Path
 from typing import Any
 
 import click
 
 from models.families.registry import FAMILIES, Family
-from pipeline.core import timeline
 from pipeline.core.command import run_command
-from pipeline.core.errors import ManifestError, OutputError, Problem, StoreError
+from pipeline.core.errors import ManifestError
 from pipeline.core.redact import redact
 from pipeline.driver.drive import Executor, drive
-from pipeline.driver.guidance import check_devices, devices_of
+from pipeline.driver.ending import conclude
 from pipeline.driver.marks import Marks
+from pipeline.driver.preflight import driver_lease, load_catalog, open_output
 from pipeline.driver.progress import Reporter
+from pipeline.driver.request import Request
 from pipeline.driver.stop import AGAIN, INTERRUPTED, Stop, stop_now_after
+from pipeline.forecast.plan_table import show_plan
 from pipeline.intake.portrait_warnings import portrait_warnings
 from pipeline.intake.prompt_warnings import prompt_warnings
-from pipeline.intake.selection import only_failed, select_titles, without_done
+from pipeline.intake.selection import only_failed, without_done
 from pipeline.intake.survey import copy_inputs, plan_title, survey, without_impossible
 from pipeline.intake.weight_intake import find_weights, take_weights
-from pipeline.manifest.catalog import Catalog, load_manifest, load_valid_titles
+from pipeline.manifest.catalog import Catalog
 from pipeline.media import ffmpeg
 from pipeline.pages.writer import Pages
-from pipeline.plan import show_plan
 from pipeline.provenance.signing_identity import identity
-from pipeline.scheduler.schedule import Limits, Schedule, TitleWork
-from pipeline.scheduler.work import Event, Role
+from pipeline.scheduler.schedule import Schedule
+from pipeline.scheduler.work import Event
 from pipeline.sources import urls
 from pipeline.store.lease import Lease
-from pipeline.store.store import Store, open_store
+from pipeline.store.store import Store
 from pipeline.titles import scan
-from pipeline.titles.catalog_report import row_of, write_report
 from pipeline.titles.title_plan import TitlePlan
+from pipeline.titles.title_work import title_work
+from pipeline.wiring import executor_of, metrics_of
 
 MOST_LANES = 64
-IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a submitted job
-
-
-@dataclass(frozen=True)
-class Request:
-    """The command line."""
-
-    manifest: str
-    output: str | None
-    only: tuple[str, ...]
-    preview: float | None
-    dry_run: bool
-    skip_invalid: bool
-    skip_done: bool
-    retry_failed: bool
-    fail_fast: bool
-    executor: str
-    address: str | None
-    chains: int | None
-    upscalers: int | None
-    min_upscalers: int
-    gpus: int | None
-    lanes: int | None
-    grace: float
-    json_log: bool
 
 
 class Lanes(click.ParamType):
@@ -130,8 +98,8 @@ def command(**options: Any) -> None:
 
 def render(request: Request, stop: Stop) -> int:
     ffmpeg.binary()  # a missing program is said before anything is read
-    catalog, problems = _load(request)
-    store = _open_output(catalog)
+    catalog, problems = load_catalog(request.manifest, request.output, request.only, request.skip_invalid)
+    store = open_output(catalog)
     family, tell = FAMILIES[catalog.family], _tell(request)
     if request.retry_failed:
         catalog = only_failed(catalog, store)
@@ -166,36 +134,6 @@ def render(request: Request, stop: Stop) -> int:
     return max(code, 1) if problems else code
 
 
-def _load(request: Request) -> tuple[Catalog, list[Problem]]:
-    problems: list[Problem] = []
-    if request.skip_invalid:
-        catalog, problems = load_valid_titles(request.manifest, families=FAMILIES, output=request.output)
-    else:
-        catalog = load_manifest(request.manifest, families=FAMILIES, output=request.output)
-    catalog = select_titles(catalog, request.only)
-    return catalog, problems
-
-
-def _open_output(catalog: Catalog) -> Store:
-    """Raises OutputError for a relative folder inside a Ray job: it would vanish with the uploaded working folder."""
-    given = catalog.output_given
-    local = urls.protocol_of(given) == "file"
-    if os.environ.get(IN_JOB) and local and not Path(urls.local_path(given)).expanduser().is_absolute():
-        raise OutputError(
-            f"output {given!r} is relative, and inside a Ray job the working folder is a temporary copy that is "
-            "removed; give --output an absolute path on a shared disk or a URL such as s3://bucket/path"
-        )
-    return open_store(catalog.output)
-
-
-def driver_lease(store: Store, run: str) -> AbstractContextManager[Lease | None]:
-    """A lease for stores that would let two drivers commit the same GOP; others need none.
-
-    Raises OutputError where the output cannot be written.
-    """
-    return nullcontext() if store.honours_create() else Lease(store, run)
-
-
 def _tell(request: Request) -> Any:
     return (lambda text: None) if request.json_log else (lambda text: click.echo(text, err=True))
 
@@ -217,12 +155,12 @@ def _run(
         return 0
     if any(plan.marks.wanted for plan in plans.values()):
         identity()  # a key that cannot sign is found now, not after hours
-    executor, limits = _executor(request, catalog, store, family, plans, run)
+    executor, limits = executor_of(request, catalog, store, family, plans, run)
     marks = Marks(store, run)
     schedule = Schedule(works.values(), limits, marks.take_over())
     stop.hold(lambda: _finish_what_is_in_hand(request, executor))
     try:
-        measure, warned = _metrics(request), set[str]()
+        measure, warned = metrics_of(request), set[str]()
         with Reporter(schedule, json_log=request.json_log) as reporter, Pages(store, plans, schedule, run) as pages:
 
             def observe(schedule: Schedule, events: list[Event]) -> None:
@@ -255,7 +193,7 @@ def _run(
     if pages.trouble:
         click.echo(f"pages not up to date ({redact(pages.trouble)}); `longtake pages {store}` writes them", err=True)
     marks.clear()
-    code = _conclude(schedule, store, plans, works, run)
+    code = conclude(schedule, store, plans, works, run)
     return 1 if _first_failure(request, schedule) else code
 
 
@@ -266,110 +204,11 @@ def _first_failure(request: Request, schedule: Schedule) -> str | None:
     return next((f"title {name} failed, and --fail-fast was given" for name in failed), None)
 
 
-def _metrics(request: Request) -> Callable[[Schedule, list[Event]], None]:
-    """What keeps the driver's metrics; nobody asks for those of a run in this process."""
-    if request.executor == "inline":
-        return lambda schedule, events: None
-    from pipeline.on_ray.metrics import DriverMetrics
-
-    return DriverMetrics().observe
-
-
 def _finish_what_is_in_hand(request: Request, executor: Executor) -> None:
     """When the first signal comes. The driver's loop tells workers elsewhere; while one works here it does not turn."""
     if request.executor == "inline":
         executor.drain()
         stop_now_after(request.grace)
-
-
-def title_work(plan: TitlePlan, preview: float | None = None) -> TitleWork:
-    """What the scheduler needs to know of a title."""
-    gops = plan.gops if preview is None else timeline.whole_gops(Fraction(preview), plan.frames)
-    family = plan.constants
-    return TitleWork(
-        id=plan.id,
-        priority=plan.priority,
-        gops=gops,
-        blocks=plan.blocks,
-        segment=plan.options.segment_frames // timeline.GOP,
-        block_of_gop=(family.feature_block, timeline.GOP),
-        reach=family.feature_reach,
-        last_clips=len(timeline.gop_clips(gops - 1, plan.frames)),
-        owner=plan.options.owner,
-        share=plan.options.share,
-        due=None if plan.options.due is None else on_the_clock(plan.options.due),
-    )
-
-
-def on_the_clock(due: str) -> float:
-    """A moment in ISO 8601 on the clock that the driver's loop goes by."""
-    return datetime.fromisoformat(due).timestamp() - time.time() + time.monotonic()
-
-
-def _executor(
-    request: Request, catalog: Catalog, store: Store, family: Family, plans: dict[str, TitlePlan], run: str
-) -> tuple[Executor, Limits]:
-    halves = devices_of(plans.values())
-    if request.executor == "inline":
-        check_devices(halves, gpus=0)
-        from actors.roles import WORKERS
-        from pipeline.driver.inline import InlineExecutor
-
-        def make(role: Role) -> Any:
-            return WORKERS[role](catalog.output, "cpu", run)
-
-        limits = Limits(upscale=request.upscalers or 1, lanes=request.lanes or family.lanes)
-        return InlineExecutor(make, plans, request.lanes), limits
-    from pipeline.on_ray import executor as execute
-
-    execute.connect(request.address)
-    execute.check_shared(store)
-    cpus, gpus = execute.resources()
-    growing = bool(request.gpus and request.gpus > gpus)
-    check_devices(halves, max(gpus, request.gpus or 0), inf if growing else execute.largest_machine())
-    layout = execute.layout(
-        cpus,
-        max(gpus, request.gpus or 0),
-        family,
-        request.chains,
-        request.upscalers,
-        titles=len(plans),
-        lanes=request.lanes,
-        floor=request.min_upscalers,
-        halves=halves,
-    )
-    layout = replace(layout, growing=growing)
-    return execute.RayExecutor(catalog.output, plans, layout, run), layout.limits
-
-
-def _conclude(
-    schedule: Schedule, store: Store, plans: dict[str, TitlePlan], works: dict[str, TitleWork], run: str
-) -> int:
-    """Say how each title ended, keep it under the run's id, and choose the exit code."""
-    ends: dict[str, dict[str, Any]] = {}
-    for name, title in schedule.titles.items():
-        file = "final.mp4" if works[name].gops == plans[name].gops else "preview.mp4"
-        if title.done:
-            ends[name] = {"state": "done", "file": f"{name}/{file}", "gops": title.streamed}
-            click.echo(f"{name}: done, {store}/{name}/{file}", err=True)
-        elif title.failed:
-            ends[name] = {"state": "failed", "reason": redact(title.failed), "gops": title.streamed}
-            click.echo(f"{name}: failed after {title.streamed} GOPs: {redact(title.failed)}", err=True)
-        else:
-            reason = title.paused or schedule.stopping or "stopped"
-            ends[name] = {"state": "paused", "reason": redact(reason), "gops": title.streamed}
-            click.echo(f"{name}: paused at {title.streamed}/{title.work.gops} GOPs ({redact(reason)})", err=True)
-    summary = (json.dumps({"run": run, "titles": ends}, indent=1) + "\n").encode()
-    try:
-        store.put(f"_runs/{run}.json", summary)
-        write_report(store, [row_of(plans[name], end, run) for name, end in ends.items()])
-    except (StoreError, OutputError) as error:  # how titles ended is known without it
-        click.echo(f"the run's summary was not kept: {redact(str(error))}", err=True)
-    states = {end["state"] for end in ends.values()}
-    if "paused" in states:
-        click.echo(AGAIN, err=True)
-        return INTERRUPTED
-    return 1 if "failed" in states else 0
 
 
 def run(argv: list[str]) -> int:

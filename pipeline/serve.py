@@ -18,7 +18,8 @@ from pipeline.core.redact import redact
 from pipeline.sources import urls
 from pipeline.store.local import LocalStore
 from pipeline.store.media_types import media_type
-from pipeline.store.store import Store, check_key, open_store
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store, check_key
 
 CHUNK = 1 << 20  # bytes read from the store at a time, whatever a browser asks for
 PATIENCE = 60.0  # seconds after which a connection that neither asks nor takes is closed

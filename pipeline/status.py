@@ -6,56 +6,20 @@ import json
 import sys
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 import click
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from pipeline.checks.status_of import Status, last_ends, status_of
 from pipeline.core.command import run_command
-from pipeline.core.errors import StoreError
 from pipeline.core.printed import printed
-from pipeline.core.redact import redact
-from pipeline.core.timeline import GOP
 from pipeline.intake.target import Target, open_target
-from pipeline.media.m3u8 import media_playlists, read_media_playlist
-from pipeline.store.store import Store
-from pipeline.titles import scan
-from pipeline.titles.found import Found, read_json
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal
 ENDED = ("done", "failed", "damaged")
-LONGEST_REASON = 2_000  # characters that are shown
-MOST_RUNS = 200  # newest runs that are searched for a title's last end
-
-
-@dataclass(frozen=True)
-class Status:
-    """`state`: not begun, preparing, rendering, done, failed, or damaged where its records cannot be read.
-
-    Counts are GOPs. `file` says what `final.mp4` shows: current, another plan, unknown, or none if it is not there.
-    """
-
-    id: str
-    state: str
-    frames: int = 0
-    gops: int = 0
-    chained: int = 0
-    upscaled: int = 0
-    published: int = 0
-    file: str = "none"
-    stream: str = ""
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Counts:
-    prepared: bool  # something of the preparation is committed
-    chained: int
-    upscaled: int
-    done: bool
 
 
 @click.command()
@@ -113,96 +77,6 @@ def _print(output: str, found: list[Status], as_json: bool) -> None:
         _print_table(output, found)
 
 
-def status_of(store: Store, found: Found, end: dict[str, Any] | None, notes: tuple[str, ...] = ()) -> Status:
-    """Status of a title; `end` is how the newest run that knew it left it."""
-    file, more = _file(store, found)
-    notes += more
-    try:
-        counts = _count_plan(store, found) if found.plan else _count(store, found)
-    except StoreError as error:
-        why = f"{redact(str(error))}; `verify` says what to do"
-        return Status(found.title, "damaged", found.frames, found.gops, file=file, notes=(*notes, why))
-    ended = (end or {}).get("state")
-    if end and not counts.done and ended in ("failed", "paused"):
-        notes += (f"last run {ended}: {_reason(end)}",)
-    if counts.done:
-        state = "done"
-    elif ended == "failed":
-        state = "failed"
-    elif counts.chained or counts.upscaled:
-        state = "rendering"
-    else:
-        state = "preparing" if counts.prepared else "not begun"
-    return Status(
-        id=found.title,
-        state=state,
-        frames=found.frames,
-        gops=found.gops,
-        chained=counts.chained,
-        upscaled=counts.upscaled,
-        published=published(store, found),
-        file=file,
-        stream=found.stream_hash,
-        notes=notes,
-    )
-
-
-def _count_plan(store: Store, found: Found) -> _Counts:
-    assert found.plan is not None
-    seen = scan.scan(store, found.plan, mend=False)
-    return _Counts(seen.sound or seen.conditioning or bool(seen.blocks), seen.chained, len(seen.streamed), seen.done)
-
-
-def _count(store: Store, found: Found) -> _Counts:
-    """As a scan, of folders without a plan."""
-    chain, stream, done = (found.ledger(store, stage) for stage in ("chain", "stream", "done"))
-    if done and done.read(0):
-        return _Counts(True, found.gops, found.gops, True)
-    records = scan.linked(chain, found.frames, mend=False) if chain else ()
-    latents = {record.first // GOP: record.objects["latents"].sha256 for record in records}
-    upscaled = sum(1 for _ in scan.made_of(stream, latents, mend=False)) if stream else 0
-    return _Counts(found.frames > 0, len(latents), upscaled, False)
-
-
-def _file(store: Store, found: Found) -> tuple[str, tuple[str, ...]]:
-    """What `final.mp4` shows, by the stream hash that the report beside it names."""
-    if not store.exists(f"{found.title}/final.mp4"):
-        return "none", ()
-    hashes = (read_json(store, f"{found.title}/report.json") or {}).get("hashes")
-    made = hashes.get("stream") if isinstance(hashes, dict) else None
-    if not isinstance(hashes, dict) or not isinstance(made, str):
-        return "unknown", (f"{found.title}/report.json does not say of which plan final.mp4 is",)
-    if found.plan and made == found.plan.hashes.stream and hashes.get("file") != found.plan.hashes.file:
-        return "another plan", ("final.mp4 has other words or tags than this plan; rendering again writes them",)
-    if found.stream and made.startswith(found.stream_hash):
-        return "current", ()
-    return "another plan", (f"final.mp4 is of stream {made[:16]}, not of this plan",)
-
-
-def published(store: Store, found: Found) -> int:
-    """GOPs that every playlist of the stream lists."""
-    if not found.stream:
-        return 0
-    counts = []
-    for key in media_playlists(store, found.title, found.stream_hash):
-        try:
-            counts.append(len(read_media_playlist(store.get(key).decode(), key).entries))
-        except (StoreError, ValueError):
-            return 0
-    return min(counts, default=0)
-
-
-def last_ends(store: Store) -> dict[str, dict[str, Any]]:
-    """How the newest run that knew a title left it; runs are named by their time."""
-    ends: dict[str, dict[str, Any]] = {}
-    for key in sorted(store.list("_runs"), reverse=True)[:MOST_RUNS]:
-        titles = (read_json(store, key) or {}).get("titles")
-        for name, end in titles.items() if isinstance(titles, dict) else ():
-            if isinstance(end, dict):
-                ends.setdefault(name, end)
-    return ends
-
-
 def _console() -> Console:
     console = Console(file=sys.stdout)
     return console if console.is_terminal else Console(file=sys.stdout, width=PLAIN_WIDTH)
@@ -229,12 +103,6 @@ def _print_table(output: str, found: list[Status]) -> None:
         for note in one.notes:
             click.echo(printed(f"{one.id}: {note}"))
     sys.stdout.flush()
-
-
-def _reason(end: dict[str, Any]) -> str:
-    """Why a run left a title, on one line: the note lies where others may write."""
-    text = redact(" ".join(str(end.get("reason"))[:LONGEST_REASON].split()))
-    return f"{text}…" if len(str(end.get("reason"))) > LONGEST_REASON else text
 
 
 def run(argv: list[str]) -> int:

@@ -20,11 +20,11 @@ from pipeline.core.command import run_command
 from pipeline.core.errors import StoreError, UserError
 from pipeline.core.timeline import GOP
 from pipeline.intake.target import open_target
-from pipeline.store.records import Record
+from pipeline.store.record import Record
+from pipeline.store.stages import STAGES
 from pipeline.store.store import Store
 from pipeline.titles.found import Found
 
-STAGES = ("sound", "conditioning", "features", "chain", "stream", "done")
 SHOWN = {"stream": "upscale", "done": "finish"}  # stages whose records have another name than their work
 
 

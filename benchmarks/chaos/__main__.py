@@ -26,7 +26,7 @@ import click
 from benchmarks.chaos.cluster import Machines
 from benchmarks.chaos.faults import STUCK, Chaos, Driver, Tally
 from benchmarks.chaos.judge import Verdict, compare, frames_of, look_at_records, redone
-from pipeline.store.store import open_store
+from pipeline.store.opening import open_store
 from tests.conftest import write_manifest
 from tests.support import s3
 from tests.support.faulty_s3 import FaultyS3, before

@@ -14,7 +14,8 @@ from typing import Any
 from benchmarks.chaos.faults import Tally
 from pipeline import verify
 from pipeline.core.timeline import GOP
-from pipeline.store.store import Store, open_store
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store
 from tests.conftest import render_inline
 from tests.support.crashes import keys_under
 

@@ -13,7 +13,7 @@ from pipeline.core.errors import LongtakeError
 from pipeline.core.timeline import FPS
 from pipeline.media.inspect_media import cues_in, inspect
 from pipeline.provenance.credentials import read_credentials
-from pipeline.store.records import Stored
+from pipeline.store.record import Stored
 from pipeline.store.store import Store
 from pipeline.titles.found import read_json
 from pipeline.titles.report import records_digest

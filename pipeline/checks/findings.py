@@ -12,31 +12,15 @@ from typing import Any
 
 from pipeline.core.errors import MissingObject, StoreError
 from pipeline.core.redact import redact
+from pipeline.store.ledger import Ledger
 from pipeline.store.local import LocalStore
-from pipeline.store.records import Ledger, Record, Stored
+from pipeline.store.record import Record, Stored
+from pipeline.store.stages import STAGES, dropped
 from pipeline.store.store import Store
 from pipeline.titles.found import Found
 
 MOST_FAULTS = 200  # kept of a title; more of the same help nobody
 _CHUNK = 4 << 20
-
-# What is no longer there once a title is finished and tidied up, by what its done record says was kept.
-DROPPED = {
-    "all": frozenset[str](),
-    "final+hls": frozenset(["conditioning", "features", "chain"]),
-    "final": frozenset(["conditioning", "features", "chain", "sound", "loudness", "stream"]),
-}
-
-# The objects that a record of a stage names.
-OBJECTS = {
-    "sound": ("track", "hls", "index", "speech"),
-    "loudness": ("track", "hls", "index"),
-    "conditioning": ("arrays",),
-    "features": ("features",),
-    "chain": ("latents", "state"),
-    "stream": ("fragment",),
-    "done": ("final",),
-}
 
 
 @dataclass(frozen=True)
@@ -76,7 +60,7 @@ class Findings:
     @property
     def dropped(self) -> frozenset[str]:
         """Stages whose objects may be gone."""
-        return DROPPED.get(str(self.done.facts.get("kept")), frozenset()) if self.done else frozenset()
+        return dropped(str(self.done.facts.get("kept"))) if self.done else frozenset()
 
     def fault(self, stage: str, frame: int | None, found: str, remedy: str) -> None:
         if len(self.faults) < MOST_FAULTS:
@@ -142,7 +126,7 @@ def read_record(findings: Findings, ledger: Ledger, stage: str, first: int) -> R
 
 def check_objects(findings: Findings, ledger: Ledger, record: Record) -> bool:
     """Whether all objects of a record are what it says; what is not is a fault."""
-    unnamed = [name for name in OBJECTS[record.stage] if name not in record.objects]
+    unnamed = [name for name in STAGES[record.stage].objects if name not in record.objects]
     if unnamed:
         remedy = findings.remedy(ledger, record.first, record.generation)
         findings.fault(record.stage, record.first, f"its record names no object {unnamed[0]}", remedy)

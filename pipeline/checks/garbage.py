@@ -13,14 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from pipeline.checks.findings import DROPPED
 from pipeline.core.errors import MissingObject, StoreError
-from pipeline.store.records import ATTEMPT_LIFE, Ledger, Record, new_attempt
+from pipeline.store.ledger import ATTEMPT_LIFE, Ledger, new_attempt
+from pipeline.store.record import Record
+from pipeline.store.stages import STAGES, dropped
 from pipeline.store.store import Store, Unfinished
 from pipeline.titles.found import Found
 
 OLD = 2 * ATTEMPT_LIFE  # seconds
-STAGES = ("sound", "conditioning", "features", "chain", "stream")
 _OBJECT = re.compile(r"/objects/(\d{8})-[0-9a-f]{32}-[^/]+$")
 _PROBE = re.compile(r"_probe-[0-9a-f]{32}")
 
@@ -98,7 +98,7 @@ def released(store: Store, mine: Found, all_of_title: Iterable[Found]) -> Iterat
     others = [one for one in all_of_title if one.stream != mine.stream]
     for stage in STAGES:
         prefix = mine.prefix(stage)
-        if not prefix or stage not in DROPPED.get(keep_of(mine, done), frozenset()):
+        if not prefix or stage not in dropped(keep_of(mine, done)):
             continue
         if any(one.prefix(stage) == prefix and not _spares(store, one, stage) for one in others):
             continue
@@ -115,7 +115,7 @@ def released(store: Store, mine: Found, all_of_title: Iterable[Found]) -> Iterat
 def _spares(store: Store, found: Found, stage: str) -> bool:
     """Whether another stream of the title is finished and can do without this stage."""
     done = done_record(store, found)
-    return done is not None and stage in DROPPED.get(keep_of(found, done), frozenset())
+    return done is not None and stage in dropped(keep_of(found, done))
 
 
 def halves(store: Store, now: float) -> Iterator[Garbage]:
@@ -135,10 +135,10 @@ def let_go(store: Store, found: Found) -> None:
     if ledger is None or done is None:
         return
     keep = keep_of(found, done)
-    if DROPPED[keep] - DROPPED.get(str(done.facts.get("kept")), frozenset()):
+    if dropped(keep) - dropped(str(done.facts.get("kept"))):
         ledger.void(done, f"keep is {keep} now")
         ledger.commit(replace(done, attempt=new_attempt(), facts={**done.facts, "kept": keep}))
-    if "stream" in DROPPED[keep]:
+    if "stream" in dropped(keep):
         index = f"{found.title}/hls/index.m3u8"
         with suppress(MissingObject):
             if found.stream_hash.encode() in store.get(index):

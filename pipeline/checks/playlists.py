@@ -10,7 +10,7 @@ from pipeline.checks.findings import Findings
 from pipeline.core.errors import MissingObject, StoreError
 from pipeline.core.timeline import FPS, GOP, gop_range
 from pipeline.media.m3u8 import Entry, MediaPlaylist, key_of, media_playlists, read_media_playlist, uris_in
-from pipeline.store.records import Ledger
+from pipeline.store.ledger import Ledger
 from pipeline.store.store import Store
 from pipeline.titles.found import readable
 

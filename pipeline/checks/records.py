@@ -6,7 +6,8 @@ from contextlib import suppress
 
 from pipeline.checks.findings import Findings, Unreadable, check_objects, read_record
 from pipeline.core.timeline import GOP, gop_range
-from pipeline.store.records import Ledger, Record, seed_state_hash
+from pipeline.store.ledger import Ledger
+from pipeline.store.record import Record, seed_state_hash
 from pipeline.store.store import Store
 from pipeline.titles.found import readable
 

@@ -10,7 +10,9 @@ from pipeline.core.errors import DamagedObject, MissingObject, StoreError
 from pipeline.core.timeline import GOP, VIDEO_TIMESCALE, gop_range
 from pipeline.media.encode import decode_frames
 from pipeline.media.fragments import sample_times
-from pipeline.store.records import Ledger, Record, sha256
+from pipeline.store.digests import sha256
+from pipeline.store.ledger import Ledger
+from pipeline.store.record import Record
 from pipeline.store.store import Store
 from pipeline.titles.found import readable
 

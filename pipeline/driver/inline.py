@@ -6,8 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from actors.worker import Worker
 from pipeline.scheduler.work import Assign, Command, Event, Finished, Launch, Progress, Retire, Role, WorkerReady
+from pipeline.scheduler.worker import Worker
 from pipeline.titles.title_plan import TitlePlan
 
 MakeWorker = Callable[[Role], Worker]

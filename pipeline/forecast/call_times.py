@@ -12,7 +12,8 @@ from pipeline.core.errors import StoreError, UserError
 from pipeline.core.timeline import CLIP, FPS, GOP
 from pipeline.forecast import costs
 from pipeline.manifest.options import Options
-from pipeline.store.records import Ledger, Record
+from pipeline.store.ledger import Ledger
+from pipeline.store.record import Record
 from pipeline.store.store import Store
 from pipeline.titles.found import Found, read_json
 from pipeline.titles.title_plan import TitlePlan

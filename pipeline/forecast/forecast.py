@@ -16,10 +16,10 @@ from pipeline.forecast import costs
 from pipeline.forecast.call_times import Measured, planned
 from pipeline.forecast.cluster_spec import ClusterSpec
 from pipeline.forecast.simulate import Machine, Simulation, Title, simulate
-from pipeline.render import title_work
 from pipeline.scheduler.pool_size import Limits
 from pipeline.scheduler.work import Role, Scanned
 from pipeline.titles.title_plan import TitlePlan
+from pipeline.titles.title_work import title_work
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal
 SEED = 1  # of preemptions

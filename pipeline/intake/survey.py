@@ -31,7 +31,7 @@ from pipeline.sources.captions import LARGEST_CAPTIONS, clock, read_captions
 from pipeline.sources.embedding import read_embedding
 from pipeline.sources.inputs import LARGEST, LARGEST_PORTRAIT, SourceFile, fetch, stamp_of
 from pipeline.sources.portrait import read_portrait
-from pipeline.store.records import Stored
+from pipeline.store.record import Stored
 from pipeline.store.small_json import get_json, put_changed
 from pipeline.store.store import Store
 from pipeline.titles.publishing import Publishing, given_chapters, named

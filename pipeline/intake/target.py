@@ -13,7 +13,8 @@ from pipeline.intake.recall import recall
 from pipeline.intake.selection import select_titles
 from pipeline.manifest.catalog import Catalog, load_manifest
 from pipeline.sources import urls
-from pipeline.store.store import Store, open_store
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store
 from pipeline.titles import found
 from pipeline.titles.found import Found
 

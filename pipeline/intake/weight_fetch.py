@@ -18,7 +18,7 @@ from pipeline.core.errors import InputError, OutputError, WeightsError
 from pipeline.core.redact import redact
 from pipeline.intake.weight_tree import FoundFile, check_complete, find_tree, inspect, told_sha256
 from pipeline.sources import urls
-from pipeline.store.records import sha256_of_file
+from pipeline.store.digests import sha256_of_file
 
 CHUNK = 4 << 20
 RECORD = "weights.json"

@@ -21,7 +21,7 @@ from pipeline.intake.remembered import is_sha256
 from pipeline.intake.weight_tree import LARGEST, FoundFile, FoundTree, check_complete, find_tree, inspect
 from pipeline.sources import urls
 from pipeline.sources.inputs import SourceFile, fetch
-from pipeline.store.records import Stored
+from pipeline.store.record import Stored
 from pipeline.store.small_json import get_json, put_changed
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import digest, weights_hash

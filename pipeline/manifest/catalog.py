@@ -1,7 +1,4 @@
-"""The manifest: YAML in, a frozen catalog out, or every mistake at once with its line and key.
-
-`python -m pipeline.manifest.catalog --write-docs` writes the option table and the JSON schema into docs/.
-"""
+"""The manifest: YAML in, a frozen catalog out, or every mistake at once with its line and key."""
 
 from __future__ import annotations
 
@@ -214,9 +211,3 @@ def _clock(seconds: Fraction) -> str:
     milliseconds = round(seconds * 1000)
     minutes, rest = divmod(milliseconds, 60_000)
     return f"{minutes // 60}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"
-
-
-if __name__ == "__main__":
-    from pipeline.manifest.docs import main
-
-    main()

@@ -17,7 +17,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 _TABLE_HEAD = """# Options
 
-Made by `python -m pipeline.manifest.catalog --write-docs`; a test keeps it current. How a manifest is
+Made by `python -m pipeline.manifest --write-docs`; a test keeps it current. How a manifest is
 written: [manifest.md](manifest.md).
 
 Options stand under `defaults`, for all titles, or in a title, which wins. The last column says which hash an option

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pipeline import __version__
+from pipeline.checks.status_of import Status
 from pipeline.core.redact import redact
 from pipeline.core.timeline import FPS, GOP
 from pipeline.pages.remedies import remedy
 from pipeline.scheduler.title_state import TitleState
-from pipeline.status import Status
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan
 

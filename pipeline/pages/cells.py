@@ -8,7 +8,7 @@ from time import strptime
 from typing import Any, Literal
 
 from pipeline.core.timeline import GOP
-from pipeline.store.records import Record
+from pipeline.store.record import Record
 
 MOST_CELLS = 720
 MOST_HOSTS = 50  # named; what others made is added up

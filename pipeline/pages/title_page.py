@@ -14,7 +14,7 @@ from pipeline.pages.catalog import VERSION, Entry
 from pipeline.pages.cells import STAGES, Cells, Stage
 from pipeline.pages.html import encode, page, plain
 from pipeline.pages.plots import curves_of
-from pipeline.store.records import Ledger
+from pipeline.store.ledger import Ledger
 from pipeline.store.store import Store
 from pipeline.titles.found import read_json
 

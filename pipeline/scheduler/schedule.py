@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.driver.marks import Suspects
 from pipeline.scheduler.choose import Unit, chain_jobs, units_of
 from pipeline.scheduler.lanes import Crew, Worker
 from pipeline.scheduler.pool_size import Limits
 from pipeline.scheduler.pools import Pools
 from pipeline.scheduler.speeds import Speeds
+from pipeline.scheduler.suspects import Suspects
 from pipeline.scheduler.title_state import TitleState, TitleWork
 from pipeline.scheduler.trouble import BACKOFF, LOST, PATIENCE, POISON, Trouble
 from pipeline.scheduler.waiting import Waiting

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from pipeline.core.errors import StoreError
 from pipeline.core.redact import redact
-from pipeline.sources import urls
 
 Names = list[str]  # spelt out here: inside the classes `list` is a method
 
@@ -110,17 +109,6 @@ class Store(ABC):
             return not self.create(key, b"second") and self.get(key) == b"first"
         finally:
             self.delete(key)
-
-
-def open_store(url: str) -> Store:
-    """The store at a folder path or an fsspec URL. Raises OutputError for an address that cannot be one."""
-    if urls.is_local(url):
-        from pipeline.store.local import LocalStore
-
-        return LocalStore(urls.local_path(url))
-    from pipeline.store.remote import RemoteStore  # here, because file systems take a while to import
-
-    return RemoteStore(url)
 
 
 def check_key(key: str) -> str:

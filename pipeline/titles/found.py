@@ -11,8 +11,10 @@ from typing import Any
 
 from pipeline.core.errors import DamagedObject, MissingObject, StoreError
 from pipeline.core.timeline import gops_of
-from pipeline.store.records import Ledger, Record
+from pipeline.store.ledger import Ledger
+from pipeline.store.record import Record
 from pipeline.store.small_json import get_json
+from pipeline.store.stages import STAGES, folder
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan
 
@@ -41,13 +43,9 @@ class Found:
         return self.stream.rpartition("/")[2]
 
     def prefix(self, stage: str) -> str:
-        match stage:
-            case "sound":
-                return self.sound
-            case "conditioning" | "features" | "chain":
-                return f"{self.chain}/{stage}" if self.chain else ""
-            case _:
-                return f"{self.stream}/{stage}" if self.stream else ""
+        """Where the records of a stage lie; empty where its folder was not found, and for loudness, which has many."""
+        known = {"sound": self.sound, "chain": self.chain, "stream": self.stream}.get(STAGES[stage].hash, "")
+        return folder(stage, known) if known else ""
 
     def ledger(self, store: Store, stage: str) -> Ledger | None:
         """The records of a stage, or None where its folder was not found."""

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from pipeline.core.errors import LongtakeError, MissingObject
-from pipeline.store.records import create_json
 from pipeline.store.store import Store
+from pipeline.store.transfer import create_json
 from pipeline.titles.title_plan import TitlePlan
 
 

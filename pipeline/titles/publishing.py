@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.core.timeline import FPS, round_half_up
 from pipeline.media.tags import Chapter, Tags
-from pipeline.store.records import Stored
+from pipeline.store.record import Stored
 
 PUBLISHING_REVISION = 1  # raised when a change alters what is written around pictures and sound
 

@@ -11,7 +11,8 @@ from typing import Any
 from pipeline import __version__
 from pipeline.core.timeline import GOP
 from pipeline.media.finish import NOTICE, SOURCE_TYPE
-from pipeline.store.records import Ledger, Record, Stored
+from pipeline.store.ledger import Ledger
+from pipeline.store.record import Record, Stored
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan, digest
 

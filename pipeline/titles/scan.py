@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from pipeline.core.errors import DamagedObject, MissingObject
 from pipeline.core.timeline import GOP
 from pipeline.scheduler.work import Scanned
-from pipeline.store.records import Ledger, Record, seed_state_hash
+from pipeline.store.ledger import Ledger
+from pipeline.store.record import Record, seed_state_hash
 from pipeline.store.small_json import get_json
 from pipeline.store.store import Store
 from pipeline.titles.numerics import lanes_of

@@ -22,7 +22,8 @@ from pipeline.media.sound import AudioFacts
 from pipeline.provenance.title_marks import Marks
 from pipeline.provenance.watermark import SMALLEST
 from pipeline.provenance.watermark_code import payload_of
-from pipeline.store.records import Stored
+from pipeline.store.record import Stored
+from pipeline.store.stages import STAGES, folder
 from pipeline.titles.publishing import Publishing
 
 SOUND_REVISION = 2  # raised when a change alters the sound track or the speech that the features come from
@@ -86,17 +87,19 @@ class TitlePlan:
 
     def prefix(self, stage: str) -> str:
         """Where the records of a stage lie, relative to the output."""
-        match stage:
-            case "sound":
-                return f"{self.id}/sound/{self.hashes.sound[:16]}"
+        if stage not in STAGES:
+            raise ValueError(f"stage {stage!r}: expected one of {', '.join(STAGES)}")
+        name = STAGES[stage].hash
+        match name:
             case "loudness":
-                facts = [LOUDNESS_REVISION, self.hashes.sound, self.publishing.loudness]
-                return f"{self.id}/loudness/{digest(facts)[:16]}"
-            case "conditioning" | "features" | "chain":
-                return f"{self.id}/chain/{self.hashes.chain[:16]}/{stage}"
-            case "stream" | "done":
-                return f"{self.id}/stream/{self.hashes.stream[:16]}/{stage}"
-        raise ValueError(f"stage {stage!r}: expected sound, loudness, conditioning, features, chain, stream or done")
+                value = digest([LOUDNESS_REVISION, self.hashes.sound, self.publishing.loudness])
+            case "sound" | "chain" | "stream":
+                value = getattr(self.hashes, name)
+        return folder(stage, f"{self.id}/{name}/{value[:16]}")
+
+    def init_key(self, suffix: str = "") -> str:
+        """Where the header lies that every fragment of a rendition follows."""
+        return f"{self.prefix('stream').rpartition('/')[0]}/init{suffix}.mp4"
 
     @property
     def renditions(self) -> tuple[Rendition, ...]:

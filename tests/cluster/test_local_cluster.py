@@ -56,12 +56,13 @@ def test_it_says_how_to_use_it_and_stops_on_a_signal() -> None:
 BLIND = """
 import os, sys
 import ray
-from pipeline import execute, render
+from pipeline import render
+from pipeline.on_ray import connection
 
 def reads(path):
     return os.path.exists(path) and "spot" not in ray.get_runtime_context().get_node_labels().values()
 
-execute._reads = reads  # as if the second node had a disk of its own
+connection._reads = reads  # as if the second node had a disk of its own
 sys.exit(render.run(sys.argv[1:]))
 """
 

@@ -16,7 +16,7 @@ from actors.worker import failure_of
 from pipeline.media import ffmpeg
 from pipeline.scheduler import trouble
 from pipeline.scheduler.work import Job
-from pipeline.store.store import open_store
+from pipeline.store.opening import open_store
 from tests.conftest import render_inline, write_manifest, write_wav
 from tests.support.crashes import one_playlist, records
 

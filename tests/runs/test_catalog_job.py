@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.store.store import open_store
+from pipeline.store.opening import open_store
 from tests.conftest import write_manifest
 from tests.support.ray_head import free_port, head
 from tests.support.ray_job import submit

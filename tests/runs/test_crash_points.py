@@ -13,7 +13,8 @@ import fsspec
 import pytest
 
 from pipeline.core.errors import StoreError
-from pipeline.store.store import Store, open_store
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store
 from tests.conftest import render_inline, write_manifest
 from tests.support.crashes import MOMENTS, READS, WRITES, Fault, Killed, attempts, failing, one_playlist, records
 

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import verify
 from pipeline.media.inspect_media import count_frames
-from pipeline.store.store import open_store
+from pipeline.store.opening import open_store
 from tests.conftest import write_manifest
 from tests.support.ray_head import free_port, head
 from tests.support.s3 import S3Server

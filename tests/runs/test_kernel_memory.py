@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store.store import open_store
+from pipeline.store.opening import open_store
 from tests.conftest import render_inline, write_manifest
 from tests.support import hungry
 from tests.support.crashes import records

@@ -14,8 +14,8 @@ from actors.upscale import UpscaleWorker
 from pipeline import verify
 from pipeline.scheduler.work import Job, Work
 from pipeline.store.arrays import pack, unpack
+from pipeline.store.digests import sha256
 from pipeline.store.local import LocalStore
-from pipeline.store.records import sha256
 from pipeline.titles import scan
 from tests.conftest import Rendered
 from tests.support.damage import edit_record, flip, only, replace_object

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store.store import Store, open_store
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store
 from tests.conftest import render_inline, write_manifest
 from tests.runs.test_identity import decoded, results
 from tests.support.ray_head import head

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import verify
-from pipeline.store.store import open_store
+from pipeline.store.opening import open_store
 from tests.conftest import render_inline, write_manifest
 from tests.runs.test_identity import committed
 from tests.support.crashes import attempts, records
@@ -24,7 +24,7 @@ TITLES = [{"id": "one", "frames": FRAMES}, {"id": "two", "frames": 200}]
 WITHIN = 240.0  # seconds for what takes a few
 # A driver whose workers compute on another class of machine.
 OTHER = (
-    "import sys; from models import fake; from pipeline import render\n"
+    "import sys; from models.families import fake; from pipeline import render\n"
     "fake._Part.numerics = lambda self: {'arithmetic': 'integer', 'device': 'another'}\n"
     "sys.exit(render.run(sys.argv[1:]))"
 )

@@ -16,8 +16,9 @@ import pytest
 from pipeline.pages import writer
 from pipeline.scheduler import choose, trouble
 from pipeline.store.local import LocalStore
+from pipeline.store.opening import open_store
 from pipeline.store.remote import RemoteStore
-from pipeline.store.store import Store, open_store
+from pipeline.store.store import Store
 from tests.conftest import render_inline
 
 READS = ("get", "get_range", "get_file", "exists", "size", "list", "folders")

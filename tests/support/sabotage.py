@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from actors import chain, prepare
 from pipeline.scheduler.work import Done, Job
-from pipeline.store.records import Ledger
+from pipeline.store.ledger import Ledger
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan
 

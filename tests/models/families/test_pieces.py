@@ -23,7 +23,7 @@ from models.weights.loading import make
 from pipeline.intake.survey import plan_title, survey
 from pipeline.manifest.catalog import load_manifest
 from pipeline.scheduler.work import Job, Outcome, Work
-from pipeline.store.store import open_store
+from pipeline.store.opening import open_store
 from pipeline.titles.title_plan import TitlePlan
 from tests.conftest import render_inline, write_manifest
 

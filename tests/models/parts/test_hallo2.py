@@ -20,8 +20,8 @@ from models.parts.clip_noise import PublishedNoise, keyed_normal, keyed_patches
 from models.prompts.prompts import PromptProblem, Prompts
 from models.speech.wav2vec import SAMPLES_A_FRAME, SpeechFeatures, normalise
 from models.weights.synthetic_tree import write_tree
-from pipeline.store.records import Ledger
-from pipeline.store.store import open_store
+from pipeline.store.ledger import Ledger
+from pipeline.store.opening import open_store
 from tests.conftest import render_inline, write_manifest
 from tests.golden.cases import arrays
 from tests.support.tiny_hallo2 import TINY, TINY_FAMILY

@@ -16,9 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pipeline import gc, verify
 from pipeline.checks import garbage
 from pipeline.core.errors import MissingObject, StoreError
-from pipeline.store import records
-from pipeline.store.records import Ledger, Record, new_attempt
-from pipeline.store.store import Names, Store, open_store
+from pipeline.store import ledger as ledgers
+from pipeline.store.ledger import Ledger, new_attempt
+from pipeline.store.opening import open_store
+from pipeline.store.record import Record
+from pipeline.store.store import Names, Store
 from pipeline.titles.found import Found
 from tests.conftest import Rendered, render_inline
 from tests.support.crashes import leave_half
@@ -87,12 +89,12 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.store = Clocked()
-        self.plain_clock, records.clock = records.clock, lambda: self.store.now
+        self.plain_clock, ledgers.clock = ledgers.clock, lambda: self.store.now
         self.attempts: list[tuple[Ledger, Record]] = []
         self.to_remove: list[garbage.Garbage] = []
 
     def teardown(self) -> None:
-        records.clock = self.plain_clock
+        ledgers.clock = self.plain_clock
 
     def ledger(self, stage: str) -> Ledger:
         return Ledger(self.store, FOUND.prefix(stage))
@@ -116,7 +118,7 @@ class Histories(RuleBasedStateMachine):
         if record := self.ledger(stage).read(gop * 48):
             self.ledger(stage).void(record, "a test says so")
 
-    @rule(seconds=st.sampled_from([1.0, 600.0, records.ATTEMPT_LIFE, garbage.OLD + 1]))
+    @rule(seconds=st.sampled_from([1.0, 600.0, ledgers.ATTEMPT_LIFE, garbage.OLD + 1]))
     def wait(self, seconds: float) -> None:
         self.store.now += seconds
 
@@ -140,10 +142,10 @@ class Histories(RuleBasedStateMachine):
 
 def test_an_attempt_that_was_held_up_for_long_does_not_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Clocked()
-    monkeypatch.setattr(records, "clock", lambda: store.now)
+    monkeypatch.setattr(ledgers, "clock", lambda: store.now)
     ledger, attempt = Ledger(store, FOUND.prefix("chain")), new_attempt()
     objects = {"a": ledger.stage_object(0, attempt, "a", b"x")}
-    store.now += records.ATTEMPT_LIFE + 1
+    store.now += ledgers.ATTEMPT_LIFE + 1
     with pytest.raises(StoreError, match=r"chain at frame 0 was held up for over 1 h .*made again"):
         ledger.commit(Record("chain", "t", "p", 0, 48, attempt, objects))
     assert ledger.read(0) is None

@@ -7,7 +7,7 @@ import pytest
 from models.families.registry import FAMILIES
 from pipeline.core.errors import SetupError
 from pipeline.driver.guidance import check_devices
-from pipeline.on_ray.executor import layout
+from pipeline.driver.layout import layout
 from pipeline.scheduler.schedule import Limits, Schedule
 from pipeline.scheduler.title_state import TitleWork
 from pipeline.scheduler.work import Done, Finished, Job, Launch, Outcome, Progress, Scanned, WorkerReady

@@ -20,7 +20,7 @@ from pipeline.driver.stop import AGAIN
 from pipeline.intake.survey import plan_title, survey
 from pipeline.manifest.catalog import load_manifest
 from pipeline.scheduler.work import Job, Work
-from pipeline.store.store import open_store
+from pipeline.store.opening import open_store
 from pipeline.titles.title_plan import TitlePlan
 from tests.conftest import render_inline, write_manifest
 from tests.runs.test_identity import committed, results

@@ -15,7 +15,7 @@ from pipeline import plan
 from pipeline.forecast import costs
 from pipeline.manifest.options import Options, complete
 from pipeline.media.sound import AudioFacts
-from pipeline.store.records import Stored
+from pipeline.store.record import Stored
 from pipeline.titles.title_plan import Hashes, TitlePlan
 from tests.conftest import Rendered
 

@@ -17,7 +17,8 @@ import pytest
 
 from pipeline.core.command import run_command
 from pipeline.main import group
-from pipeline.store.store import Store, open_store
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store
 from tests.conftest import write_portrait, write_wav
 from tests.runs.test_job import submit
 from tests.support.ray_head import free_port, head

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.driver.preflight import IN_JOB
 from pipeline.manifest import yaml_text as manifest_yaml
-from pipeline.render import IN_JOB, run
+from pipeline.render import run
 from tests.support.media_sources import noise, program, sound
 
 TITLE: dict[str, Any] = {"id": "one", "portrait": "face.png", "audio": "voice.wav", "resolution": 64}

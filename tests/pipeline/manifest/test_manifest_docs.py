@@ -21,7 +21,7 @@ from tests.support.manifest_texts import FAMILIES, GIVEN, HEAD, TITLE
 
 def test_generated_docs_are_current() -> None:
     for path, text in manifest_docs.files().items():
-        assert path.read_text() == text, f"{path.name}: run `python -m pipeline.manifest.catalog --write-docs`"
+        assert path.read_text() == text, f"{path.name}: run `python -m pipeline.manifest --write-docs`"
 
 
 PICTURE = {"resolution", "fidelity", "background", "plate", "canvas", "canvas_place", "canvas_fill", "burn_captions"}

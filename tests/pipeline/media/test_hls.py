@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from actors.roles import WORKERS
-from actors.upscale import init_key
 from models.families.registry import FAMILIES
 from pipeline.core.timeline import FPS, GOP, SOUND_PER_FRAME, SOUND_RATE
 from pipeline.driver.inline import InlineExecutor
@@ -20,14 +19,15 @@ from pipeline.intake.survey import copy_inputs, plan_title, survey
 from pipeline.manifest.catalog import load_manifest
 from pipeline.media.fragments import sample_times
 from pipeline.media.m3u8 import media_playlists, read_media_playlist
-from pipeline.render import title_work
 from pipeline.scheduler.choose import PLAYLIST_EVERY
 from pipeline.scheduler.schedule import Limits, Schedule
 from pipeline.scheduler.work import Scan, StopAsked
-from pipeline.store.records import Ledger
-from pipeline.store.store import Store, open_store
+from pipeline.store.ledger import Ledger
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store
 from pipeline.titles.scan import scan
 from pipeline.titles.title_plan import TitlePlan
+from pipeline.titles.title_work import title_work
 from tests.conftest import write_manifest
 from tests.support.damage import flip, only
 
@@ -75,7 +75,7 @@ class Rendering:
 
     def shown(self, key: str) -> list[int]:
         """When the pictures of a fragment are shown, in ticks of 1/12,800 s."""
-        return [time for _, time in sample_times(self.store.get(init_key(self.plan)), self.store.get(key))]
+        return [time for _, time in sample_times(self.store.get(self.plan.init_key()), self.store.get(key))]
 
 
 @pytest.fixture

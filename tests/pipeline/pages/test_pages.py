@@ -13,18 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import evaluate
+from pipeline import evaluate, pages_command
 from pipeline.core.command import run_command
 from pipeline.core.errors import StoreError
 from pipeline.pages import assets, writer
-from pipeline.pages import command as pages_command
 from pipeline.pages.catalog import OVER, Entry, catalog
 from pipeline.pages.cells import MOST_CELLS, Cells
 from pipeline.pages.html import page, plain
 from pipeline.pages.plots import MOST_POINTS, curves_of, thinned
 from pipeline.pages.remedies import remedy
 from pipeline.store.local import LocalStore
-from pipeline.store.records import Record
+from pipeline.store.record import Record
 from tests.conftest import Rendered, render_inline, write_manifest
 from tests.support.hostile_text import HOSTILE, hostile
 

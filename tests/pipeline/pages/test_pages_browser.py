@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pipeline import serve
-from pipeline.pages import command as pages_command
+from pipeline import pages_command, serve
 from pipeline.pages.catalog import KEY
-from pipeline.store.store import Store, open_store
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store
 from pipeline.titles.found import read_json
 from tests.conftest import render_inline, write_manifest
 from tests.pipeline.pages.test_browser import HERE, chromium

@@ -13,7 +13,8 @@ import pytest
 
 from pipeline import serve
 from pipeline.core.errors import SetupError
-from pipeline.store.store import Store, open_store
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store
 
 VIDEO = bytes(range(256)) * 20
 SECRET = b"not to be seen"

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from models.families.fake import Chain, Upscale
-from pipeline.driver.marks import NEXT, Deaths, Mark, Marks, Suspects
+from pipeline.driver.marks import Marks
 from pipeline.scheduler.schedule import Limits, Schedule
+from pipeline.scheduler.suspects import NEXT, Deaths, Mark, Suspects
 from pipeline.scheduler.title_state import TitleWork
 from pipeline.scheduler.trouble import LOST
 from pipeline.scheduler.work import (

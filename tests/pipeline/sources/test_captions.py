@@ -20,7 +20,7 @@ from pipeline.media.burn import Burner, cannot_be_drawn
 from pipeline.media.inspect_media import cues_in, inspect
 from pipeline.media.m3u8 import read_media_playlist
 from pipeline.sources.captions import Cue, cut, read_captions, segments, srt, vtt
-from pipeline.store.store import open_store
+from pipeline.store.opening import open_store
 from tests.conftest import render_inline
 from tests.support.crashes import same_after_kills
 from tests.support.damage import snapshot

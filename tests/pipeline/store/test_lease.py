@@ -9,9 +9,11 @@ import pytest
 
 from pipeline import render
 from pipeline.core.errors import Paused
+from pipeline.driver import preflight
 from pipeline.store.lease import KEY, Lease
 from pipeline.store.local import LocalStore
-from pipeline.store.store import Store, open_store
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store
 from tests.conftest import write_manifest
 
 QUICK = {"beat": 0.02, "patience": 0.4, "settle": 0.05}
@@ -86,8 +88,8 @@ def test_of_two_that_begin_together_one_goes_on(tmp_path: Path) -> None:
 def test_a_render_holds_the_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(render, "open_store", lambda url: Overwriting(open_store(url).url))
-    monkeypatch.setattr(render, "Lease", lease)
+    monkeypatch.setattr(preflight, "open_store", lambda url: Overwriting(open_store(url).url))
+    monkeypatch.setattr(preflight, "Lease", lease)
     manifest = write_manifest(tmp_path, [{"id": "one", "frames": 20}])
     with lease(Overwriting(str(tmp_path / "out")), "somebody"):
         assert render.run([str(manifest), "--executor", "inline"]) == 75

@@ -14,19 +14,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import DamagedObject, MissingObject, OutputError, StoreError
+from pipeline.store.digests import sha256
+from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.local import LocalStore
-from pipeline.store.records import (
-    VERSION,
-    Ledger,
-    Record,
-    Stored,
-    create_json,
-    fetch_checked,
-    new_attempt,
-    seed_state_hash,
-    sha256,
-)
-from pipeline.store.store import open_store
+from pipeline.store.opening import open_store
+from pipeline.store.record import VERSION, Record, Stored, seed_state_hash
+from pipeline.store.transfer import create_json, fetch_checked
 
 
 @pytest.fixture

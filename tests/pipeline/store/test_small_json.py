@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject
 from pipeline.intake.remembered import usable_entries
 from pipeline.store import small_json
+from pipeline.store.ledger import Ledger
 from pipeline.store.local import LocalStore
-from pipeline.store.records import Ledger, Record, Stored
+from pipeline.store.record import Record, Stored
 from pipeline.store.small_json import get_json, get_small, parse_json, put_changed
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)

@@ -18,8 +18,9 @@ import pytest
 from pipeline.core.errors import MissingObject, OutputError, StoreError
 from pipeline.store import remote as store_remote
 from pipeline.store.local import LocalStore
+from pipeline.store.opening import open_store
 from pipeline.store.remote import RemoteStore
-from pipeline.store.store import Store, open_store
+from pipeline.store.store import Store
 from tests.support.s3 import S3Server
 
 
@@ -193,7 +194,7 @@ class TestFolder(Contract):
         """The writer is killed while its temporary file lies beside the object."""
         program = (
             "import os, sys\n"
-            "from pipeline import store_local\n"
+            "from pipeline.store import local as store_local\n"
             "def write(path, data):\n"
             "    path.write_bytes(data[:3])\n"
             "    os.kill(os.getpid(), 9)\n"

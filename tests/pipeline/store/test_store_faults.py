@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from pipeline import render
 from pipeline.core.errors import OutputError, StoreError
+from pipeline.driver import preflight
 from pipeline.scheduler import trouble
 from pipeline.store import lease
 from pipeline.store import remote as store_remote
-from pipeline.store.store import Store, open_store
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store
 from tests.conftest import render_inline, write_manifest
 from tests.support import faulty_s3
 from tests.support.crashes import one_playlist, records
@@ -153,7 +154,7 @@ def test_a_store_without_create_only_puts(
     """One driver at a time: the second one leaves, naming the first."""
     proxy.choose = lambda asked: "overwrite"
     quick = {"beat": 0.1, "patience": 2.0, "settle": 0.1}
-    monkeypatch.setattr(render, "Lease", lambda store, run: lease.Lease(store, run, **quick))
+    monkeypatch.setattr(preflight, "Lease", lambda store, run: lease.Lease(store, run, **quick))
     output = s3.url()
     with lease.Lease(open_store(output), "somebody", **quick):
         assert render_inline(manifest, "--output", output) == 75

@@ -1,37 +1,21 @@
-"""`longtake pages MANIFEST|OUTPUT`: write the pages of titles that no run is working on, from records and reports."""
+"""The pages of titles that no run is working on, written from records and reports."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-import click
-
-from pipeline.core.command import run_command
-from pipeline.intake.target import open_target
+from pipeline.checks.status_of import last_ends, status_of
 from pipeline.pages.assets import put_assets
 from pipeline.pages.catalog import KEY, Entry, catalog, catalog_name, entry_of_status, name_of
 from pipeline.pages.cells import Cells, Stage
 from pipeline.pages.facts import facts_of, input_names
 from pipeline.pages.html import encode, page, plain
 from pipeline.pages.title_page import page_data, put_page, read_on, said_before
-from pipeline.status import last_ends, status_of
 from pipeline.store.store import Store
 from pipeline.titles.found import Found, read_json
-
-
-@click.command()
-@click.argument("target", metavar="MANIFEST|OUTPUT")
-@click.option("--output", help="Folder or URL of the results; wins over the manifest's.")
-@click.option("--only", multiple=True, metavar="ID", help="This title only (may be given several times).")
-def command(target: str, output: str | None, only: tuple[str, ...]) -> None:
-    """Write index.html and every title's report.html anew. `render` does so by itself."""
-    opened = open_target(target, output, only)
-    count = write_pages(opened.store, opened.titles())
-    click.echo(f"{count} titles, {opened.store}/index.html")
 
 
 def write_pages(store: Store, titles: Iterable[tuple[Found, tuple[str, ...]]]) -> int:
@@ -106,12 +90,3 @@ def _reported(store: Store, title: str) -> dict[str, Any]:
         "hashes": report.get("hashes", {}),
         "weights": {"hash": str(given.get("weights", "")), "files": []},
     }
-
-
-def run(argv: list[str]) -> int:
-    """The command in this process: prints what it would print, returns its exit code."""
-    return run_command(command, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))

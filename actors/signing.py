@@ -1,0 +1,64 @@
+"""Content credentials of a finished file: signed once, and the same statement in every file made after."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from actors.inputs import fetch_input
+from pipeline import __version__
+from pipeline.provenance.credentials import Credentials, Ingredient, put_statement, read_credentials, sign, statement_of
+from pipeline.provenance.signing_identity import identity
+from pipeline.store.digests import sha256_of_file
+from pipeline.store.store import Store
+from pipeline.titles.report import ingredients
+from pipeline.titles.title_plan import TitlePlan
+
+MOST_NAMED = 100  # sound files that stand as ingredients of their own; all are named by their hashes
+UNTRUSTED = (
+    "the content credentials are signed by an identity that viewers call untrusted; to publish under a name of your "
+    "own set LONGTAKE_CREDENTIALS_CERT and LONGTAKE_CREDENTIALS_KEY"
+)
+
+
+def signed(store: Store, plan: TitlePlan, final: Path, alive: Callable[[], None]) -> tuple[Path, Credentials | None]:
+    """The file with signed credentials, and what they say, where marks are on.
+
+    Whoever signs first keeps the statement in the store; who comes later puts that one in, so all files are equal.
+    """
+    if not plan.marks.wanted:
+        return final, None
+    whole, target = sha256_of_file(final), final.with_name(f"signed-{final.name}")
+    key = f"{plan.prefix('stream').rsplit('/', 1)[0]}/credentials-{plan.hashes.file[:8]}-{whole[:16]}.c2pa"
+    facts = {"title": plan.id, **plan.marks.said(), **ingredients(plan)}
+    with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
+        sign(
+            final,
+            target,
+            identity(),
+            title=plan.id,
+            software="Longtake",
+            version=__version__,
+            facts=facts,
+            ingredients=_ingredients(store, plan, Path(folder), alive),
+        )
+    alive()
+    box = statement_of(target)[1]
+    if not store.create(key, box):
+        put_statement(target, store.get(key))
+    final.unlink()
+    return target, read_credentials(target)
+
+
+def _ingredients(store: Store, plan: TitlePlan, folder: Path, alive: Callable[[], None]) -> Iterator[Ingredient]:
+    """The inputs, one at a time on disk."""
+    files = [
+        ("portrait", plan.portrait),
+        *((f"audio {n + 1}", one) for n, one in enumerate(plan.audio[:MOST_NAMED])),
+    ]
+    for name, stored in files:
+        alive()
+        path = fetch_input(store, stored, folder, f"title {plan.id}: {name}")
+        yield Ingredient(name, path, stored.sha256)
+        path.unlink()

@@ -1,0 +1,84 @@
+"""How a cluster is divided between the roles: what one worker asks for, and how many there may be. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.families.registry import Family
+from pipeline.core.timeline import CLIP, GOP
+from pipeline.scheduler.pool_size import Limits
+from pipeline.scheduler.work import Role
+
+# Preparing and publishing ask for no cores, so that they find a place on a full cluster: one for so many cores.
+MOST_PREPARE, CORES_OF_PREPARE = 16, 8
+MOST_PUBLISH, CORES_OF_PUBLISH = 8, 16
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one worker of a role asks the cluster for."""
+
+    cpus: float
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Shares and most workers of each role on a cluster."""
+
+    shares: dict[Role, Share]
+    limits: Limits
+    lanes: int | None = None  # as asked for: 0 to find out what is best, None for the family's
+    growing: bool = False  # more accelerators may come than are there
+
+
+def layout(
+    cpus: float,
+    gpus: float,
+    family: Family,
+    chains: int | None,
+    upscalers: int | None,
+    *,
+    titles: int = 1,
+    lanes: int | None = None,
+    floor: int = 0,
+    halves: int = 1,
+) -> Layout:
+    """Divide a cluster: roles share a device where there are fewer devices than roles, down to one core.
+
+    `chains` and `upscalers` cap the workers of these roles; by default both get devices in proportion to what a second
+    of video costs them, chains no more than have titles for their lanes; what chains leave goes to upscalers. CPU
+    workers take as many cores as the family has threads; preparing and publishing are short and light.
+    `halves`: accelerators of a chain worker; with more than one it has them to itself (`pipeline.driver.guidance`).
+    """
+    light = Share(0)
+    batch = lanes or family.lanes
+    devices = int(gpus) if gpus >= 1 else int(cpus // family.threads)
+    cost = GOP // CLIP * family.seconds_per_clip, GOP * family.seconds_per_frame
+    part = round(devices * cost[0] / sum(cost))
+    room = (devices - 1) // halves
+    chain_count = chains or max(1, min(part // halves, room, -(-titles // batch)))
+    if halves > 1:
+        chain_count = min(chain_count, room)
+        chain, upscale = Share(1, float(halves)), Share(1, 1.0)
+    elif gpus >= 1:
+        alone = gpus >= chain_count + 1
+        chain, upscale = (Share(1, 1.0), Share(1, 1.0)) if alone else (Share(1, 0.5), Share(1, 0.45))
+        devices = devices if alone else 1
+    else:
+        workers = chain_count + (upscalers or 1)
+        cores = min(float(family.threads), cpus / workers)
+        chain = upscale = Share(float(int(cores)) if cores >= 1 else round(cores * 0.99, 3))
+    shares: dict[Role, Share] = {"prepare": light, "chain": chain, "upscale": upscale, "publish": light}
+    most = upscalers or max(1, devices - chain_count * halves)
+    limits = Limits(
+        prepare=max(1, min(MOST_PREPARE, int(cpus) // CORES_OF_PREPARE)),
+        publish=max(1, min(MOST_PUBLISH, int(cpus) // CORES_OF_PUBLISH)),
+        chain=chain_count,
+        chain_devices=halves,
+        upscale=most,
+        lanes=batch,
+        upscale_after=upscalers or max(1, devices),
+        upscale_floor=min(floor, most),
+    )
+    return Layout(shares, limits, lanes)

@@ -1,0 +1,52 @@
+"""Before a run: the catalog with the titles that were asked for, the output, and who else may be rendering to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from models.families.registry import FAMILIES
+from pipeline.core.errors import OutputError, Problem
+from pipeline.intake.selection import select_titles
+from pipeline.manifest.catalog import Catalog, load_manifest, load_valid_titles
+from pipeline.sources import urls
+from pipeline.store.lease import Lease
+from pipeline.store.opening import open_store
+from pipeline.store.store import Store
+
+IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a submitted job
+
+
+def load_catalog(
+    manifest: str, output: str | None, only: Sequence[str], skip_invalid: bool
+) -> tuple[Catalog, list[Problem]]:
+    """The catalog with the titles in `only` (empty: all), and with `skip_invalid` the problems of those left out."""
+    problems: list[Problem] = []
+    if skip_invalid:
+        catalog, problems = load_valid_titles(manifest, families=FAMILIES, output=output)
+    else:
+        catalog = load_manifest(manifest, families=FAMILIES, output=output)
+    catalog = select_titles(catalog, only)
+    return catalog, problems
+
+
+def open_output(catalog: Catalog) -> Store:
+    """Raises OutputError for a relative folder inside a Ray job: it would vanish with the uploaded working folder."""
+    given = catalog.output_given
+    local = urls.protocol_of(given) == "file"
+    if os.environ.get(IN_JOB) and local and not Path(urls.local_path(given)).expanduser().is_absolute():
+        raise OutputError(
+            f"output {given!r} is relative, and inside a Ray job the working folder is a temporary copy that is "
+            "removed; give --output an absolute path on a shared disk or a URL such as s3://bucket/path"
+        )
+    return open_store(catalog.output)
+
+
+def driver_lease(store: Store, run: str) -> AbstractContextManager[Lease | None]:
+    """A lease for stores that would let two drivers commit the same GOP; others need none.
+
+    Raises OutputError where the output cannot be written.
+    """
+    return nullcontext() if store.honours_create() else Lease(store, run)

@@ -1,0 +1,78 @@
+"""A plan as people read it: what titles are and will cost, as a table or as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from models.families.registry import FAMILIES
+from pipeline.forecast import costs
+from pipeline.titles.title_plan import TitlePlan
+
+PLAIN_WIDTH = 140  # columns where the output is no terminal
+
+
+def show_plan(
+    plans: Iterable[TitlePlan], as_json: bool, workers: tuple[int, int] = (1, 1), device: str | None = None
+) -> None:
+    """Print the cost of titles on stdout. `workers`: of the chain, and upscalers."""
+    found = [costs.cost_of(plan, device, workers[1]) for plan in plans]
+    total = costs.total_of(found, *workers)
+    speeds = {cost.plan.family: costs.speed_of(FAMILIES[cost.plan.family], device) for cost in found}
+    if as_json:
+        assumed = {
+            "workers": {"chain": workers[0], "upscale": workers[1]},
+            "speeds": {name: {"device": speed.device, "source": speed.source} for name, speed in speeds.items()},
+        }
+        click.echo(json.dumps({"titles": [cost.as_json() for cost in found], "total": total, "assumed": assumed}))
+        return
+    _print_table(found, total)
+    for name, speed in speeds.items():
+        chains, upscalers = workers
+        click.echo(
+            f"Estimates: family {name} on {speed.device} ({speed.source}); {chains} chain worker(s), {upscalers} "
+            "upscaler(s). Sizes of the encoded pictures are a rule of thumb."
+        )
+
+
+def _print_table(found: list[costs.Cost], total: dict[str, Any]) -> None:
+    console = Console(file=sys.stdout)
+    if not console.is_terminal:
+        console = Console(file=sys.stdout, width=PLAIN_WIDTH)
+    table = Table("title", box=None)
+    for name in ("length", "frames", "clips", "GOPs", "store", "kept", "scratch", "chain h", "upscale h", "wall"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for cost in found:
+        table.add_row(*_row(cost.plan.id, cost.as_json()))
+    if len(found) != 1:
+        table.add_section()
+        table.add_row(*_row(f"{len(found)} titles", total))
+    console.print(table)
+
+
+def _row(name: str, facts: dict[str, Any]) -> list[str]:
+    stored, spent = facts["store_bytes"], facts["accelerator_hours"]
+    return [
+        name,
+        clock(facts["seconds"]),
+        *(f"{facts[key]:,}" for key in ("frames", "clips", "gops")),
+        decimal(stored["total"]),
+        decimal(stored["kept"]),
+        decimal(facts["scratch_bytes"]),
+        f"{spent['chain']:.3g}",
+        f"{spent['upscale']:.3g}",
+        clock(facts["wall_seconds"]),
+    ]
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds, rounded up: 0:00:07."""
+    return str(timedelta(seconds=int(-(-seconds // 1))))

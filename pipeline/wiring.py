@@ -1,0 +1,67 @@
+"""Who carries out a run: the executor, the workers and the metrics. The only module that knows them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+from actors.roles import WORKERS
+from models.families.registry import Family
+from pipeline.driver.drive import Executor
+from pipeline.driver.guidance import check_devices, devices_of
+from pipeline.driver.inline import InlineExecutor
+from pipeline.driver.layout import layout as divide
+from pipeline.driver.request import Request
+from pipeline.manifest.catalog import Catalog
+from pipeline.scheduler.pool_size import Limits
+from pipeline.scheduler.schedule import Schedule
+from pipeline.scheduler.work import Event, Role
+from pipeline.store.store import Store
+from pipeline.titles.title_plan import TitlePlan
+
+
+def executor_of(
+    request: Request, catalog: Catalog, store: Store, family: Family, plans: dict[str, TitlePlan], run: str
+) -> tuple[Executor, Limits]:
+    halves = devices_of(plans.values())
+    if request.executor == "inline":
+        check_devices(halves, gpus=0)
+
+        def make(role: Role) -> Any:
+            return WORKERS[role](catalog.output, "cpu", run)
+
+        limits = Limits(upscale=request.upscalers or 1, lanes=request.lanes or family.lanes)
+        return InlineExecutor(make, plans, request.lanes), limits
+    # Here, because Ray takes a while to import and a run in this process needs none.
+    from pipeline.on_ray import connection
+    from pipeline.on_ray.executor import RayExecutor
+
+    connection.connect(request.address)
+    connection.check_shared(store)
+    cpus, gpus = connection.resources()
+    growing = bool(request.gpus and request.gpus > gpus)
+    check_devices(halves, max(gpus, request.gpus or 0), inf if growing else connection.largest_machine())
+    layout = divide(
+        cpus,
+        max(gpus, request.gpus or 0),
+        family,
+        request.chains,
+        request.upscalers,
+        titles=len(plans),
+        lanes=request.lanes,
+        floor=request.min_upscalers,
+        halves=halves,
+    )
+    layout = replace(layout, growing=growing)
+    return RayExecutor(catalog.output, plans, layout, run, WORKERS), layout.limits
+
+
+def metrics_of(request: Request) -> Callable[[Schedule, list[Event]], None]:
+    """What keeps the driver's metrics; nobody asks for those of a run in this process."""
+    if request.executor == "inline":
+        return lambda schedule, events: None
+    from pipeline.on_ray.metrics import DriverMetrics
+
+    return DriverMetrics().observe
