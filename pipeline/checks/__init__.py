@@ -1,0 +1,1 @@
+"""Does an output hold what it says, and what in it is no longer needed?"""

@@ -1,0 +1,1 @@
+"""Words that everything uses: errors, frames and windows, redaction and printing."""

@@ -1,0 +1,1 @@
+"""One run: the loop, its lease, its marks, progress, and how it ends."""

@@ -1,0 +1,1 @@
+"""Bytes that players read: sound, encoded pictures, containers, playlists."""

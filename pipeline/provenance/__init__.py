@@ -1,0 +1,1 @@
+"""How a video says that it is generated: watermark, content credentials, badge."""

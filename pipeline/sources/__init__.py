@@ -1,0 +1,1 @@
+"""Files that people name, read with distrust: addresses, portraits, captions, embeddings."""

@@ -1,0 +1,1 @@
+"""Objects and commit records: what has been rendered is a function of these."""
