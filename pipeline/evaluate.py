@@ -1,6 +1,6 @@
 """`python -m pipeline.evaluate MANIFEST|OUTPUT|VIDEO`: how good finished titles are, in numbers and curves.
 
-Measured from the finished file alone, by fixed formulas (`models.metrics`): the mouth against the sound, the face
+Measured from the finished file alone, by fixed formulas (`models.measures`): the mouth against the sound, the face
 against its own first ten seconds, joins between clips, motion, blinks. Titles of an output get an `evaluation.json`,
 which their page shows.
 """
@@ -159,7 +159,7 @@ def _scores(backbones: dict[str, Any], references: tuple[Path, ...]) -> Any:
         if references:
             raise UserError("--reference goes with --backbones: without networks nothing is compared with it")
         return None
-    published, picture = (import_module(f"models.metrics.{name}") for name in ("published", "picture"))
+    published, picture = (import_module(f"models.measures.{name}") for name in ("published", "picture"))
     real = []
     for path in references:
         regions, square = _of_video(path, None, None)
@@ -176,7 +176,7 @@ def _measured(
     title: str, path: Path, regions: tuple[Any, Any], square: tuple[float, float, float], clip: int, scores: Any = None
 ) -> dict[str, Any]:
     # Known by name: torch is imported where something is measured, and not by importing this command.
-    video, course, picture = (import_module(f"models.metrics.{name}") for name in ("video", "course", "picture"))
+    video, course, picture = (import_module(f"models.measures.{name}") for name in ("video", "course", "picture"))
     with _faults_of(path):
         taken = video.measure(path, picture.Regions(*regions), square)
         more = {}
