@@ -15,7 +15,7 @@ from benchmarks.talking.titles import sitter
 from models.families.registry import Arrays, ClipOptions, Family, Hints, Lane
 from models.measures.picture import Picture
 from models.measures.video import SIDE
-from models.parts.networks import Chain, Prepare
+from models.parts.chain import Chain, Prepare
 from models.speech.speech_level import speech_level
 
 CLIP, SIZE = 16, 512

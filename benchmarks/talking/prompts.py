@@ -24,7 +24,7 @@ from models.measures import course as measures
 from models.measures.expression_reader import ExpressionReader, load_expression_reader
 from models.measures.face_reader import EXPRESSIONS
 from models.measures.video import SIDE
-from models.parts.networks import Prepare
+from models.parts.chain import Prepare
 
 LENGTH = 96  # frames of a title that is read
 READ = 40  # of them, at its end: by then the face wears what was asked for

@@ -88,7 +88,7 @@ class Family:
 
 
 # Modules that have moved since their names first entered a hash: the hash keeps the name of then.
-_HASHED_MODULES = {"models.families.fake": "models.fake", "models.parts.networks": "models.networks"}
+_HASHED_MODULES = {"models.families.fake": "models.fake", "models.parts.chain": "models.networks"}
 _NOT_OUTPUT = (
     "accelerator_dtype",
     "note",
@@ -249,7 +249,7 @@ FAKE = Family(
 
 MINI_FAMILY = Family(
     name="mini",
-    module="models.parts.networks",
+    module="models.parts.chain",
     motion_frames=MINI.chain.motion_frames,
     carry=MINI.carry,
     text=True,
@@ -280,7 +280,7 @@ MINI_FAMILY = Family(
 
 HALLO2_FAMILY = Family(
     name="hallo2",
-    module="models.parts.networks",
+    module="models.parts.chain",
     motion_frames=HALLO2.chain.motion_frames,
     carry=HALLO2.carry,
     text=True,

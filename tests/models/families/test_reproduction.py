@@ -13,7 +13,7 @@ from PIL import Image
 from models.data.drawn_portrait import draw_portrait
 from models.families.registry import MINI_FAMILY, Hints
 from models.families.reproduction import OUT_OF_DOMAIN, Reproduction, reproduction, warning
-from models.parts.networks import Prepare
+from models.parts.chain import Prepare
 from models.weights.shipped import shipped_weights
 from models.weights.synthetic_tree import write_tree
 from tests.conftest import render_inline, write_manifest
