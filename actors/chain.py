@@ -13,7 +13,7 @@ import numpy as np
 from actors.calibration import calibrated
 from actors.titles import TitleReader
 from actors.worker import Worker, failure_of, log
-from models.families.registry import Arrays, Lane
+from models.families.protocol import Arrays, Lane
 from models.parts.lanes import independent
 from pipeline.core.errors import DamagedObject, LongtakeError
 from pipeline.core.timeline import CLIP, GOP, gop_clips, gop_range

@@ -15,7 +15,7 @@ import numpy as np
 from actors.inputs import fetch_input
 from actors.portraits import Prepared, keep_portrait, portrait_key, recall_portrait
 from actors.worker import Worker
-from models.families.registry import Hints
+from models.families.protocol import Hints
 from models.speech.speech_level import speech_level
 from pipeline.core.errors import DamagedObject, InputError
 from pipeline.core.timeline import CLIP, SPEECH_PER_FRAME

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 import numpy as np
 
-from models.families.registry import Arrays
+from models.families.protocol import Arrays
 from pipeline.core.errors import DamagedObject
 from pipeline.core.timeline import CLIP, GOP, gop_range
 from pipeline.store.arrays import unpack

@@ -20,7 +20,7 @@ from actors.behind import Behind
 from actors.dressing import Dressing
 from actors.titles import TitleReader
 from actors.worker import Worker, log
-from models.families.registry import PictureOptions
+from models.families.protocol import PictureOptions
 from pipeline.core.errors import DamagedObject, LongtakeError
 from pipeline.core.timeline import gop_range
 from pipeline.core.windows import gop_reads, gop_windows

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from actors.inputs import fetch_weights
-from models.families.registry import Part, load_part
+from models.families.registry import load_part
+from models.families.weight_files import Part
 from pipeline.core.errors import DamagedObject, OutputError, StoreError, UserError
 from pipeline.scheduler.work import Cause, Done, Failure, Job, Outcome, Ready, Role, Work
 from pipeline.store.opening import open_store

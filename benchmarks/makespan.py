@@ -28,7 +28,7 @@ from PIL import Image
 from benchmarks import stand_ins
 from benchmarks.stand_ins import CLIP_SECONDS, GOP_SECONDS
 from cluster import local
-from models.families.registry import Family
+from models.families.protocol import Family
 from pipeline.core.timeline import CLIPS_PER_GOP, GOP
 from pipeline.driver.drive import drive
 from pipeline.forecast.call_times import CallTimes

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from models.families import fake
-from models.families.registry import FAKE, FAMILIES, Arrays, Lane, PictureOptions
+from models.families.protocol import Arrays, Lane, PictureOptions
+from models.families.registry import FAKE, FAMILIES
 from pipeline.core.timeline import GOP
 from pipeline.core.windows import STRIDE
 

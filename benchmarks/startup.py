@@ -47,7 +47,8 @@ def measure_here(family: str, weights: str | None, plain_first: bool) -> dict[st
     mark("import_driver")
     from safetensors.torch import load_file
 
-    from models.families.registry import ClipOptions, load_part
+    from models.families.protocol import ClipOptions
+    from models.families.registry import load_part
     from models.weights.loading import load
     from models.weights.recipes import RECIPES
     from models.weights.shipped import shipped_weights

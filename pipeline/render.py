@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from models.families.registry import FAMILIES, Family
+from models.families.protocol import Family
+from models.families.registry import FAMILIES
 from pipeline.core.command import run_command
 from pipeline.core.errors import ManifestError
 from pipeline.core.redact import redact

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from models.families.registry import FAMILIES, Family
+from models.families.protocol import Family
+from models.families.registry import FAMILIES
 from models.families.weight_files import WeightFile
 from pipeline.core.command import run_command
 from pipeline.core.errors import InputError, WeightsError

@@ -8,7 +8,7 @@ from math import inf
 from typing import Any
 
 from actors.roles import WORKERS
-from models.families.registry import Family
+from models.families.protocol import Family
 from pipeline.driver.drive import Executor
 from pipeline.driver.guidance import check_devices, devices_of
 from pipeline.driver.inline import InlineExecutor

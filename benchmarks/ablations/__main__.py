@@ -20,7 +20,7 @@ from benchmarks.talking.latents import CLIP
 from benchmarks.talking.minutes import measures_of
 from benchmarks.talking.titles import spoken
 from models.data.speech import Corpus
-from models.parts.chain import Prepare
+from models.parts.prepare import Prepare
 from models.training.run import train
 from models.training.settings import BadSettings, Settings, read_settings
 

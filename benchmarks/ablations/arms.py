@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from models.families.mini import MINI
-from models.families.registry import MINI_FAMILY, Family
+from models.families.protocol import Family
+from models.families.registry import MINI_FAMILY
 from models.training.settings import Settings
 
 RATE, PATCH, NOISE = 0.25, 1, 0.05

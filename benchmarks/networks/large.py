@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from models.families.mini import MINI
-from models.families.registry import FAMILIES, PictureOptions, load_part
+from models.families.protocol import PictureOptions
+from models.families.registry import FAMILIES, load_part
 from models.restoration.background import double
 from models.restoration.folded_enlarger import make_enlarger
 from models.weights.synthetic import fill

@@ -27,7 +27,8 @@ from models.diffusion.clip import clip_steps
 from models.execution.eight_bit import in_eight_bits
 from models.execution.stepping import copied
 from models.families.config import HALLO2, ChainConfig, Sampling
-from models.families.registry import FAMILIES, ClipOptions, load_part
+from models.families.protocol import ClipOptions
+from models.families.registry import FAMILIES, load_part
 from models.weights.shipped import shipped_weights
 
 

@@ -22,7 +22,8 @@ import torch
 
 from benchmarks.networks.upscale_flops import flop_a_second
 from benchmarks.told import tell
-from models.families.registry import FAMILIES, Arrays, PictureOptions, load_part
+from models.families.protocol import Arrays, PictureOptions
+from models.families.registry import FAMILIES, load_part
 from pipeline.core.windows import LENGTH, STRIDE
 from pipeline.store.arrays import unpack
 

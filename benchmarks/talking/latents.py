@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.talking.titles import sitter
-from models.families.registry import Arrays, ClipOptions, Family, Hints, Lane
+from models.families.protocol import Arrays, ClipOptions, Family, Hints, Lane
 from models.measures.picture import Picture
 from models.measures.video import SIDE
-from models.parts.chain import Chain, Prepare
+from models.parts.chain import Chain
+from models.parts.prepare import Prepare
 from models.speech.speech_level import speech_level
 
 CLIP, SIZE = 16, 512

@@ -19,12 +19,12 @@ from models.data.speech import Corpus
 from models.drawn.expressions import EXPRESSIONS as WORDS
 from models.drawn.expressions import HEAD_POSES, prompt
 from models.drawn.motion import Direction
-from models.families.registry import Family
+from models.families.protocol import Family
 from models.measures import course as measures
 from models.measures.expression_reader import ExpressionReader, load_expression_reader
 from models.measures.face_reader import EXPRESSIONS
 from models.measures.video import SIDE
-from models.parts.chain import Prepare
+from models.parts.prepare import Prepare
 
 LENGTH = 96  # frames of a title that is read
 READ = 40  # of them, at its end: by then the face wears what was asked for

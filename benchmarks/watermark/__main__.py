@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from benchmarks.watermark.clips import Clip, drawn, gradient, mosaic, noise, photograph, speaking, twenty
-from models.families.registry import FAMILIES, PictureOptions, load_part
+from models.families.protocol import PictureOptions
+from models.families.registry import FAMILIES, load_part
 from pipeline.core.timeline import GOP
 from pipeline.detect import find_mark
 from pipeline.media import ffmpeg

@@ -34,7 +34,7 @@ from models.families.noise_keys import noise_key
 from models.families.registry import FAMILIES
 from models.image.masks import Box
 from models.measures.video import sound
-from models.parts.chain import Prepare
+from models.parts.prepare import Prepare
 from models.speech.spectrum import SAMPLES_A_FRAME
 from models.speech.speech_level import gain_for, speech_level
 

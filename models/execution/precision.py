@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import torch
 
-from models.families.registry import Family
+from models.families.protocol import Family
 
 HALVED = ("chain", "vae", "text", "restorer", "enlarger")
 """The networks that a family's `accelerator_dtype` is meant for; all others compute in float32 everywhere."""

@@ -16,7 +16,7 @@ from models.diffusion.denoiser import DenoisingUNet
 from models.diffusion.two_devices import Denoise, Elsewhere, devices_for
 from models.execution.compiled import CompiledStep, mode
 from models.execution.eight_bit import in_eight_bits
-from models.families.registry import ClipOptions
+from models.families.protocol import ClipOptions
 
 
 @dataclass(frozen=True)

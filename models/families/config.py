@@ -55,11 +55,6 @@ class UNetConfig:
                 )
 
     @property
-    def token_channels(self) -> int:
-        """Channels of the latents that one token holds."""
-        return self.latent_channels * self.patch**2
-
-    @property
     def time_width(self) -> int:
         """Width of the timestep embedding."""
         return 4 * self.channels[0]

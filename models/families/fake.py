@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from models.families.noise_keys import noise_key
-from models.families.registry import Arrays, ClipOptions, Family, Hints, Lane, PictureOptions
+from models.families.protocol import Arrays, ClipOptions, Family, Hints, Lane, PictureOptions
 
 CLIP = 16
 SPEECH_PER_FRAME = 640

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from models.diffusion.motion_frames import draw_patches
 from models.families.noise_keys import noise_key
-from models.parts.published_loops import SEED, draw_clip
 
+SEED = 42  # of the published script, at every start
 REMEMBERED = 8  # states of the published generator, one for each of the last clips
 
 
@@ -25,6 +25,16 @@ def keyed_normal(shape: tuple[int, ...], seed: int, purpose: str, clip: int) -> 
 def keyed_patches(size: tuple[int, int], patch: int, seed: int, clip: int) -> Tensor:
     generator = torch.Generator().manual_seed(noise_key(seed, "patches", clip))
     return draw_patches(size, patch, generator)
+
+
+def draw_clip(
+    generator: torch.Generator, size: int, latent: tuple[int, ...], dtype: torch.dtype = torch.float16
+) -> tuple[Tensor, Tensor]:
+    """One clip's random numbers in the published order: which pixels to drop [size, size], then the latents' noise.
+
+    The script seeds torch's CPU generator once with 42 and draws the noise in the networks' number type.
+    """
+    return draw_patches((size, size), 1, generator), torch.randn(latent, generator=generator, dtype=dtype)
 
 
 class PublishedNoise:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from models.families.registry import Arrays, ClipOptions, Lane
+from models.families.protocol import Arrays, ClipOptions, Lane
 
 MOST = 8  # lanes that are tried
 WORTH = 0.9  # of the time a lane's clip takes, that twice as many lanes must stay below

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.diffusion.text_modulation import ClipTextEncoder
+from models.prompts.clip_text import ClipTextEncoder
 from models.prompts.ngrams import embed
 
 KEPT = 64  # prompts whose embeddings are remembered

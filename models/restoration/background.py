@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from models.families.upscale_config import EnlargerConfig
-from models.image.resample import enlarge_lanczos4, resize_lanczos
+from models.image.resample import resize_lanczos
 
 RESIDUAL_SCALE = 0.2  # of every residual in the published network
 SLOPE = 0.2  # of every leaky ReLU
@@ -177,20 +177,3 @@ def enlarge(
         for _ in range(passes):
             image = double(net, image, tile, pad).clamp(0, 1)
     return resize_lanczos(image, target).clamp(0, 1)
-
-
-@torch.inference_mode()
-def enhance_published(net: nn.Module, image: Tensor, scale: float, tile: int = 0, pad: int = 40) -> Tensor:
-    """One x2 pass, rounded to 8 bits, then Lanczos to `scale`, as the published script does at any scale.
-
-    image [3, h, w] uint8 RGB -> [3, h * scale, w * scale] uint8.
-    """
-    doubled = to_bytes(double(net, image[None] / 255, tile, pad)[0])
-    if scale == 2:
-        return doubled
-    target = (int(image.shape[-2] * scale), int(image.shape[-1] * scale))
-    return to_bytes(enlarge_lanczos4(doubled[None] / 255, target)[0])
-
-
-def to_bytes(image: Tensor) -> Tensor:
-    return (image.clamp(0, 1) * 255).round().to(torch.uint8)

@@ -21,7 +21,8 @@ from models.diffusion.correction import Corrector
 from models.diffusion.motion_frames import add_motion_noise, draw_patches, patch_drop
 from models.diffusion.sampler import scheduler
 from models.families.config import SamplerConfig
-from models.families.registry import FAMILIES, Family
+from models.families.protocol import Family
+from models.families.registry import FAMILIES
 from models.prompts.prompts import Prompts
 from models.speech.spectrum import SAMPLES_A_FRAME
 from models.speech.wav2vec import normalise

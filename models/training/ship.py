@@ -14,7 +14,8 @@ import click
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.families.registry import FAMILIES, Family
+from models.families.protocol import Family
+from models.families.registry import FAMILIES
 from models.weights.loading import WeightsProblem, load
 
 LARGEST = 16 << 20  # bytes of a file

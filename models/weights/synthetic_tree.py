@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from models.families.network_config import NetworkConfig
-from models.families.registry import FAMILIES, Family
+from models.families.protocol import Family
+from models.families.registry import FAMILIES
 from models.families.weight_files import WeightFile
 from models.weights.loading import make
 from models.weights.recipes import RECIPES, Tensors

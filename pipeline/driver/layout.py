@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.families.registry import Family
+from models.families.protocol import Family
 from pipeline.core.timeline import CLIP, GOP
 from pipeline.scheduler.pool_size import Limits
 from pipeline.scheduler.work import Role

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from models.families.registry import FAMILIES, Family
+from models.families.protocol import Family
+from models.families.registry import FAMILIES
 from pipeline.core.errors import UserError
 from pipeline.core.timeline import CLIP, FPS, SPEECH_PER_FRAME
 from pipeline.manifest.options import DEFAULT_CRF, Options

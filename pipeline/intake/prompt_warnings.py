@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from models.families.registry import Family
+from models.families.protocol import Family
 from models.families.vocabulary import words_of
 from pipeline.titles.title_plan import TitlePlan
 

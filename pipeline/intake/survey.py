@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from models.families.registry import Family
+from models.families.protocol import Family
 from pipeline.core.errors import DamagedObject, InputError, MissingObject, Problem
 from pipeline.core.redact import redact
 from pipeline.core.timeline import FPS, clip_of_second, frames_of

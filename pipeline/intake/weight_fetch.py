@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from models.families.registry import Family
+from models.families.protocol import Family
 from pipeline.core.errors import InputError, OutputError, WeightsError
 from pipeline.core.redact import redact
 from pipeline.intake.weight_tree import FoundFile, check_complete, find_tree, inspect, told_sha256

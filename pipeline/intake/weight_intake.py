@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from models.families.registry import Family
+from models.families.protocol import Family
 from models.weights.shipped import shipped_weights
 from pipeline.core.errors import DamagedObject, MissingObject, WeightsError
 from pipeline.core.redact import redact

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.families.registry import Family
+from models.families.protocol import Family
 from models.families.weight_files import WeightFile
 from pipeline.core.errors import InputError, SetupError, WeightsError
 from pipeline.core.redact import redact

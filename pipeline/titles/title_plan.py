@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from models.families.registry import FAMILIES, ClipOptions, Family, PictureOptions
+from models.families.protocol import ClipOptions, Family, PictureOptions
+from models.families.registry import FAMILIES
 from pipeline.core import timeline
 from pipeline.manifest.catalog import Options, options_entering
 from pipeline.manifest.options import DEFAULT_CRF

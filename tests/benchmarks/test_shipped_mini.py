@@ -13,7 +13,7 @@ from benchmarks.talking.watched import opening, regions
 from models.families.registry import FAMILIES
 from models.measures.course import Course, summary
 from models.measures.picture import look
-from models.parts.chain import Prepare
+from models.parts.prepare import Prepare
 from models.weights.shipped import shipped_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")

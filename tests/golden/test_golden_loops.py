@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 from models.image.alignment import TEMPLATE
-from models.parts.published_loops import (
+from models.parts.clip_noise import draw_clip
+from models.speech.wav2vec import audio_windows, frame_count, normalise
+from tests.golden.cases import CASES, arrays, bgr, blocks, error, given, rgb
+from tests.golden.published_loops import (
     ClipInput,
     audio_cuts,
-    draw_clip,
     least_size,
     run_clips,
     upscale_frames,
     upscale_windows,
     written_files,
 )
-from models.speech.wav2vec import audio_windows, frame_count, normalise
-from tests.golden.cases import CASES, arrays, bgr, blocks, error, given, rgb
 from tests.golden.tolerances_sr import SR
 
 Record = Callable[[str, object], None]

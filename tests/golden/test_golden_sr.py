@@ -15,9 +15,10 @@ from models.faces.retinaface import FaceDetector
 from models.families.upscale_config import EnlargerConfig, RestorerConfig
 from models.image.alignment import TEMPLATE, crop_face, landmark_matrix, published_inverse
 from models.image.masks import Box, expand_region, motion_masks, rectangle, region_mask, regions_from_mesh
-from models.restoration.background import Enlarger, enhance_published
+from models.restoration.background import Enlarger
 from models.restoration.restorer import TemporalRestorer
 from tests.golden.cases import CASES, arrays, bgr, blocks, entries, error, filled, given, rgb, state
+from tests.golden.published_loops import enhance_published
 from tests.golden.tolerances_sr import SR
 
 Record = Callable[[str, object], None]

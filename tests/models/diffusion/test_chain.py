@@ -12,7 +12,7 @@ from models.diffusion.audio_attention import AudioContext, AudioModule
 from models.diffusion.clip import ChainNetworks, Clip, clip_context, clip_steps, run_clip
 from models.diffusion.folded_attention import fold, side_by_side
 from models.diffusion.temporal import MotionModule
-from models.diffusion.text_modulation import ClipTextEncoder, Modulation, TextBranch, modulate
+from models.diffusion.text_modulation import Modulation, TextBranch, modulate
 from models.families.config import (
     AudioProjectionConfig,
     ChainConfig,
@@ -22,6 +22,7 @@ from models.families.config import (
     TextConfig,
     UNetConfig,
 )
+from models.prompts.clip_text import ClipTextEncoder
 from models.weights.synthetic import fill
 
 torch.set_num_threads(1)  # these tensors are so small that threads only wait for each other

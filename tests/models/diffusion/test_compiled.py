@@ -14,7 +14,7 @@ from models.diffusion.clip import ChainNetworks, run_clip
 from models.execution.compiled import MODE, CompiledStep, mode
 from models.execution.stepping import Stepping, copied
 from models.families.config import Sampling
-from models.families.registry import ClipOptions
+from models.families.protocol import ClipOptions
 from tests.models.diffusion.test_chain import TINY, make_clip, noise, synthetic
 
 torch.set_num_threads(1)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from models.families.fake import mix
 from models.families.noise_keys import noise_key
-from models.families.registry import FAKE, FAMILIES, ClipOptions, Hints, Lane, PictureOptions, load_part
+from models.families.protocol import ClipOptions, Hints, Lane, PictureOptions
+from models.families.registry import FAKE, FAMILIES, load_part
 from pipeline.core.timeline import GOP
 
 PREPARE, CHAIN, UPSCALE = (load_part(FAKE, part, None, "cpu") for part in ("prepare", "chain", "upscale"))

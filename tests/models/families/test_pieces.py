@@ -17,7 +17,8 @@ from actors.upscale import UpscaleWorker
 from benchmarks.networks.live_bytes import most_bytes
 from models.families.fake import Upscale
 from models.families.memory_plan import GROUPS, SHARE, TILES, Fitted, Footprint, Pieces, fitting, largest_input, needed
-from models.families.registry import FAMILIES, HALLO2_FAMILY, MINI_FAMILY, PictureOptions, load_part
+from models.families.protocol import PictureOptions
+from models.families.registry import FAMILIES, HALLO2_FAMILY, MINI_FAMILY, load_part
 from models.restoration.background import double
 from models.weights.loading import make
 from pipeline.intake.survey import plan_title, survey

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from models.data.drawn_portrait import draw_portrait
-from models.families.registry import MINI_FAMILY, Hints
+from models.families.protocol import Hints
+from models.families.registry import MINI_FAMILY
 from models.families.reproduction import OUT_OF_DOMAIN, Reproduction, reproduction, warning
-from models.parts.chain import Prepare
+from models.parts.prepare import Prepare
 from models.weights.shipped import shipped_weights
 from models.weights.synthetic_tree import write_tree
 from tests.conftest import render_inline, write_manifest

@@ -11,9 +11,10 @@ import torch
 
 from models.execution.precision import HALVED, number_type
 from models.families.hallo2 import HALLO2
-from models.families.registry import HALLO2_FAMILY, MINI_FAMILY, PictureOptions, load_part
+from models.families.protocol import PictureOptions
+from models.families.registry import HALLO2_FAMILY, MINI_FAMILY, load_part
 from models.families.upscale_config import CodebookConfig, EnlargerConfig, FoldedEnlargerConfig, RestorerConfig
-from models.parts import networks as parts
+from models.parts import part as parts
 from models.restoration.folded_enlarger import FoldedEnlarger
 from models.weights.synthetic import fill
 

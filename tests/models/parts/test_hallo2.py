@@ -14,7 +14,8 @@ import torch
 
 from models.faces.face_finding import FoundFace
 from models.families.noise_keys import noise_key
-from models.families.registry import FAMILIES, ClipOptions, Hints, Lane, PictureOptions, load_part
+from models.families.protocol import ClipOptions, Hints, Lane, PictureOptions
+from models.families.registry import FAMILIES, load_part
 from models.image.masks import Box
 from models.parts.clip_noise import PublishedNoise, keyed_normal, keyed_patches
 from models.prompts.prompts import PromptProblem, Prompts

@@ -12,7 +12,8 @@ import pytest
 from actors.chain import ChainWorker
 from models.families import registry as families
 from models.families.config import TextConfig
-from models.families.registry import FAKE, MINI_FAMILY, ClipOptions, Family, Lane, load_part
+from models.families.protocol import ClipOptions, Family, Lane
+from models.families.registry import FAKE, MINI_FAMILY, load_part
 from models.parts.lanes import calibrate, independent
 from pipeline.intake.survey import copy_inputs, plan_title, survey
 from pipeline.manifest.catalog import load_manifest

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.families.registry import MINI_FAMILY, PictureOptions, load_part
+from models.families.protocol import PictureOptions
+from models.families.registry import MINI_FAMILY, load_part
 from models.image.masks import Box
 from models.image.resample import resize_lanczos
 from models.restoration.plate import laid_over, region_of, stands_still

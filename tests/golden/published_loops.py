@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from models.diffusion.motion_frames import draw_patches, patch_drop
+from models.diffusion.motion_frames import patch_drop
 from models.faces.detection import choose_faces
 from models.faces.paste import parsed_mask, paste
 from models.image.alignment import crop_face, landmark_matrix, published_inverse
-from models.restoration.background import to_bytes
+from models.image.resample import enlarge_lanczos4
+from models.parts.clip_noise import SEED, draw_clip
+from models.restoration.background import double
 from models.speech.wav2vec import SAMPLES_A_FRAME, frame_count, published_padding
 
 CLIP = 16
-SEED = 42
 CLIPS_A_FILE = 60
 LEAST_SIDE = 512  # the high-resolution script first enlarges smaller pictures to this
 
@@ -79,6 +80,23 @@ def upscale_frames(
             yield (pasted * 255 + 1e-3).to(torch.uint8)  # cut, not rounded
 
 
+@torch.inference_mode()
+def enhance_published(net: nn.Module, image: Tensor, scale: float, tile: int = 0, pad: int = 40) -> Tensor:
+    """One x2 pass, rounded to 8 bits, then Lanczos to `scale`, as the published script does at any scale.
+
+    image [3, h, w] uint8 RGB -> [3, h * scale, w * scale] uint8.
+    """
+    doubled = to_bytes(double(net, image[None] / 255, tile, pad)[0])
+    if scale == 2:
+        return doubled
+    target = (int(image.shape[-2] * scale), int(image.shape[-1] * scale))
+    return to_bytes(enlarge_lanczos4(doubled[None] / 255, target)[0])
+
+
+def to_bytes(image: Tensor) -> Tensor:
+    return (image.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
 class Cut(NamedTuple):
     frames: int  # of video, with the silence
     silence: int  # samples appended after normalisation
@@ -94,16 +112,6 @@ def audio_cuts(samples: list[int], clip: int = CLIP) -> list[Cut]:
         cuts.append(Cut(frames + extra, extra * SAMPLES_A_FRAME))
         before += frames
     return cuts
-
-
-def draw_clip(
-    generator: torch.Generator, size: int, latent: tuple[int, ...], dtype: torch.dtype = torch.float16
-) -> tuple[Tensor, Tensor]:
-    """One clip's random numbers in the published order: which pixels to drop [size, size], then the latents' noise.
-
-    The script seeds torch's CPU generator once with 42 and draws the noise in the networks' number type.
-    """
-    return draw_patches((size, size), 1, generator), torch.randn(latent, generator=generator, dtype=dtype)
 
 
 class ClipInput(NamedTuple):
