@@ -30,8 +30,8 @@ def write_large(path: Path, size: int) -> None:
     part = encode_gop(Encoding("h264", 640, 640, 1), 0, frames)
     gop = path.with_name("gop.mp4")
     gop.write_bytes(part.init + part.data)
-    command = [ffmpeg.binary(), "-v", "error", "-y", "-stream_loop", str(size // len(part.data)), "-i", gop]
-    subprocess.run([*command, "-c", "copy", "-movflags", "+faststart", path], check=True)
+    command = [ffmpeg.binary(), "-v", "error", "-y", "-stream_loop", str(size // len(part.data)), "-i", str(gop)]
+    subprocess.run([*command, "-c", "copy", "-movflags", "+faststart", str(path)], check=True)
 
 
 def peak() -> int:

@@ -8,6 +8,7 @@ when the chain workers are ready; what was rendered before is taken off the work
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import tempfile
@@ -258,7 +259,7 @@ def render(
     ray.init(
         address=address,
         log_to_driver=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
         runtime_env={"worker_process_setup_hook": stand_ins.SETUP_HOOK},
     )
     works = {plan.id: title_work(plan) for plan in plans.values()}

@@ -78,7 +78,8 @@ def measure(minutes: float) -> dict[str, float]:
             driver = subprocess.Popen(
                 [sys.executable, "-m", "pipeline.render", str(manifest), "--json-log"], stdout=log, stderr=log
             )
-            peak, workers = 0, {}
+            peak = 0
+            workers: dict[tuple[str, int], int] = {}
             while driver.poll() is None:
                 try:
                     peak = max(peak, peak_kib(driver.pid))

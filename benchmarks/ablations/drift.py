@@ -80,7 +80,7 @@ def _seen(vae: Any, latents: Tensor, person: int) -> list[Seen]:
 
 
 def _mean_likeness(seen: list[Seen]) -> NDArray[np.float64]:
-    mean = np.mean([one.likeness for one in seen], axis=0, dtype=np.float64)
+    mean = np.asarray(np.mean([one.likeness for one in seen], axis=0, dtype=np.float64))
     return mean / max(float(np.linalg.norm(mean)), 1e-9)
 
 

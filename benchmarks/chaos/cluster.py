@@ -118,8 +118,8 @@ class Machines:
 
     def announce(self, machine: Machine, seconds: float) -> bool:
         """Tell Ray that a node will be taken; whether it took notice."""
-        from ray._raylet import GcsClient
-        from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+        from ray._raylet import GcsClient  # type: ignore[attr-defined]
+        from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # type: ignore[attr-defined]
 
         deadline = int((time.time() + seconds) * 1000)
         reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")

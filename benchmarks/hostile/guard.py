@@ -89,7 +89,7 @@ def _observe(case: Case, good: Path, folder: Path, result: Result) -> None:
     os.chdir(room.studio)
     commands = case.build(room)
     if commands and isinstance(commands[0], str):
-        commands = [commands]  # type: ignore[list-item]
+        commands = [commands]
     before, outside = _tree(room.studio, room.out), _tree(room.outside)
     start = _limit()
     strayed: list[str] = []

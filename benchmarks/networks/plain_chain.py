@@ -89,9 +89,9 @@ def denoise(unet: DenoisingUNet, latents: Tensor, timestep: Tensor, given: Condi
 
     def visit(site: Site, x: Tensor) -> Tensor:
         level, j, bank = site.level, site.index, given.banks[site.name]
-        x = _spatial(level.attentions[j], x, bank[:, 0], given, frames)  # type: ignore[arg-type]
-        x = _audio(level.audio_modules[j], x, [region[site.depth] for region in given.masks], given)  # type: ignore[arg-type]
-        return _motion(level.motion_modules[j], x, bank[:, 1:], frames)  # type: ignore[arg-type]
+        x = _spatial(level.attentions[j], x, bank[:, 0], given, frames)
+        x = _audio(level.audio_modules[j], x, [region[site.depth] for region in given.masks], given)
+        return _motion(level.motion_modules[j], x, bank[:, 1:], frames)
 
     x = unet.enter(latents.flatten(0, 1)) + given.pose.flatten(0, 1)
     x = unet.walk(x, unet.time_embedding(timestep), visit)
@@ -123,7 +123,7 @@ def _audio(layer: AudioModule, x: Tensor, masks: list[Tensor], given: Conditions
     tokens = tokens + block.attn1(block.norm1(tokens))
     listening, heard = block.norm2(tokens), given.audio_tokens.flatten(0, 1)
     moved = torch.zeros_like(tokens)
-    for (attention, gate), mask, weight in zip(block.regions(), masks, given.motion_scale, strict=True):  # type: ignore[operator]
+    for (attention, gate), mask, weight in zip(block.regions(), masks, given.motion_scale, strict=True):
         answer = _attend(attention, listening, heard) * mask[..., None]
         moved = moved + weight * F.linear(answer, gate.weight[:, :, 0, 0], gate.bias)
     tokens = tokens + moved
@@ -139,7 +139,7 @@ def _motion(layer: MotionModule, x: Tensor, features: Tensor, frames: int) -> Te
     body = layer.temporal_transformer
     tokens = rearrange(body.enter(whole), "(r t) l c -> (r l) t c", r=2)
     block = body.transformer_blocks[0]
-    for attention, norm in zip(block.attention_blocks, block.norms, strict=True):  # type: ignore[arg-type]
+    for attention, norm in zip(block.attention_blocks, block.norms, strict=True):
         tokens = tokens + attention.over_time(norm(tokens), skip=0)
     tokens = tokens + block.ff(block.ff_norm(tokens))
     hidden = body.proj_out(rearrange(tokens, "(r l) t c -> (r t) l c", r=2))

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from models.data.drawn_portrait import Portrait, draw_portrait
 from models.data.speech import Corpus, read_recording
+from models.drawn.splits import Split
 from models.speech.spectrum import SAMPLE_RATE, SAMPLES_A_FRAME
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "speech.flac"  # of a voice that training never hears
 PAUSES = (0.5, 1.1, 0.7, 1.6)  # seconds, where the example is said again and again
-SPLIT = "test"
+SPLIT: Split = "test"
 
 
 @dataclass(frozen=True)

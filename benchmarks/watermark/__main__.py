@@ -65,8 +65,8 @@ def write_marked(clip: Clip, frames: int, payload: str, path: Path) -> tuple[flo
 
 
 def treat(source: Path, filters: str, target: Path) -> None:
-    command = [ffmpeg.binary(), "-v", "error", "-y", "-i", source, "-vf", filters, "-c:v", "libx264", "-crf", "28"]
-    subprocess.run([*command, "-preset", "medium", "-an", target], check=True)
+    command = [ffmpeg.binary(), "-v", "error", "-y", "-i", str(source), "-vf", filters, "-c:v", "libx264", "-crf", "28"]
+    subprocess.run([*command, "-preset", "medium", "-an", str(target)], check=True)
 
 
 def unmarked(number: int) -> Clip:

@@ -1,0 +1,1 @@
+"""What training reads: drawn takes, speech, and real videos made ready for it."""

@@ -133,7 +133,7 @@ def steady(path: Path) -> Iterator[NDArray[np.uint8]]:
                 while held is not None and given / RATE < at - first - 1e-6:
                     yield held
                     given += 1
-                held = frame.to_ndarray(format="rgb24")
+                held = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
             while held is not None and given / RATE < at - (first or 0.0) + lasts - 1e-3:
                 yield held
                 given += 1

@@ -141,8 +141,8 @@ class Pool:
         def stack(values: list[Tensor]) -> Tensor:
             return torch.stack(values).to(self.device).float()
 
-        latents, motion, reference, audio, region, masks, prompt, prompted, weight = zip(*rows, strict=True)
-        reference = stack(list(reference))
+        latents, motion, references, audio, region, masks, prompt, prompted, weight = zip(*rows, strict=True)
+        reference = stack(list(references))
         return Examples(
             latents=stack(list(latents)),
             motion=stack(list(motion)),

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from models.diffusion.layers import LayerSequence
+
 
 @dataclass(frozen=True)
 class KeyValue:
@@ -28,7 +30,7 @@ class Attention(nn.Module):
         self.to_q = nn.Linear(width, width, bias=False)
         self.to_k = nn.Linear(context_width or width, width, bias=False)
         self.to_v = nn.Linear(context_width or width, width, bias=False)
-        self.to_out = nn.Sequential(nn.Linear(width, width))
+        self.to_out: LayerSequence[nn.Linear] = LayerSequence(nn.Linear(width, width))
 
     def keys(self, context: Tensor) -> KeyValue:
         """Project `context` [r t c]."""

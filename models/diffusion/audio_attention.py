@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from models.diffusion.attention import Attention, FeedForward
 from models.diffusion.folded_attention import FoldedAttention, fold, side_by_side
+from models.diffusion.layers import LayerList
 from models.families.config import AudioProjectionConfig, UNetConfig
 
 REGIONS = ("full", "face", "lip")
@@ -86,6 +87,7 @@ class AudioBlock(nn.Module):
         """`tokens` [r' f t e], `masks` [r l] of the regions; `weights`: how strongly each region is moved."""
         flat, parts, biases = tokens.flatten(0, 1), [], tokens.new_zeros(())
         for (attention, gate), mask, weight in zip(self.regions(), masks, weights, strict=True):
+            assert gate.bias is not None
             strength = weight * gate.weight[:, :, 0, 0]
             parts.append(fold(attention, flat, strength))
             # The gate's bias comes after the mask, so it reaches every pixel: as published.
@@ -116,14 +118,14 @@ class AudioModule(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(config.groups, width, eps=1e-6)
         self.proj_in = nn.Conv2d(width, inner, 1)
-        self.transformer_blocks = nn.ModuleList(
+        self.transformer_blocks: LayerList[AudioBlock] = LayerList(
             [AudioBlock(inner, config.heads, config.audio_token_width, config.expansion)]
         )
         self.proj_out = nn.Conv2d(inner, width, 1)
 
     def context(self, tokens: Tensor, masks: tuple[Tensor, ...], weights: tuple[float, ...]) -> AudioContext:
         """Project `tokens` [r' f t c] of the last rows; `masks` are [r l] at this level. Once a clip."""
-        return self.transformer_blocks[0].context(tokens, masks, weights)  # type: ignore[operator]
+        return self.transformer_blocks[0].context(tokens, masks, weights)
 
     def forward(self, x: Tensor, context: AudioContext) -> Tensor:
         """`x` [(r f) c h w] -> the same shape."""

@@ -114,17 +114,13 @@ class DenoisingUNet(UNet):
         return ClipContext(
             sites={
                 site.name: SiteContext(
-                    spatial=site.level.attentions[site.index].context(  # type: ignore[operator]
-                        image_tokens, banks[site.name].reference
-                    ),
-                    audio=site.level.audio_modules[site.index].context(  # type: ignore[operator]
+                    spatial=site.level.attentions[site.index].context(image_tokens, banks[site.name].reference),
+                    audio=site.level.audio_modules[site.index].context(
                         audio_tokens, tuple(region[site.depth] for region in masks), tuple(motion_scale)
                     ),
                     motion=None
                     if banks[site.name].motion.shape[1] == 0
-                    else site.level.motion_modules[site.index].context(  # type: ignore[operator]
-                        banks[site.name].motion, sizes[site.depth]
-                    ),
+                    else site.level.motion_modules[site.index].context(banks[site.name].motion, sizes[site.depth]),
                     text=None if text is None else text[site.name],
                 )
                 for site in self.sites()

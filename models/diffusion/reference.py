@@ -10,8 +10,9 @@ classifier-free guidance.
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from models.diffusion.layers import LayerList
 from models.diffusion.unet import Site, UNet
 from models.families.config import ChainConfig, UNetConfig
 
@@ -23,7 +24,7 @@ class ReferenceNet(UNet):
         super().__init__(config, conditioned=False)
         while not self.up_blocks[-1].attentions:
             del self.up_blocks[-1]
-            self.up_blocks[-1].upsamplers = nn.ModuleList()
+            self.up_blocks[-1].upsamplers = LayerList()
 
     def forward(self, latents: Tensor, image_tokens: Tensor) -> dict[str, Tensor]:
         """`latents` [n c h w], `image_tokens` [n t c] -> banks [n l c] by site name, at timestep 0."""

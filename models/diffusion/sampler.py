@@ -6,7 +6,8 @@ Shapes: r rows, f frames, c channels, h w latent sides.
 from collections.abc import Callable, Iterator
 
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from torch import Tensor
 
 from models.families.config import SamplerConfig
@@ -56,7 +57,7 @@ def solve(predict: Predict, noise: Tensor, config: SamplerConfig, steps: int, so
     schedule.set_timesteps(steps)
     latents = noise
     for timestep in schedule.timesteps:
-        latents = schedule.step(predict(latents, timestep), timestep, latents).prev_sample
+        latents = schedule.step(predict(latents, timestep), timestep, latents, return_dict=False)[0]
         yield latents
 
 

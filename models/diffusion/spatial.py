@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.diffusion.attention import Attention, FeedForward, KeyValue
 from models.diffusion.folded_attention import FoldedAttention, fold
+from models.diffusion.layers import LayerList
 from models.families.config import UNetConfig
 
 
@@ -93,7 +94,7 @@ class SpatialTransformer(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(config.groups, width, eps=1e-6)
         self.proj_in = nn.Conv2d(width, width, 1)
-        self.transformer_blocks = nn.ModuleList(
+        self.transformer_blocks: LayerList[TransformerBlock] = LayerList(
             [
                 TransformerBlock(
                     width, config.heads, config.image_token_width, norms_first=norms_first, expansion=config.expansion
@@ -105,7 +106,7 @@ class SpatialTransformer(nn.Module):
     @property
     def block(self) -> TransformerBlock:
         """The one transformer block (the checkpoint numbers it)."""
-        return self.transformer_blocks[0]  # type: ignore[return-value]
+        return self.transformer_blocks[0]
 
     def context(self, image_tokens: Tensor, reference: Tensor | None) -> SpatialContext:
         """Project `image_tokens` [r t c] and, for the last rows, reference features [r' k l c]: once a clip."""

@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from models.diffusion.attention import Attention, FeedForward
+from models.diffusion.layers import LayerList
 from models.families.config import UNetConfig
 
 
@@ -28,6 +29,8 @@ def position_table(length: int, width: int) -> Tensor:
 class PositionEncoder(nn.Module):
     """Holds the position table under its published name."""
 
+    pe: Tensor
+
     def __init__(self, length: int, width: int) -> None:
         super().__init__()
         # Made on the CPU even while modules are laid out without storage: the rule of synthetic weights keeps it.
@@ -36,7 +39,7 @@ class PositionEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` [b t c] with positions 0 … t-1 added."""
-        return x + self.pe[:, : x.shape[1]]  # type: ignore[index]
+        return x + self.pe[:, : x.shape[1]]
 
 
 class TemporalAttention(Attention):
@@ -57,8 +60,10 @@ class TemporalBlock(nn.Module):
 
     def __init__(self, width: int, heads: int, positions: int, expansion: int = 4) -> None:
         super().__init__()
-        self.attention_blocks = nn.ModuleList([TemporalAttention(width, heads, positions) for _ in range(2)])
-        self.norms = nn.ModuleList([nn.LayerNorm(width) for _ in range(2)])
+        self.attention_blocks: LayerList[TemporalAttention] = LayerList(
+            [TemporalAttention(width, heads, positions) for _ in range(2)]
+        )
+        self.norms: LayerList[nn.LayerNorm] = LayerList([nn.LayerNorm(width) for _ in range(2)])
         self.ff = FeedForward(width, expansion)
         self.ff_norm = nn.LayerNorm(width)
 
@@ -78,7 +83,7 @@ class TemporalTransformer(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(config.groups, width, eps=1e-6)
         self.proj_in = nn.Linear(width, width)
-        self.transformer_blocks = nn.ModuleList(
+        self.transformer_blocks: LayerList[TemporalBlock] = LayerList(
             [TemporalBlock(width, config.heads, config.positions, config.expansion)]
         )
         self.proj_out = nn.Linear(width, width)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from models.diffusion.audio_attention import AudioModule
 from models.diffusion.blocks import Downsample, ResnetBlock, TimestepEmbedding, Upsample
+from models.diffusion.layers import LayerList
 from models.diffusion.spatial import SpatialTransformer
 from models.diffusion.temporal import MotionModule
 from models.families.config import UNetConfig
@@ -43,16 +44,18 @@ class Level(nn.Module):
         # Levels without attention have motion modules in the published file all the same.
         idle = config.idle_motion_modules and conditioned and not attention
         moved = len(widths_in) if idle else heard
-        self.attentions = nn.ModuleList(
+        self.attentions: LayerList[SpatialTransformer] = LayerList(
             [SpatialTransformer(config, width, norms_first=not conditioned) for _ in range(attention)]
         )
-        self.resnets = nn.ModuleList(
+        self.resnets: LayerList[ResnetBlock] = LayerList(
             [ResnetBlock(before, width, config.time_width, config.groups) for before in widths_in]
         )
-        self.audio_modules = nn.ModuleList([AudioModule(config, width, inner[j]) for j in range(heard)])
-        self.motion_modules = nn.ModuleList([MotionModule(config, width) for _ in range(moved)])
-        self.downsamplers = nn.ModuleList()
-        self.upsamplers = nn.ModuleList()
+        self.audio_modules: LayerList[AudioModule] = LayerList(
+            [AudioModule(config, width, inner[j]) for j in range(heard)]
+        )
+        self.motion_modules: LayerList[MotionModule] = LayerList([MotionModule(config, width) for _ in range(moved)])
+        self.downsamplers: LayerList[Downsample] = LayerList()
+        self.upsamplers: LayerList[Upsample] = LayerList()
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,8 @@ class UNet(nn.Module):
         seen = config.latent_channels * 3 + 2 if conditioned and config.corrects else config.latent_channels
         self.conv_in = nn.Conv2d(seen * config.patch**2, widths[0], 3, padding=1)
         self.time_embedding = TimestepEmbedding(widths[0], config.time_width)
-        self.down_blocks = nn.ModuleList()
-        self.up_blocks = nn.ModuleList()
+        self.down_blocks: LayerList[Level] = LayerList()
+        self.up_blocks: LayerList[Level] = LayerList()
         skips = [widths[0]]
         for depth, width in enumerate(widths):
             before = widths[max(depth - 1, 0)]
@@ -137,18 +140,18 @@ class UNet(nn.Module):
         """
         sites = {(id(site.level), site.index): site for site in self.sites()}
 
-        def at_site(level: nn.Module, index: int, x: Tensor) -> Tensor:
+        def at_site(level: Level, index: int, x: Tensor) -> Tensor:
             site = sites.get((id(level), index))
             return x if site is None else visit(site, x)
 
-        def down(level: nn.Module, x: Tensor, skips: list[Tensor]) -> Tensor:
-            for j, resnet in enumerate(level.resnets):  # type: ignore[arg-type]
+        def down(level: Level, x: Tensor, skips: list[Tensor]) -> Tensor:
+            for j, resnet in enumerate(level.resnets):
                 x = at_site(level, j, resnet(x, time))
                 skips.append(x)
             return x
 
-        def up(level: nn.Module, x: Tensor, skips: list[Tensor]) -> Tensor:
-            for j, resnet in enumerate(level.resnets):  # type: ignore[arg-type]
+        def up(level: Level, x: Tensor, skips: list[Tensor]) -> Tensor:
+            for j, resnet in enumerate(level.resnets):
                 x = at_site(level, j, resnet(torch.cat([x, skips.pop()], dim=1), time))
             return x
 
@@ -166,7 +169,7 @@ class UNet(nn.Module):
             for level, size in zip(self.up_blocks, reversed(sizes[:-1]), strict=False):
                 x = up(level, x, skips)
                 if level.upsamplers:
-                    x = level.upsamplers[0](x, size=tuple(size))
+                    x = level.upsamplers[0](x, size=(size[0], size[1]))
             return x
 
         skips = [x]
@@ -187,6 +190,6 @@ class UNet(nn.Module):
         return sizes
 
 
-def _sites(name: str, level: nn.Module, depth: int) -> Iterator[Site]:
-    for index in range(len(level.attentions)):  # type: ignore[arg-type]
-        yield Site(f"{name}.attentions.{index}", level, index, depth)  # type: ignore[arg-type]
+def _sites(name: str, level: Level, depth: int) -> Iterator[Site]:
+    for index in range(len(level.attentions)):
+        yield Site(f"{name}.attentions.{index}", level, index, depth)

@@ -1,0 +1,1 @@
+"""People drawn by rule, of whom everything is known: the examples that family `mini` learns from."""

@@ -44,8 +44,9 @@ class CompiledStep:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(base / "longtake" / "compiled"))
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, GRAPHS)
         self._plain = step
-        modes = {"mode": mode} if backend == "inductor" else {}
-        self._step = torch.compile(step, dynamic=False, fullgraph=True, backend=backend, **modes)
+        self._step = torch.compile(
+            step, dynamic=False, fullgraph=True, backend=backend, mode=mode if backend == "inductor" else None
+        )
         self.note: str | None = None
         """Why it is not compiled."""
 

@@ -1,0 +1,1 @@
+"""Which sets of networks there are: their constants, options and files of weights, as plain data without torch."""

@@ -22,7 +22,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 def mix(*parts: Any) -> np.ndarray:
     """Order-sensitive 64-bit hash of broadcastable unsigned integer arrays (finaliser of SplitMix64)."""
-    h = np.uint64(0)
+    h: Any = np.uint64(0)  # a number, and an array from the first array on
     with np.errstate(over="ignore"):
         for part in parts:
             h = (h ^ np.asarray(part).astype(np.uint64)) + _GOLDEN

@@ -7,9 +7,12 @@ trained on is told from this alone, before anything is rendered. Importable with
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+Numbers = NDArray[np.floating[Any]]
 
 OUT_OF_DOMAIN = "out of domain"
 
@@ -25,9 +28,7 @@ class Reproduction:
         return self.face < least.face or self.mouth < least.mouth
 
 
-def reproduction(
-    portrait: NDArray[np.float32], shown: NDArray[np.float32], face: NDArray[np.float32], mouth: NDArray[np.float32]
-) -> Reproduction:
+def reproduction(portrait: Numbers, shown: Numbers, face: Numbers, mouth: Numbers) -> Reproduction:
     """Both pictures [3, S, S] in 0..1; boxes x0, y0, x1, y1 in pixels."""
     return Reproduction(_psnr(portrait, shown, face), _psnr(portrait, shown, mouth))
 

@@ -82,7 +82,7 @@ def look(picture: Picture, regions: Regions, before: Picture | None, first: Pict
         eyes=darkness(_eyes(grey, regions.face)),
         sharpness=float(np.abs(np.diff(grey_face, axis=0)).mean() + np.abs(np.diff(grey_face, axis=1)).mean()),
         grain=float(np.abs(grey_face - middle).mean()),
-        colour=tuple(face.reshape(-1, 3).mean(0).tolist()),  # type: ignore[arg-type]
+        colour=tuple(face.reshape(-1, 3).mean(0).tolist()),
         likeness=_likeness(face),
         place=place,
         change=change,

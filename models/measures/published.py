@@ -91,7 +91,7 @@ def _shown(video: Watched, side: int, face: Box | None) -> Iterator[Array]:
         width = 2 * half
     for picture in pictures(video.path, x, y, width, side):
         if picture.shape[:2] != (side, side):  # a square that leaves the video
-            picture = cv2.resize(picture, (side, side))
+            picture = cv2.resize(picture, (side, side)).astype(np.float32, copy=False)
         yield np.ascontiguousarray(picture.transpose(2, 0, 1))
 
 

@@ -51,7 +51,7 @@ def pictures(path: Path, x: float, y: float, side: float, size: int = SIDE) -> I
             scale = size / side
             small = frame.reformat(max(1, round(frame.width * scale)), max(1, round(frame.height * scale)), "rgb24")
             left, top = max(0, round(x * scale)), max(0, round(y * scale))
-            yield small.to_ndarray()[top : top + size, left : left + size].astype(np.float32) / 255
+            yield small.to_ndarray()[top : top + size, left : left + size].astype(np.float32) / np.float32(255)
 
 
 def _target(path: Path, frames: int) -> NDArray[np.float64]:
@@ -82,6 +82,6 @@ def sound(path: Path) -> Iterator[NDArray[np.float32]]:
         resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
         for frame in container.decode(audio=0):
             for block in resampler.resample(frame):
-                yield block.to_ndarray().reshape(-1)
+                yield block.to_ndarray().reshape(-1).astype(np.float32, copy=False)
         for block in resampler.resample(None):
-            yield block.to_ndarray().reshape(-1)
+            yield block.to_ndarray().reshape(-1).astype(np.float32, copy=False)

@@ -29,6 +29,7 @@ class FoldedEnlarger(nn.Module):
         self.first = nn.Conv2d(3 * FOLD**2, width, 3, padding=1)
         self.hidden = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(config.layers))
         self.last = nn.Conv2d(width, 3 * (2 * FOLD) ** 2, 3, padding=1)
+        assert self.last.bias is not None
         nn.init.zeros_(self.last.weight)  # untrained, it is Lanczos
         nn.init.zeros_(self.last.bias)
 

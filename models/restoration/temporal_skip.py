@@ -36,6 +36,7 @@ class TemporalSkip(nn.Module):
         self.gather = nn.Conv2d(3 * folded, width, 1)
         self.hidden = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(config.layers))
         self.correction = nn.Conv2d(width, folded, 3, padding=1)
+        assert self.correction.bias is not None
         nn.init.zeros_(self.correction.weight)  # untrained, the mean passes as it is
         nn.init.zeros_(self.correction.bias)
 

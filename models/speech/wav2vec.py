@@ -52,7 +52,7 @@ class SpeechFeatures(nn.Module):
 
         super().__init__()
         config = config or SpeechConfig()
-        settings = Wav2Vec2Config(
+        settings = Wav2Vec2Config(  # type: ignore[call-arg]
             hidden_size=config.width,
             num_hidden_layers=config.layers,
             num_attention_heads=config.heads,

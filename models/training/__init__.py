@@ -1,4 +1,1 @@
-"""Training: procedural portraits, speech, mouth targets, and the loop that fits the networks to them.
-
-Nothing that renders a title imports this package.
-"""
+"""The loop that fits the networks to examples, and the stages that it runs. Nothing that renders a title imports it."""

@@ -91,9 +91,10 @@ class TrainingStage:
         book = replace(MINI.restorer.codebook, **{name: plain(v) for name, v in (options.network or {}).items()})
         if options.side % (book.side // book.grid):
             raise BadSettings(f"options: side is {options.side}, no multiple of {book.side // book.grid}")
-        self.network: nn.Module = CodebookAutoencoder(book).to(device)
+        self._book = CodebookAutoencoder(book).to(device)
+        self.network: nn.Module = self._book
         spread = torch.randn(book.codes, book.code_width) / book.code_width**0.5
-        self.network.quantize.embedding.weight.data.copy_(spread)  # type: ignore[union-attr, operator]
+        self._book.quantize.embedding.weight.data.copy_(spread)
         self._through = torch.compile(self._both) if options.compile else self._both
         self._clips = Clips(
             options.identities, options.frames, options.side, options.pool, options.pool_folder,
@@ -101,7 +102,7 @@ class TrainingStage:
         )  # fmt: skip
 
     def batch(self, step: int, generator: Generator) -> Batch:
-        options, number, codes = self.options, self.settings.batch, self.network.config.codes  # type: ignore[union-attr]
+        options, number, codes = self.options, self.settings.batch, self._book.config.codes
         clips = self._clips.some(-(-number // 2), generator)  # two frames of each
         frames = torch.randint(options.frames, (number,), generator=generator)
         pictures = clips[torch.arange(number) // 2, frames] if number > 1 else clips[:, int(frames)]
@@ -148,7 +149,7 @@ class TrainingStage:
         return self._clips.check(8, 1, self.options.side)[:, 0]
 
     def _both(self, pictures: Tensor, plain: bool) -> tuple[Tensor, Tensor, Quantised]:
-        book: Any = self.network
+        book = self._book
         features = book.encode(pictures)
         if plain:  # the codes follow the features, and not the other way
             return book.decode(features), features, book.quantize(features.detach())
@@ -158,10 +159,10 @@ class TrainingStage:
     @torch.no_grad()
     def _revive(self, features: Tensor, codes: Tensor, places: Tensor) -> None:
         """Puts a tenth of the codes that nobody used where a feature of this batch is."""
-        table = self.network.quantize.embedding.weight  # type: ignore[union-attr]
+        table = self._book.quantize.embedding.weight
         used = torch.bincount(codes.flatten(), minlength=len(table)) > 0
         chosen = (~used) & (places < 0.1)
         points = rearrange(features, "n c h w -> (n h w) c")
         rows = (places[chosen] * 10 * len(points)).long().clamp_max(len(points) - 1)
-        table[chosen] = points[rows].to(table.dtype)  # type: ignore[index, operator]
-        share(table)  # type: ignore[arg-type]
+        table[chosen] = points[rows].to(table.dtype)
+        share(table)

@@ -360,8 +360,10 @@ def _start_small(chain: ChainNetworks) -> None:
             last: Any = getattr(module, "temporal_transformer", module)
             nn.init.zeros_(last.proj_out.weight)
             nn.init.zeros_(last.proj_out.bias)
-    nn.init.zeros_(chain.denoising_unet.conv_out.weight)
-    nn.init.zeros_(chain.denoising_unet.conv_out.bias)
+    out = chain.denoising_unet.conv_out
+    assert out.bias is not None
+    nn.init.zeros_(out.weight)
+    nn.init.zeros_(out.bias)
 
 
 def _autoencoder(file: Path) -> Vae:

@@ -52,7 +52,7 @@ class TrainingStage:
         config = replace(MINI.enlarger, **(options.network or {}))
         self.network: nn.Module = RECIPES["enlarger"].make(replace(MINI, enlarger=config)).to(device)
         if device.type == "cpu":
-            self.network.to(memory_format=torch.channels_last)
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._through = torch.compile(self.network) if options.compile else self.network
         self._moves = Moves.of(0, 32)
         self._people = People.of("train", options.identities, device, compiled=options.compile_renderer)
@@ -89,14 +89,16 @@ class TrainingStage:
         for size, passes in ((1024, 1), (4096, 2)):
             given, wanted = self._check(size, passes)
             scores[f"psnr_{size}"] = psnr(self._enlarged(network, given), wanted)
-            scores[f"lanczos_{size}"] = psnr(resize_lanczos(given, tuple(wanted.shape[-2:])).clamp(0, 1), wanted)
+            scores[f"lanczos_{size}"] = psnr(
+                resize_lanczos(given, (wanted.shape[-2], wanted.shape[-1])).clamp(0, 1), wanted
+            )
         return scores
 
     @torch.no_grad()
     def samples(self, network: nn.Module) -> Tensor:
         """Unseen faces enlarged twice: Lanczos above, the network, the truth below."""
         given, wanted = self._check(2048, 2)
-        plain = resize_lanczos(given, tuple(wanted.shape[-2:])).clamp(0, 1)
+        plain = resize_lanczos(given, (wanted.shape[-2], wanted.shape[-1])).clamp(0, 1)
         return tiled([rows[:4] for rows in (plain, self._enlarged(network, given), wanted)])
 
     def weights(self, network: nn.Module) -> dict[str, dict[str, Tensor]]:

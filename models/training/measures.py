@@ -5,6 +5,8 @@ Shapes: n pictures, f frames, H x W pixels.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
@@ -61,8 +63,9 @@ def flicker(found: Tensor, truth: Tensor) -> float:
 def optical_flow(here: Tensor, other: Tensor) -> Tensor:
     """[2 H W]: for every pixel of `here` [3 H W], how far across and down in `other` it is found."""
     grey = [np.ascontiguousarray((x.mean(0).clamp(0, 1) * 255).round().byte().cpu().numpy()) for x in (here, other)]
-    finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return torch.from_numpy(finder.calc(grey[0], grey[1], None)).movedim(-1, 0).to(here.device)
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow: Any = finder.calc(grey[0], grey[1], None)  # type: ignore[call-overload]
+    return torch.from_numpy(flow).movedim(-1, 0).to(here.device)
 
 
 def moved(picture: Tensor, flow: Tensor) -> Tensor:

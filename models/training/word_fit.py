@@ -28,6 +28,8 @@ def begin(branch: TextBranch, seed: int) -> None:
     for name, mlp in branch.sites.items():
         assert isinstance(mlp, nn.Sequential)
         first, last = mlp[0], mlp[-1]
+        assert isinstance(first, nn.Linear)
+        assert isinstance(last, nn.Linear)
         spread = SPREAD * torch.randn(first.out_features, len(meaning), generator=generator).to(first.weight)
         by_chance = torch.randn(first.out_features, generator=generator).to(first.weight)
         first.weight.copy_(spread @ meaning.to(first.weight))

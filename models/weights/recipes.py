@@ -63,7 +63,7 @@ def _clip_text_model(config: NetworkConfig) -> nn.Module:
     from transformers import CLIPTextConfig, CLIPTextModel  # slow to import, and not every family has one
 
     text = _required(config.text and config.text.clip)
-    settings = CLIPTextConfig(
+    settings = CLIPTextConfig(  # type: ignore[call-arg]
         hidden_size=text.width,
         num_hidden_layers=text.layers,
         num_attention_heads=text.heads,

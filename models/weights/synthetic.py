@@ -7,9 +7,12 @@ seeded by its name, then scaled so that activations keep their size through the 
 import math
 import zlib
 from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def draw(name: str, shape: Iterable[int]) -> Tensor:
@@ -39,7 +42,7 @@ def follows_rule(name: str, value: Tensor) -> bool:
     return value.is_floating_point() and name.rpartition(".")[2] != "pe"
 
 
-def fill(module: nn.Module, prefix: str = "") -> nn.Module:
+def fill(module: Module, prefix: str = "") -> Module:
     """Give every tensor of `module` the rule's value and return it; a module without storage gets storage.
 
     `prefix` is what the checkpoint puts before the module's own names.
