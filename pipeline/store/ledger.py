@@ -83,7 +83,7 @@ class Ledger:
             try:
                 if damage:
                     raise damage
-                return self._parse(data, first, generation)
+                return self.parse(data, first, generation)
             except DamagedObject as error:
                 if not mend:
                     raise
@@ -139,7 +139,7 @@ class Ledger:
             if self.store.exists(f"{key}.void"):
                 continue
             try:
-                winner = self._parse(get_small(self.store, key), record.first, generation)
+                winner = self.parse(get_small(self.store, key), record.first, generation)
             except DamagedObject as error:
                 self._void(record.first, generation, {"reason": str(error)})
                 continue
@@ -172,7 +172,7 @@ class Ledger:
     def _void(self, first: int, generation: int, facts: dict[str, str]) -> None:
         self.store.create(f"{self.key(first, generation)}.void", json.dumps(facts).encode())
 
-    def _parse(self, data: bytes, first: int, generation: int) -> Record:
+    def parse(self, data: bytes, first: int, generation: int) -> Record:
         key = self.key(first, generation)
         record = Record.from_json(data, key)
         if (record.first, record.generation) != (first, generation):

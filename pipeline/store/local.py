@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.core.errors import DamagedObject, MissingObject, OutputError, StoreError
-from pipeline.store.store import Names, Store, Unfinished, check_key, key_in
+from pipeline.store.store import Listed, Names, Store, Unfinished, check_key, key_in
 
 COPY_CHUNK = 4 << 20
 # Names that begin with a dot are ours while an object is being written; listings do not show them.
@@ -105,6 +105,17 @@ class LocalStore(Store):
 
     def list(self, prefix: str) -> Names:
         return sorted(key_in(prefix, entry.name) for entry in self._entries(prefix) if entry.is_file())
+
+    def listed(self, prefix: str, after: str = "") -> Iterator[Listed]:
+        for entry in sorted(self._entries(prefix), key=lambda entry: entry.name):
+            if entry.name > after:
+                with contextlib.suppress(FileNotFoundError):  # removed since
+                    if entry.is_file():
+                        found = entry.stat()
+                        yield Listed(key_in(prefix, entry.name), found.st_size, found.st_mtime)
+
+    def lists_at_once(self) -> bool:
+        return True
 
     def folders(self, prefix: str) -> Names:
         return sorted(entry.name for entry in self._entries(prefix) if entry.is_dir())

@@ -6,7 +6,7 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from pipeline.core.errors import LongtakeError, MissingObject, OutputError, Stor
 from pipeline.core.redact import redact_about
 from pipeline.sources.urls import protocol_of
 from pipeline.store.media_types import media_type
-from pipeline.store.store import Names, Store, Unfinished, check_key, key_in
+from pipeline.store.store import Listed, Names, Store, Unfinished, check_key, key_in
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class RemoteStore(Store):
             self.fs.retries = 1
         protocol = self.fs.protocol
         self._protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
-        self._fresh = {"refresh": True} if "s3" in self._protocols else {}
+        self._s3 = "s3" in self._protocols
 
     def path(self, key: str) -> str:
         return f"{self.root}/{check_key(key)}"
@@ -79,7 +79,7 @@ class RemoteStore(Store):
 
     def put(self, key: str, data: bytes) -> None:
         # Static hosting sends an object as the type that it was written with.
-        facts = {"ContentType": media_type(key), "CacheControl": "no-cache"} if "s3" in self._protocols else {}
+        facts = {"ContentType": media_type(key), "CacheControl": "no-cache"} if self._s3 else {}
         self._try(key, lambda: self.fs.pipe_file(self.path(key), data, **facts), writes=True)
 
     def create(self, key: str, data: bytes) -> bool:
@@ -98,7 +98,7 @@ class RemoteStore(Store):
         return self._try(key, attempt, writes=True)
 
     def put_file(self, key: str, path: Path) -> None:
-        facts = {"ContentType": media_type(key)} if "s3" in self._protocols else {}
+        facts = {"ContentType": media_type(key)} if self._s3 else {}
         self._try(key, lambda: self.fs.put_file(str(path), self.path(key), **facts), writes=True)
 
     def get_file(self, key: str, path: Path) -> None:
@@ -118,10 +118,12 @@ class RemoteStore(Store):
         return True
 
     def size(self, key: str) -> int:
-        return self._info(key)["size"]
+        return int(self._info(key)["size"])
 
     def modified(self, key: str) -> float:
-        info = self._info(key)
+        return self._written_at(key, self._info(key))
+
+    def _written_at(self, key: str, info: dict[str, Any]) -> float:
         at = next((info[name] for name in ("LastModified", "mtime", "created", "updated") if name in info), None)
         if isinstance(at, str):
             at = datetime.fromisoformat(at)
@@ -133,7 +135,7 @@ class RemoteStore(Store):
 
     def unfinished(self) -> Iterator[Unfinished]:
         """Uploads in parts that were never completed: they cost money and no listing shows them."""
-        if "s3" not in self._protocols:
+        if not self._s3:
             return
         bucket, _, prefix = self.root.partition("/")
         places: dict[str, str] = {}
@@ -154,32 +156,70 @@ class RemoteStore(Store):
             self._try(one.key, lambda: self.fs.call_s3("abort_multipart_upload", **asked))
 
     def _info(self, key: str) -> dict[str, Any]:
-        info = self._try(key, lambda: self.fs.info(self.path(key), **self._fresh))
+        """Size, time and type of an object: on S3 by one request, also where there is none."""
+        if self._s3:
+            bucket, _, place = self.path(key).partition("/")
+            asked = {"Bucket": bucket, "Key": place, **self.fs.req_kw}
+            found = self._try(key, lambda: self.fs.call_s3("head_object", **asked))
+            return {"size": found["ContentLength"], "LastModified": found["LastModified"], "type": "file"}
+        info = self._try(key, lambda: self.fs.info(self.path(key)))
         if info["type"] != "file":
             raise MissingObject(f"{key}: no such object in {self}")
         return info
 
     def list(self, prefix: str) -> Names:
-        return sorted(key_in(prefix, name) for name, kind in self._entries(prefix) if kind == "file")
+        return sorted(key_in(prefix, name) for name, info in self._entries(prefix) if info["type"] == "file")
+
+    def listed(self, prefix: str, after: str = "") -> Iterator[Listed]:
+        for name, info in self._entries(prefix, after):
+            if info["type"] == "file" and name > after:
+                key = key_in(prefix, name)
+                yield Listed(key, int(info["size"]), self._written_at(key, info))
 
     def folders(self, prefix: str) -> Names:
-        return sorted(name for name, kind in self._entries(prefix) if kind == "directory")
+        return sorted(name for name, info in self._entries(prefix) if info["type"] == "directory")
 
     def delete(self, key: str) -> None:
         with contextlib.suppress(MissingObject):
             self._try(key, lambda: self.fs.rm_file(self.path(key)))
 
-    def _entries(self, prefix: str) -> Sequence[tuple[str, str]]:
-        """Names and kinds of what lies directly in a folder."""
+    def _entries(self, prefix: str, after: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+        """Names of what lies directly in a folder, sorted, with size, time and type."""
         path = self.path(prefix) if prefix else self.root
+        if self._s3:
+            yield from self._pages(path, after)
+            return
         try:
-            found = self._try(prefix, lambda: self.fs.ls(path, detail=True, **self._fresh))
+            found = self._try(prefix, lambda: self.fs.ls(path, detail=True))
         except MissingObject:
-            return []
+            return
         # A file system may answer with the object itself where `prefix` names one.
         start = path.strip("/") + "/"
-        names = ((item["name"].strip("/"), item["type"]) for item in found)
-        return [(name.removeprefix(start), kind) for name, kind in names if name.startswith(start)]
+        for info in sorted(found, key=lambda info: info["name"]):
+            name = info["name"].strip("/")
+            if name.startswith(start):
+                yield name.removeprefix(start), info
+
+    def _pages(self, path: str, after: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """As `_entries`, on S3: page after page, beginning behind the name `after`."""
+        bucket, _, folder = path.partition("/")
+        folder = f"{folder}/" if folder else ""
+        asked = {"Bucket": bucket, "Prefix": folder, "Delimiter": "/", **self.fs.req_kw}
+        if after:
+            asked["StartAfter"] = folder + after
+        while True:
+            try:
+                page = self._try(path, lambda asked=asked: self.fs.call_s3("list_objects_v2", **asked))  # type: ignore[misc]
+            except MissingObject:  # no such bucket
+                return
+            for one in page.get("CommonPrefixes", ()):
+                yield one["Prefix"].removeprefix(folder).rstrip("/"), {"type": "directory"}
+            for one in page.get("Contents", ()):
+                if name := one["Key"].removeprefix(folder):
+                    yield name, {"size": one["Size"], "LastModified": one["LastModified"], "type": "file"}
+            if not page.get("IsTruncated"):
+                return
+            asked = {**asked, "ContinuationToken": page["NextContinuationToken"]}
 
     def _try(self, key: str, action: Callable[[], T], *, writes: bool = False) -> T:
         """Run `action`, again after a wait where the fault may pass; faults become errors of ours."""

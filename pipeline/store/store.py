@@ -12,13 +12,27 @@ from __future__ import annotations
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import MissingObject, StoreError
 from pipeline.core.redact import redact
 
 Names = list[str]  # spelt out here: inside the classes `list` is a method
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing shows it: bytes, and when it was written as `Store.modified` has it."""
+
+    key: str
+    size: int
+    modified: float
+
+    @property
+    def name(self) -> str:
+        return self.key.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,7 @@ class Store(ABC):
 
     def __init__(self, url: str):
         self.url = url
+        self._lists_at_once: bool | None = None
 
     def __str__(self) -> str:
         return redact(self.url)
@@ -83,11 +98,31 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, prefix: str) -> Names:
-        """Sorted keys of the objects directly in the folder `prefix` ("" is the top). A hint: it may lag behind."""
+        """Sorted keys of the objects directly in the folder `prefix` ("" is the top)."""
+
+    def listed(self, prefix: str, after: str = "") -> Iterator[Listed]:
+        """As `list`, with sizes and times, of the objects whose names sort behind `after`."""
+        for key in self.list(prefix):
+            if key.rpartition("/")[2] > after:
+                with suppress(MissingObject):
+                    yield Listed(key, self.size(key), self.modified(key))
+
+    def lists_at_once(self) -> bool:
+        """Whether a listing shows what was written just before it, and not what was removed: tried once, by writing.
+
+        Where it does not, readers ask for every object by its name.
+        """
+        if self._lists_at_once is None:
+            folder = f"_probe-{uuid.uuid4().hex}"
+            self.put(f"{folder}/there", b"")
+            there = self.list(folder) == [f"{folder}/there"]
+            self.delete(f"{folder}/there")
+            self._lists_at_once = there and not self.list(folder)
+        return self._lists_at_once
 
     @abstractmethod
     def folders(self, prefix: str) -> Names:
-        """Sorted names of the folders directly in the folder `prefix`. A hint only."""
+        """Sorted names of the folders directly in the folder `prefix`."""
 
     @abstractmethod
     def delete(self, key: str) -> None:

@@ -65,6 +65,21 @@ class Contract:
                 with pytest.raises(MissingObject, match=key):
                     ask()
 
+    def test_a_listing_tells_sizes_and_times(self, store: Store) -> None:
+        assert list(store.listed("a")) == []
+        for name in ("1.json", "2.json", "2.json.void", "below/3.json"):
+            store.put(f"a/{name}", name.encode())
+        store.put("ab/other", b"x")
+        found = list(store.listed("a"))
+        assert [(one.key, one.name, one.size) for one in found] == [
+            (f"a/{name}", name, len(name)) for name in ("1.json", "2.json", "2.json.void")
+        ]
+        assert [one.modified for one in found] == [store.modified(one.key) for one in found]
+        assert [one.name for one in store.listed("a", "1.json")] == ["2.json", "2.json.void"]
+        assert [one.name for one in store.listed("a", "2")] == ["2.json", "2.json.void"]
+        assert list(store.listed("a", "9")) == []
+        assert store.lists_at_once()
+
     def test_create_refuses_a_taken_key(self, store: Store) -> None:
         assert store.create("records/0.json", b"first")
         assert not store.create("records/0.json", b"second")

@@ -1,0 +1,209 @@
+"""The read model of commit records: a stage of a title through one listing, however many records it has.
+
+The listing names all generations and voids, a thousand to a request; only the records themselves are read, side by
+side, and most of those come in checkpoints (`folds.py`). A stage of ten hours is 19 listings and 74 reads.
+
+    view = StageView(store, plan.prefix("chain"))
+    for record in view.unbroken(range(0, plan.frames, GOP)): ...     # in order, until the first that is missing
+
+Writing is the ledger's affair (`ledger.py`); so is reading the one record that a worker is about to make.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+
+from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject, StoreError
+from pipeline.store.folds import FOLDED, MARK, Folder, base_of, fold_key, read_fold
+from pipeline.store.ledger import Ledger
+from pipeline.store.record import Record
+from pipeline.store.small_json import get_small
+from pipeline.store.store import Store
+
+_NAME = re.compile(r"(\d{8})\.(\d{1,9})\.json(\.void)?")
+_READERS = 16  # threads that read records of a stage: S3 answers in tens of milliseconds
+_AHEAD = 4 * FOLDED  # records that are being read or wait for their turn
+_FEW = 8  # so many records of a checkpoint are read one by one
+
+Found = tuple[int, Record | StoreError | None]
+
+
+class StageView:
+    """The records of one stage of one title, under `prefix`, as they stand when they are first asked for.
+
+    `mend`: void what cannot be read, and look further. `fold`: leave checkpoints behind for who comes next. Neither is
+    for those who may look and not write. `folds`: whether to read checkpoints; who looks for damage reads records.
+    """
+
+    def __init__(self, store: Store, prefix: str, *, mend: bool = False, fold: bool = False, folds: bool = True):
+        self.store, self.prefix, self.ledger = store, prefix, Ledger(store, prefix)
+        self._mend, self._folds = mend, folds
+        self._folder = Folder(store, prefix) if fold else None
+        self._trusted = True
+        self._sizes: dict[int, tuple[int, int]] | None = None  # first frame → generation that counts, bytes
+        self._voided: set[int] = set()
+        self._checkpoints: set[str] = set()
+
+    def refresh(self, start: int = 0) -> StageView:
+        """Take the listing anew, of records from frame `start` on: for those who have read what lies before."""
+        sizes: dict[int, dict[int, int]] = {}
+        voids: set[tuple[int, int]] = set()
+        self._checkpoints = set()
+        self._trusted = not (self._mend or self._folder) or self.store.lists_at_once()
+        for one in self.store.listed(self.prefix, f"{start:08d}" if start else ""):
+            if match := _NAME.fullmatch(one.name):
+                first, generation = int(match[1]), int(match[2])
+                if match[3]:
+                    voids.add((first, generation))
+                else:
+                    sizes.setdefault(first, {})[generation] = one.size
+            elif one.name.startswith(MARK):
+                self._checkpoints.add(one.key)
+        self._voided = {first for first, _ in voids}
+        self._sizes = {}
+        for first, generations in sizes.items():
+            for generation in sorted(generations):
+                if (first, generation) not in voids:
+                    self._sizes[first] = generation, generations[generation]
+                    break
+        return self
+
+    @property
+    def firsts(self) -> list[int]:
+        """First frames of the records that count, as the listing has them."""
+        return sorted(self._listed())
+
+    @property
+    def voided(self) -> frozenset[int]:
+        """First frames of the units that were made anew, or are to be, because a record of them was void."""
+        self._listed()
+        return frozenset(self._voided)
+
+    @property
+    def stale_checkpoints(self) -> set[str]:
+        """Keys of the checkpoints that nobody finds any more."""
+        sizes = self._listed()
+        current = {fold_key(self.prefix, base, sizes) for base in {base_of(first) for first in sizes}}
+        return {key for key in self._checkpoints if key not in current}
+
+    def read(self, first: int) -> Record | None:
+        """The record that counts. Raises DamagedObject where it cannot be read, unless it is to be mended."""
+        found = self._one(first)
+        if isinstance(found, StoreError):
+            raise found
+        return found
+
+    def records(
+        self, firsts: Iterable[int] | None = None, *, skip: Callable[[int, StoreError], None] | None = None
+    ) -> Iterator[Record]:
+        """Those that are there, of `firsts` or all, in order. `skip` is told of what cannot be read; else it raises."""
+        for first, found in self._each(self.firsts if firsts is None else firsts):
+            if isinstance(found, Record):
+                yield found
+            elif found is not None and skip is None:
+                raise found
+            elif found is not None and skip is not None:
+                skip(first, found)
+
+    def unbroken(self, firsts: range) -> Iterator[Record]:
+        """Records at `firsts`, in order, until the first that is missing."""
+        for first, found in self._each(firsts):
+            if found is None:  # committed since, or a listing that lags: one more question costs little
+                found = self._truth(first)
+            if isinstance(found, StoreError):
+                raise found
+            if found is None:
+                return
+            yield found
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def _listed(self) -> dict[int, tuple[int, int]]:
+        if self._sizes is None:
+            self.refresh()
+        assert self._sizes is not None
+        return self._sizes
+
+    def _each(self, firsts: Iterable[int]) -> Iterator[Found]:
+        """What is there at each of `firsts`, in order; read side by side, in bounded memory."""
+        waiting: deque[tuple[int, Future[list[Found]]]] = deque()
+        ahead = 0
+        pool = ThreadPoolExecutor(_READERS, thread_name_prefix="records")
+        try:
+            for size, task in self._tasks(firsts):
+                waiting.append((size, pool.submit(task)))
+                ahead += size
+                while ahead > _AHEAD:
+                    size, future = waiting.popleft()
+                    ahead -= size
+                    yield from future.result()
+            while waiting:
+                yield from waiting.popleft()[1].result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _tasks(self, firsts: Iterable[int]) -> Iterator[tuple[int, Callable[[], list[Found]]]]:
+        """Reads of one record, or of one checkpoint where many of its records are wanted."""
+        sizes, group = self._listed(), list[int]()
+        for first in firsts:
+            if group and base_of(first) != base_of(group[0]):
+                yield from self._of_group(group, sizes)
+                group = []
+            group.append(first)
+        yield from self._of_group(group, sizes)
+
+    def _of_group(
+        self, group: list[int], sizes: dict[int, tuple[int, int]]
+    ) -> Iterator[tuple[int, Callable[[], list[Found]]]]:
+        if self._folds and self._trusted and len(group) > _FEW:
+            key = fold_key(self.prefix, base_of(group[0]), sizes)
+            if key in self._checkpoints:
+                yield len(group), partial(self._folded, str(key), group)
+                return
+        for first in group:
+            yield 1, partial(self._single, first)
+
+    def _folded(self, key: str, group: list[int]) -> list[Found]:
+        sizes, base = self._listed(), base_of(group[0])
+        texts = read_fold(self.store, key, base, sizes)
+        return [(first, self._parsed(first, texts[first]) if first in texts else self._one(first)) for first in group]
+
+    def _single(self, first: int) -> list[Found]:
+        return [(first, self._one(first))]
+
+    def _one(self, first: int) -> Record | StoreError | None:
+        if not self._trusted:
+            return self._truth(first)
+        there = self._listed().get(first)
+        if there is None:
+            return None
+        try:
+            data = get_small(self.store, self.ledger.key(first, there[0]))
+        except (MissingObject, DamagedObject):
+            return self._truth(first)
+        except StoreError as error:
+            return error
+        return self._parsed(first, data, fold=True)
+
+    def _parsed(self, first: int, data: bytes, *, fold: bool = False) -> Record | StoreError | None:
+        generation, _ = self._listed()[first]
+        try:
+            record = self.ledger.parse(data, first, generation)
+        except StoreError:
+            return self._truth(first)
+        if fold and self._folder is not None:
+            with suppress(LongtakeError):  # a checkpoint is not worth a run
+                self._folder.add(first, generation, data)
+        return record
+
+    def _truth(self, first: int) -> Record | StoreError | None:
+        """As the store says now, generation by generation."""
+        try:
+            return self.ledger.read(first, mend=self._mend)
+        except StoreError as error:
+            return error
