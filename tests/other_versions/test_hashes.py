@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from models.families import FAMILIES
-from pipeline import encode, ffmpeg, watermark
-from pipeline.intake import plan_title, survey
-from pipeline.manifest import load_manifest
-from pipeline.store import open_store
-from pipeline.titles import TitlePlan
-from pipeline.weight_intake import Weights
+from models.families.registry import FAMILIES
+from pipeline.intake.survey import plan_title, survey
+from pipeline.intake.weight_intake import Weights
+from pipeline.manifest.catalog import load_manifest
+from pipeline.media import encode, ffmpeg
+from pipeline.provenance import watermark
+from pipeline.store.opening import open_store
+from pipeline.titles.title_plan import TitlePlan
 
 HERE = Path(__file__).parent
 EXPECTED: dict[str, Any] = json.loads((HERE / "hashes.json").read_text())

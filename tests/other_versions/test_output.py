@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from models.families import FAMILIES
-from pipeline import encode, ffmpeg, gc, status, verify
+from models.families.registry import FAMILIES
+from pipeline import gc, status, verify
+from pipeline.media import encode, ffmpeg
 from tests.conftest import render_inline
 from tests.other_versions.catalog import FACTS, HALF, contents, finished_in, planes, records, titles_of, unpack
-from tests.tiny_hallo2 import TINY_FAMILY
+from tests.support.tiny_hallo2 import TINY_FAMILY
 
 HERE = {"ffmpeg": ffmpeg.version(), "h264": encode.Encoding("h264", 64, 64, 20).build()}
 
