@@ -3,6 +3,7 @@
 Run in a checkout of that commit with this folder copied somewhere else; its imports are those of that commit.
 """
 
+# ruff: noqa: I001 - these modules are where that commit has them
 from __future__ import annotations
 
 import json

@@ -4,6 +4,7 @@ Run in a checkout of that commit with this folder copied somewhere else; its imp
 driver is a process of its own, so that some can be killed.
 """
 
+# ruff: noqa: I001 - these modules are where that commit has them
 from __future__ import annotations
 
 import datetime
