@@ -7,7 +7,6 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
-from actors.roles import WORKERS
 from models.families.protocol import Family
 from pipeline.driver.drive import Executor
 from pipeline.driver.guidance import check_devices, devices_of
@@ -25,6 +24,9 @@ from pipeline.titles.title_plan import TitlePlan
 def executor_of(
     request: Request, catalog: Catalog, store: Store, family: Family, plans: dict[str, TitlePlan], run: str
 ) -> tuple[Executor, Limits]:
+    # Here, because workers bring encoders along, which a look at the options does not need.
+    from actors.roles import WORKERS
+
     halves = devices_of(plans.values())
     if request.executor == "inline":
         check_devices(halves, gpus=0)
