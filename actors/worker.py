@@ -14,7 +14,7 @@ from typing import Any
 from actors.inputs import fetch_weights
 from models.families.registry import load_part
 from models.families.weight_files import Part
-from pipeline.core.errors import DamagedObject, OutputError, StoreError, UserError
+from pipeline.core.errors import DamagedObject, MissingObject, OutputError, StoreError, UserError
 from pipeline.scheduler.work import Cause, Done, Failure, Job, Outcome, Ready, Role, Work
 from pipeline.store.opening import open_store
 from pipeline.titles.numerics import LanesDiffer, NumericsDiffer, claim
@@ -132,8 +132,8 @@ def failure_of(error: Exception, job: Job) -> Failure:
             return Failure("stopped", "stopped on request")
         case NumericsDiffer():
             cause = "numerics"
-        case DamagedObject() | LanesDiffer():
-            cause = "damaged"
+        case DamagedObject() | MissingObject() | LanesDiffer():
+            cause = "damaged"  # what a record names and is gone is as bad: the next look at the title voids the record
         case StoreError() | OutputError() | ConnectionError() | TimeoutError():
             cause = "infrastructure"  # credentials that expired are among these: nobody's input is at fault
         case UserError():

@@ -6,9 +6,12 @@ paused, run again to continue.
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 import click
@@ -18,6 +21,7 @@ from models.families.registry import FAMILIES
 from pipeline.core.command import run_command
 from pipeline.core.errors import ManifestError
 from pipeline.core.redact import redact
+from pipeline.core.side_by_side import side_by_side
 from pipeline.driver.drive import Executor, drive
 from pipeline.driver.ending import conclude
 from pipeline.driver.marks import Marks
@@ -25,8 +29,8 @@ from pipeline.driver.preflight import driver_lease, load_catalog, open_output
 from pipeline.driver.progress import Reporter
 from pipeline.driver.request import Request
 from pipeline.driver.stop import AGAIN, INTERRUPTED, Stop, stop_now_after
+from pipeline.driver.warnings import Warnings
 from pipeline.forecast.plan_table import show_plan
-from pipeline.intake.portrait_warnings import portrait_warnings
 from pipeline.intake.prompt_warnings import prompt_warnings
 from pipeline.intake.selection import only_failed, without_done
 from pipeline.intake.survey import copy_inputs, plan_title, survey, without_impossible
@@ -70,6 +74,7 @@ class Lanes(click.ParamType):
 @click.option("--skip-invalid", is_flag=True, help="Render the titles that are valid; exit 1 if others were not.")
 @click.option("--skip-done", is_flag=True, help="Do not open the inputs of titles that are done.")
 @click.option("--retry-failed", is_flag=True, help="Render only titles that failed when they were last tried.")
+@click.option("--renew", is_flag=True, help="Render again what is lost for good: a file whose parts keep let go.")
 @click.option("--fail-fast", is_flag=True, help="Stop as soon as a title has failed; exit 1.")
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", show_default=True)
 @click.option("--address", help="Ray cluster to join; default: RAY_ADDRESS, else this machine alone.")
@@ -150,7 +155,7 @@ def _run(
     run: str,
 ) -> int:
     works = {plan.id: title_work(plan, request.preview) for plan in plans.values()}
-    if all(work.gops == plans[name].gops and scan.is_done(store, plans[name]) for name, work in works.items()):
+    if all(work.gops == plans[name].gops for name, work in works.items()) and _all_done(store, plans):
         for name in plans:
             click.echo(f"{name}: done ({store}/{name}/final.mp4)", err=True)
         return 0
@@ -161,15 +166,13 @@ def _run(
     schedule = Schedule(works.values(), limits, marks.take_over())
     stop.hold(lambda: _finish_what_is_in_hand(request, executor))
     try:
-        measure, warned = metrics_of(request), set[str]()
+        measure = metrics_of(request)
         with Reporter(schedule, json_log=request.json_log) as reporter, Pages(store, plans, schedule, run) as pages:
+            warnings = Warnings(store, plans, reporter.say)
 
             def observe(schedule: Schedule, events: list[Event]) -> None:
                 reporter.observe(schedule, events)
-                for line in portrait_warnings(store, plans, events):
-                    if line not in warned:  # a unit's end may be told twice
-                        warned.add(line)
-                        reporter.say(line)
+                warnings.observe(events)
                 measure(schedule, events)
                 pages.observe(schedule, events)
 
@@ -183,12 +186,13 @@ def _run(
             drive(
                 schedule,
                 executor,
-                lambda name: scan.scan(store, plans[name], works[name].gops),
+                lambda name: scan.scan(store, plans[name], works[name].gops, renew=request.renew),
                 stop=lambda: stop.reason() or (lease.lost if lease else None) or _first_failure(request, schedule),
                 grace=request.grace,
                 mark=marks.note,
                 observe=observe,
             )
+            warnings.finish()
     finally:
         executor.close()
     if pages.trouble:
@@ -196,6 +200,11 @@ def _run(
     marks.clear()
     code = conclude(schedule, store, plans, works, run)
     return 1 if _first_failure(request, schedule) else code
+
+
+def _all_done(store: Store, plans: dict[str, TitlePlan]) -> bool:
+    """Whether nothing is left to do."""
+    return all(side_by_side(partial(scan.is_done, store), plans.values()))
 
 
 def _first_failure(request: Request, schedule: Schedule) -> str | None:
@@ -207,6 +216,9 @@ def _first_failure(request: Request, schedule: Schedule) -> str | None:
 
 def _finish_what_is_in_hand(request: Request, executor: Executor) -> None:
     """When the first signal comes. The driver's loop tells workers elsewhere; while one works here it does not turn."""
+    text = f"Stopping: what is in hand has {request.grace:g} s to end; a second signal stops at once."
+    line = json.dumps({"event": "note", "text": text}) if request.json_log else text
+    os.write(2, f"{line}\n".encode())  # whoever prints just now may hold the stream's lock
     if request.executor == "inline":
         executor.drain()
         stop_now_after(request.grace)

@@ -7,7 +7,6 @@ from typing import Any
 
 from pipeline.core.errors import StoreError
 from pipeline.core.redact import redact
-from pipeline.core.timeline import GOP
 from pipeline.media.m3u8 import media_playlists, read_media_playlist
 from pipeline.store.store import Store
 from pipeline.titles import scan
@@ -86,12 +85,11 @@ def _count_plan(store: Store, found: Found) -> _Counts:
 
 def _count(store: Store, found: Found) -> _Counts:
     """As a scan, of folders without a plan."""
-    chain, stream, done = (found.ledger(store, stage) for stage in ("chain", "stream", "done"))
+    chain, stream, done = (found.view(store, stage) for stage in ("chain", "stream", "done"))
     if done and done.read(0):
         return _Counts(True, found.gops, found.gops, True)
-    records = scan.linked(chain, found.frames, mend=False) if chain else ()
-    latents = {record.first // GOP: record.objects["latents"].sha256 for record in records}
-    upscaled = sum(1 for _ in scan.made_of(stream, latents, mend=False)) if stream else 0
+    latents = scan.linked(chain.records()) if chain else {}
+    upscaled = sum(not scan.stale_uses(record.uses, latents) for record in stream.records()) if stream else 0
     return _Counts(found.frames > 0, len(latents), upscaled, False)
 
 

@@ -1,16 +1,38 @@
-"""The driver's loop: the scheduler's commands to an executor, the executor's events to the scheduler."""
+"""The driver's loop: the scheduler's commands to an executor, the executor's events to the scheduler.
+
+The loop itself only thinks. Whatever asks the store is done aside: scans, which answer by an event as workers do, and
+the marks of what is in hand, without which nothing begins.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from typing import Protocol
 
 from pipeline.core.errors import OutputError, StoreError
+from pipeline.driver.aside import Aside
 from pipeline.scheduler.schedule import Schedule
-from pipeline.scheduler.work import Assign, Command, Event, Job, Scan, Scanned, StopAsked
+from pipeline.scheduler.work import (
+    Assign,
+    Command,
+    Event,
+    Job,
+    Scan,
+    ScanFailed,
+    Scanned,
+    StopAsked,
+    WorkerLost,
+)
+from pipeline.titles.scan import LostForGood
 
 WAIT = 0.5  # seconds an executor may wait for events: how late a stop or a retry may be noticed
+SOON = 0.02  # while something is done aside
+SCANS_AT_ONCE = 8
+
+Write = Callable[[], None]
 
 
 class Executor(Protocol):
@@ -36,14 +58,15 @@ def drive(
     *,
     stop: Callable[[], str | None] = lambda: None,
     grace: float = 20.0,
-    mark: Callable[[list[Job]], None] = lambda jobs: None,
+    mark: Callable[[list[Job]], Write | None] = lambda jobs: None,
     observe: Callable[[Schedule, list[Event]], None] = lambda schedule, events: None,
 ) -> None:
     """Run until the schedule is finished, or until `grace` seconds after `stop` first gave a reason.
 
-    `mark` is told what is in hand before more is begun.
+    `mark` is told what is in hand before more is begun; what it returns is done before that, and aside.
     """
     deadline: float | None = None
+    scans, held = _Scans(scan), _Held(executor, mark)
     while True:
         now = time.monotonic()
         if deadline is None and (reason := stop()):
@@ -51,25 +74,84 @@ def drive(
             executor.drain()
             deadline = now + grace
         commands = schedule.decide(now)
-        if any(isinstance(command, Assign) for command in commands):
-            mark(schedule.in_hand)
         for command in commands:
             if isinstance(command, Scan):
-                _scan(schedule, command.title, scan)
-            else:
+                scans.begin(command.title)
+            elif not isinstance(command, Assign):
                 executor.do(command)
+        held.begin([command for command in commands if isinstance(command, Assign)], schedule.in_hand)
         if schedule.finished or (deadline is not None and now >= deadline):
             return
-        # After a scan there is something new to decide upon already.
-        events = executor.events(0 if any(isinstance(command, Scan) for command in commands) else WAIT)
+        events = scans.events()
+        if not events:
+            events = executor.events(SOON if scans.busy or held.busy else WAIT) + scans.events()
         for event in events:
             schedule.handle(event, time.monotonic())
+        held.go_on(events)
         observe(schedule, events)
 
 
-def _scan(schedule: Schedule, title: str, scan: Callable[[str], Scanned]) -> None:
-    """Look a title up; a store that does not answer, or no longer lets us in, pauses this title alone."""
-    try:
-        schedule.handle(scan(title), time.monotonic())
-    except (StoreError, OutputError) as error:
-        schedule.pause(title, str(error))
+class _Scans:
+    """Titles that are being looked up. A store that does not answer or no longer lets us in pauses one title alone."""
+
+    def __init__(self, scan: Callable[[str], Scanned]):
+        self._scan, self._aside = scan, Aside("scan", SCANS_AT_ONCE)
+        self._looking: dict[str, Future[Scanned]] = {}
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._looking)
+
+    def begin(self, title: str) -> None:
+        self._looking[title] = self._aside.ask(partial(self._scan, title))
+
+    def events(self) -> list[Event]:
+        found: list[Event] = []
+        for title, answer in [(title, answer) for title, answer in self._looking.items() if answer.done()]:
+            del self._looking[title]
+            try:
+                found.append(answer.result())
+            except LostForGood as error:
+                found.append(ScanFailed(title, str(error), for_good=True))
+            except (StoreError, OutputError) as error:
+                found.append(ScanFailed(title, str(error)))
+        return found
+
+
+class _Held:
+    """Work that waits until the mark of it is written; in the order in which it was handed out."""
+
+    def __init__(self, executor: Executor, mark: Callable[[list[Job]], Write | None]):
+        self._executor, self._mark, self._aside = executor, mark, Aside("marks")
+        self._waiting: list[tuple[Future[None], list[Assign]]] = []
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting)
+
+    def begin(self, assigned: list[Assign], in_hand: list[Job]) -> None:
+        if not assigned:
+            return
+        write = self._mark(in_hand)
+        if write is None and not self._waiting:
+            for command in assigned:
+                self._executor.do(command)
+        else:
+            self._waiting.append((self._aside.ask(write or _nothing), assigned))
+
+    def go_on(self, events: list[Event]) -> None:
+        """Hand on what is marked by now; a worker that was lost meanwhile has nothing to begin."""
+        lost = {event.worker for event in events if isinstance(event, WorkerLost)}
+        self._waiting = [
+            (written, [command for command in assigned if command.worker not in lost])
+            for written, assigned in self._waiting
+        ]
+        while self._waiting and self._waiting[0][0].done():
+            written, assigned = self._waiting.pop(0)
+            written.result()
+            for command in assigned:
+                self._executor.do(command)
+
+
+def _nothing() -> None:
+    """Nothing is to be written, but what was handed out before still waits."""

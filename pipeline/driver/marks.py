@@ -8,8 +8,10 @@ What follows from the marks of dead drivers: `pipeline.scheduler.suspects`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 
 from pipeline.core.errors import LongtakeError, MissingObject
@@ -19,6 +21,10 @@ from pipeline.scheduler.work import Job, Kind
 from pipeline.store.store import Store
 
 _FOLDER, _END = "_runs", ".marks"
+PATIENCE = 5.0  # seconds that the end of a run waits for a mark that is being written
+
+
+_InHand = frozenset[tuple[str, Kind, int, int]]
 
 
 class Marks:
@@ -26,9 +32,10 @@ class Marks:
 
     def __init__(self, store: Store, run: str):
         self._store, self._run, self._key = store, run, f"{_FOLDER}/{run}{_END}"
-        self._written: frozenset[tuple[str, Kind, int, int]] = frozenset()
+        self._written: _InHand = frozenset()
         self._exact = False
         self._taken: list[str] = []  # marks of former runs, which go once all their titles have been looked up
+        self._writing, self._cleared = threading.Lock(), False
         self.suspects = Suspects()
 
     def take_over(self) -> Suspects:
@@ -52,8 +59,11 @@ class Marks:
         self.suspects, self._taken = Suspects(marks, known), keys
         return self.suspects
 
-    def note(self, jobs: Iterable[Job]) -> None:
-        """Before these jobs begin, beside which nothing else is in hand. Writes only where something new is in hand."""
+    def note(self, jobs: Iterable[Job]) -> Callable[[], None] | None:
+        """What is to be written before these jobs begin, beside which nothing else is in hand; None if nothing is.
+
+        Deciding takes a moment, writing a round trip to the store or more: it may be done in another thread.
+        """
         now = frozenset(
             (job.title, job.kind, NEXT if job.kind == "chain" else job.first, 1 if job.kind == "chain" else job.count)
             for job in jobs
@@ -61,28 +71,42 @@ class Marks:
         )
         exact = any(deaths.solo for deaths in self.suspects.deaths.values())
         if not now or (now <= self._written and not (exact and (now != self._written or not self._exact))):
-            return
+            return None
         suspects = [
             [list(unit), sorted(deaths.among), sorted(deaths.alone)] for unit, deaths in self.suspects.deaths.items()
         ]
-        facts = {"in_hand": sorted(now), "exact": exact, "suspects": suspects}
-        with suppress(LongtakeError):
-            self._store.put(self._key, json.dumps(facts).encode())
-            self._written, self._exact = now, exact
-            self._drop_former()
+        data = json.dumps({"in_hand": sorted(now), "exact": exact, "suspects": suspects}).encode()
+        former, self._taken = (self._taken, []) if self.suspects.all_looked_up else ([], self._taken)
+        before = self._written, self._exact
+        self._written, self._exact = now, exact
+        return partial(self._write, data, before, former)
 
-    def _drop_former(self) -> None:
-        if self.suspects.all_looked_up:
-            for key in self._taken:
-                self._store.delete(key)
-            self._taken = []
+    def _write(self, data: bytes, before: tuple[_InHand, bool], former: list[str]) -> None:
+        with self._writing:
+            if self._cleared:
+                return
+            try:
+                self._store.put(self._key, data)
+            except LongtakeError:
+                self._written, self._exact = before  # another mark is tried when something else begins
+                self._taken += former
+                return
+            with suppress(LongtakeError):
+                for key in former:
+                    self._store.delete(key)
 
     def clear(self) -> None:
         """The run has ended and the driver lives: nothing counts any more."""
-        with suppress(LongtakeError):
-            self._store.delete(self._key)
-            for key in self._taken:
-                self._store.delete(key)
+        self._cleared = True
+        patient = self._writing.acquire(timeout=PATIENCE)  # what is being written would be there again afterwards
+        try:
+            with suppress(LongtakeError):
+                self._store.delete(self._key)
+                for key in self._taken:
+                    self._store.delete(key)
+        finally:
+            if patient:
+                self._writing.release()
 
 
 def _read_deaths(one: list[Any]) -> tuple[Unit, Deaths]:

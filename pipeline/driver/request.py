@@ -18,6 +18,7 @@ class Request:
     skip_done: bool
     retry_failed: bool
     fail_fast: bool
+    renew: bool
     executor: str
     address: str | None
     chains: int | None

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from models.families.reproduction import OUT_OF_DOMAIN
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import OutputError, StoreError
 from pipeline.scheduler.work import Event, Finished, Progress
 from pipeline.store.store import Store
 from pipeline.titles.report import notes_of
 from pipeline.titles.title_plan import TitlePlan
 
 
-def portrait_warnings(store: Store, plans: dict[str, TitlePlan], events: Iterable[Event]) -> Iterator[str]:
-    """One line for every portrait that was prepared in these events and that its family cannot show.
+def portrait_warnings(store: Store, plan: TitlePlan) -> Iterator[str]:
+    """One line for a portrait that was prepared and that its family cannot show.
 
     The other notes are in the report. A store in trouble costs the line, not the run: the report has this one too.
     """
-    for title in _prepared(events):
-        try:
-            notes = notes_of(store, plans[title])
-        except StoreError:
-            continue
-        yield from (f"{title}: {note}" for note in notes if note.startswith(OUT_OF_DOMAIN))
+    try:
+        notes = notes_of(store, plan)
+    except (StoreError, OutputError):
+        return
+    yield from (f"{plan.id}: {note}" for note in notes if note.startswith(OUT_OF_DOMAIN))
 
 
-def _prepared(events: Iterable[Event]) -> set[str]:
+def prepared(events: Iterable[Event]) -> set[str]:
+    """Titles whose portraits were prepared in these events."""
     found = set()
     for event in events:
         if isinstance(event, Progress):

@@ -198,6 +198,12 @@ def encode_gop(encoding: Encoding, first_frame: int, planes: Iterable[bytes | np
         return encoder.finish()
 
 
+def header_of(encoding: Encoding) -> bytes:
+    """The header that all fragments of this encoding follow, whatever their pictures: of one grey picture."""
+    grey = np.full((encoding.height * 3 // 2, encoding.width), 128, np.uint8)
+    return encode_gop(encoding, 0, [grey]).init
+
+
 @lru_cache
 def _build(codec: str) -> str:
     libraries = " ".join(

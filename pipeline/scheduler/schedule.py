@@ -40,6 +40,7 @@ from pipeline.scheduler.work import (
     Progress,
     Role,
     Scan,
+    ScanFailed,
     Scanned,
     StopAsked,
     Work,
@@ -50,7 +51,9 @@ from pipeline.scheduler.work import (
 
 __all__ = ["BACKOFF", "PATIENCE", "POISON", "Limits", "Schedule", "TitleWork"]
 
-SCANS = 20  # times that damage may send a title back to a scan: a store that damages everything is found out
+# Times that damage may send a title back to a scan without anything new coming of it: a store that damages everything
+# is found out, and however much was damaged before is mended in one run.
+SCANS = 20
 
 
 _ROLE_OF: dict[Kind, Role] = {
@@ -89,7 +92,9 @@ class Schedule:
     def finished(self) -> bool:
         """Nothing is running, and nothing more will be started."""
         self._waiting.bring_up_to_date()
-        return not self._waiting.busy and not self._scanning and (self.stopping is not None or not self._waiting.open)
+        if self._waiting.busy:
+            return False
+        return self.stopping is not None or not (self._scanning or self._waiting.open)
 
     @property
     def now(self) -> float:
@@ -122,6 +127,9 @@ class Schedule:
                 self.titles[name].load(event)
                 self._waiting.touch(name)
                 self._accuse(name)
+            case ScanFailed(name, reason, for_good):
+                self._scanning.discard(name)
+                (self.fail if for_good else self.pause)(name, reason)
             case WorkerReady(name, ready):
                 if name in self.workers:
                     worker = self.workers[name]
@@ -212,10 +220,12 @@ class Schedule:
         title = self.titles[name]
         if title.over or name in self._to_scan:
             return
+        title.note_progress()
         title.visit += 1
+        title.in_vain += 1
         title.scanned = False
         self._waiting.touch(name)
-        if title.visit > SCANS:
+        if title.in_vain > SCANS:
             self.fail(name, reason)
         else:
             self._to_scan.append(name)

@@ -39,6 +39,8 @@ class TitleState:
     work: TitleWork
     scanned: bool = False
     visit: int = 0  # how often the store was looked at anew, because something in it was damaged
+    best: tuple[int, int] = (0, 0)  # most units that were committed, and that were known to be remade
+    in_vain: int = 0  # looks since then that brought neither
     sound: bool = False
     conditioning: bool = False
     blocks: set[int] = field(default_factory=set)
@@ -70,6 +72,14 @@ class TitleState:
         self.chained = min(found.chained, self.work.gops)
         self.streamed, self.beyond = 0, {gop for gop in found.streamed if gop < self.work.gops}
         self._advance()
+        self.note_progress(found.remade)
+
+    def note_progress(self, remade: int = 0) -> None:
+        """Before and after the store is looked at anew. Making the same unit again and again is none."""
+        units = self.sound + self.conditioning + len(self.blocks) + self.chained + self.streamed + len(self.beyond)
+        best = max(self.best[0], units), max(self.best[1], remade)
+        if best != self.best:
+            self.best, self.in_vain = best, 0
 
     def commit(self, item: Done) -> None:
         match item.kind:

@@ -97,6 +97,16 @@ class Scanned:
     streamed: tuple[int, ...]
     done: bool
     lanes: int | None = None  # of the chain's batch, where the title's numerics record says so
+    remade: int = 0  # units of which a record was void once
+
+
+@dataclass(frozen=True)
+class ScanFailed:
+    """The store did not let the title be looked at: it pauses, or fails where no later look will be better."""
+
+    title: str
+    reason: str
+    for_good: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,7 +154,7 @@ class StopAsked:
     reason: str
 
 
-Event = Scanned | WorkerReady | WorkerLeaving | WorkerLost | Progress | Finished | StopAsked
+Event = Scanned | ScanFailed | WorkerReady | WorkerLeaving | WorkerLost | Progress | Finished | StopAsked
 
 
 # -- commands -----------------------------------------------------------------------------------------------------

@@ -32,7 +32,10 @@ _SET_UP = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "
 _TAKEN, _PAST_END = 412, 416
 
 # Tries are counted here alone: in three layers on top of each other they would take an hour to give up.
-_ONE_TRY = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": 60}
+# There are connections for all that is read side by side: botocore's ten would have readers wait.
+_ONE_TRY = {
+    "retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": 60, "max_pool_connections": 64,
+}  # fmt: skip
 
 _memory = threading.Lock()  # fsspec's memory file system looks and writes in two steps
 

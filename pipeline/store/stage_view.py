@@ -50,7 +50,7 @@ class StageView:
         self._checkpoints: set[str] = set()
 
     def refresh(self, start: int = 0) -> StageView:
-        """Take the listing anew, of records from frame `start` on: for those who have read what lies before."""
+        """Take the listing anew, of records from frame `start` on: for who has read what lies before."""
         sizes: dict[int, dict[int, int]] = {}
         voids: set[tuple[int, int]] = set()
         self._checkpoints = set()
@@ -102,7 +102,10 @@ class StageView:
         self, firsts: Iterable[int] | None = None, *, skip: Callable[[int, StoreError], None] | None = None
     ) -> Iterator[Record]:
         """Those that are there, of `firsts` or all, in order. `skip` is told of what cannot be read; else it raises."""
-        for first, found in self._each(self.firsts if firsts is None else firsts):
+        wanted: Iterable[int] = self.firsts
+        if firsts is not None:
+            wanted = [first for first in firsts if first in self._listed()] if self._trusted else firsts
+        for first, found in self._each(wanted):
             if isinstance(found, Record):
                 yield found
             elif found is not None and skip is None:
@@ -111,7 +114,12 @@ class StageView:
                 skip(first, found)
 
     def unbroken(self, firsts: range) -> Iterator[Record]:
-        """Records at `firsts`, in order, until the first that is missing."""
+        """Records at `firsts`, in order, until the first that is missing.
+
+        The listing is taken anew where it does not reach so far: who reads on as a stage grows keeps its view.
+        """
+        if firsts and (self._sizes is None or firsts[-1] not in self._sizes):
+            self.refresh(base_of(firsts[0]))
         for first, found in self._each(firsts):
             if found is None:  # committed since, or a listing that lags: one more question costs little
                 found = self._truth(first)
@@ -120,6 +128,13 @@ class StageView:
             if found is None:
                 return
             yield found
+
+    def void(self, record: Record, reason: str) -> None:
+        """Have the record no longer count."""
+        self.ledger.void(record, reason)
+        self._voided.add(record.first)
+        if self._sizes is not None:
+            self._sizes.pop(record.first, None)
 
     # -- reading --------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,4 @@
-"""What an output holds of a title, found by its folders: one chain and one stream made of it, with or without a plan.
-
-Listing may lag behind on some stores, so what it shows is read again from records before anything is said about it.
-"""
+"""What an output holds of a title, found by its folders: one chain and one stream of it, with or without a plan."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ from pipeline.core.timeline import gops_of
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record
 from pipeline.store.small_json import get_json
+from pipeline.store.stage_view import StageView
 from pipeline.store.stages import STAGES, folder
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan
@@ -51,6 +49,11 @@ class Found:
         """The records of a stage, or None where its folder was not found."""
         prefix = self.prefix(stage)
         return Ledger(store, prefix) if prefix else None
+
+    def view(self, store: Store, stage: str, *, folds: bool = True) -> StageView | None:
+        """The same for reading, through one listing; without `folds` every record itself."""
+        prefix = self.prefix(stage)
+        return StageView(store, prefix, folds=folds) if prefix else None
 
 
 def of_plan(plan: TitlePlan) -> Found:
@@ -101,10 +104,9 @@ def _chain_of(store: Store, stream: str, chains: list[str]) -> str:
     """The chain that holds the latents which a stream's fragments were made of."""
     if len(chains) == 1:
         return chains[0]
-    ledger = Ledger(store, f"{stream}/stream")
-    for first in ledger.hinted()[:_TRIED]:
-        record = readable(ledger, first)
-        for name, digest in record.uses.items() if record else ():
+    view = StageView(store, f"{stream}/stream")
+    for record in view.records(view.firsts[:_TRIED], skip=lambda first, error: None):
+        for name, digest in record.uses.items():
             kind, _, number = name.partition("/")
             if kind != "latents":
                 continue

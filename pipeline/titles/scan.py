@@ -3,22 +3,30 @@
 A chain counts as far as every record's parent is the state that the one before it left, and as the features and the
 conditioning that it was made of are there; a fragment counts if it was made of the latents that count. What lies beyond
 is left alone: the worker that comes to it sees whether it fits what is there by then, so what is remade with the same
-result saves all that followed it. Only records that cannot be read are voided here.
+result saves all that followed it. What cannot be read, and what has lost an object (`losses.py`), is voided here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from pipeline.core.errors import DamagedObject, MissingObject
+from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject
 from pipeline.core.timeline import GOP
 from pipeline.scheduler.work import Scanned
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record, seed_state_hash
 from pipeline.store.small_json import get_json
+from pipeline.store.stage_view import StageView
+from pipeline.store.stages import dropped
 from pipeline.store.store import Store
+from pipeline.titles.losses import lost, mend_headers, whole
 from pipeline.titles.numerics import lanes_of
 from pipeline.titles.title_plan import TitlePlan
+
+
+class LostForGood(LongtakeError):
+    """What is gone can only be had by rendering the title again, which nobody has asked for."""
 
 
 def is_done(store: Store, plan: TitlePlan, *, mend: bool = True) -> bool:
@@ -26,8 +34,11 @@ def is_done(store: Store, plan: TitlePlan, *, mend: bool = True) -> bool:
 
     After a render with other options the views are of another plan: they are then made again, from the same records.
     """
-    if Ledger(store, plan.prefix("done")).read(0, mend=mend) is None:
-        return False
+    record = Ledger(store, plan.prefix("done")).read(0, mend=mend)
+    return record is not None and _shown(store, plan) and (not mend or lost(store, record) is None)
+
+
+def _shown(store: Store, plan: TitlePlan) -> bool:
     try:
         shown = get_json(store, f"{plan.id}/report.json")["hashes"]
         return (shown["stream"], shown["file"]) == (plan.hashes.stream, plan.hashes.file)
@@ -35,107 +46,135 @@ def is_done(store: Store, plan: TitlePlan, *, mend: bool = True) -> bool:
         return False
 
 
-def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool = True) -> Scanned:
+def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool = True, renew: bool = False) -> Scanned:
     """The committed state of a title. `goal`: GOPs that the run is to make (a preview's), default all.
 
     Without `mend` nothing is voided, for those who may look and not write: raises DamagedObject for such a record.
+    Raises LostForGood for a finished title whose file is gone together with what it was made of, unless `renew`.
     """
     if (goal is None or goal == plan.gops) and is_done(store, plan, mend=mend):
         return Scanned(plan.id, True, True, tuple(range(plan.blocks)), plan.gops, tuple(range(plan.gops)), True)
-    needed = dict.fromkeys(["sound", plan.heard])
-    sound = all(Ledger(store, plan.prefix(stage)).read(0, mend=mend) is not None for stage in needed)
-    if mend:
-        void_dropped(Ledger(store, plan.prefix("stream")))
-    if _rendered(store, plan, mend):
-        return Scanned(plan.id, sound, True, tuple(range(plan.blocks)), plan.gops, tuple(range(plan.gops)), False)
-    if mend:
-        void_dropped(Ledger(store, plan.prefix("chain")))
-    conditioning = Ledger(store, plan.prefix("conditioning")).read(0, mend=mend)
-    features = dict(_features(store, plan, mend))
-    latents: dict[int, str] = {}
-    if conditioning is not None:
+    return _Scan(store, plan, mend).look(goal, renew)
+
+
+@dataclass
+class _Scan:
+    """One look at a title, stage by stage; each stage is listed once."""
+
+    store: Store
+    plan: TitlePlan
+    mend: bool
+
+    def __post_init__(self) -> None:
+        self.views: dict[str, StageView] = {}
+
+    def look(self, goal: int | None, renew: bool) -> Scanned:
+        plan = self.plan
+        done = self._finished(goal is None or goal == plan.gops, renew)
+        needed = dict.fromkeys(["sound", plan.heard])
+        sound = None not in [self._single(stage) for stage in needed]  # both are looked at
+        fragments = self._fragments()
+        if done is not None and len(fragments) == plan.gops:  # what they were made of need not be there
+            return self._scanned(sound, True, range(plan.blocks), plan.gops, range(plan.gops))
+        conditioning = self._single("conditioning")
+        features = {
+            record.first: record.objects["features"].sha256
+            for record in self._records("features", range(0, plan.frames, plan.constants.feature_block))
+            if "features" in record.objects
+        }
+        latents = self._latents(conditioning, features) if conditioning is not None else {}
+        streamed = [first // GOP for first, used in fragments.items() if not stale_uses(used, latents)]
+        blocks = (first // plan.constants.feature_block for first in features)
+        return self._scanned(sound, conditioning is not None, blocks, len(latents), streamed)
+
+    def _view(self, stage: str) -> StageView:
+        if stage not in self.views:
+            self.views[stage] = StageView(self.store, self.plan.prefix(stage), mend=self.mend, fold=self.mend)
+        return self.views[stage]
+
+    def _records(self, stage: str, firsts: Iterable[int]) -> Iterator[Record]:
+        view = self._view(stage)
+        return whole(view, firsts) if self.mend else view.records(firsts)
+
+    def _single(self, stage: str) -> Record | None:
+        return next(iter(list(self._records(stage, [0]))), None)
+
+    def _finished(self, whole_title: bool, renew: bool) -> Record | None:
+        """The done record. One that has lost its files is void from now on, and still says how it was."""
+        record = self._view("done").read(0)
+        if record is None or not self.mend or not (reason := lost(self.store, record)):
+            return record
+        kept = str(record.facts.get("kept"))
+        if "stream" not in dropped(kept) or renew:
+            self._view("done").void(record, reason)
+        elif whole_title:
+            raise LostForGood(
+                f"title {self.plan.id}: {reason}, and what it was made of was let go (keep: {kept}); put it back, or "
+                "render the title again with --renew"
+            )
+        return record
+
+    def _fragments(self) -> dict[int, Mapping[str, str]]:
+        """What the fragments were made of, by first frame; their headers are there, too."""
+        found: dict[int, Mapping[str, str]] = {}
+        first: Record | None = None
+        for record in self._records("stream", range(0, self.plan.frames, GOP)):
+            first = first or record
+            found[record.first] = {name: used for name, used in record.uses.items() if name.startswith("latents/")}
+        if self.mend and not mend_headers(self.store, self.plan, self._view("stream"), first) and first:
+            del found[first.first]
+        return found
+
+    def _latents(self, conditioning: Record, features: Mapping[int, str]) -> dict[int, str]:
+        """sha256 of the latents that count, by GOP."""
         portrait = conditioning.objects["arrays"].sha256
         inputs = {f"features/{first}": digest for first, digest in features.items()} | {"conditioning": portrait}
-        state = seed_state_hash(portrait, plan.seed)
-        chain = Ledger(store, plan.prefix("chain"))
-        for record in linked(chain, plan.frames, mend=mend, state=state, inputs=inputs):
-            latents[record.first // GOP] = record.objects["latents"].sha256
-    streamed = tuple(made_of(Ledger(store, plan.prefix("stream")), latents, mend=mend))
-    blocks = tuple(first // plan.constants.feature_block for first in sorted(features))
-    lanes = lanes_of(store, plan)
-    there = sound, conditioning is not None
-    return Scanned(plan.id, *there, blocks, len(latents), streamed, False, lanes)
+        records = self._records("chain", range(0, self.plan.frames, GOP))
+        return linked(records, state=seed_state_hash(portrait, self.plan.seed), inputs=inputs)
 
-
-def _rendered(store: Store, plan: TitlePlan, mend: bool) -> bool:
-    """Whether the title was finished once and has all its fragments still: what it was made of need not be there."""
-    if Ledger(store, plan.prefix("done")).read(0, mend=mend) is None:
-        return False
-    ledger = Ledger(store, plan.prefix("stream"))
-    return sum(1 for _ in ledger.read_prefix(range(0, plan.frames, GOP), mend=mend)) == plan.gops
-
-
-def void_dropped(ledger: Ledger) -> None:
-    """Void the records none of whose objects is there: `keep` dropped them, and now they are wanted again.
-
-    All at once, because a worker that comes upon one has the whole title looked at anew.
-    """
-    names = (key.rpartition("/")[2].partition("-")[0] for key in ledger.store.list(f"{ledger.prefix}/objects"))
-    there = {int(name) for name in names if name.isdecimal()}
-    for first in ledger.hinted():
-        record = None if first in there else ledger.read(first, mend=True)
-        if record is not None and not any(ledger.store.exists(stored.key) for stored in record.objects.values()):
-            ledger.void(record, "its objects are no longer there")
+    def _scanned(
+        self, sound: bool, conditioning: bool, blocks: Iterable[int], chained: int, streamed: Iterable[int]
+    ) -> Scanned:
+        return Scanned(
+            self.plan.id,
+            sound,
+            conditioning,
+            tuple(blocks),
+            chained,
+            tuple(streamed),
+            False,
+            lanes_of(self.store, self.plan),
+            remade=sum(len(view.voided) for view in self.views.values()),
+        )
 
 
 def linked(
-    ledger: Ledger,
-    frames: int,
-    *,
-    mend: bool,
-    state: str | None = None,
-    inputs: Mapping[str, str] | None = None,
-) -> Iterator[Record]:
-    """The chain's records in order, as far as their links hold.
+    records: Iterable[Record], *, state: str | None = None, inputs: Mapping[str, str] | None = None
+) -> dict[int, str]:
+    """sha256 of the latents of the chain's records, by GOP, as far as their links hold; all records are read.
 
     `state`: what GOP 0 must start from, if known; `inputs`: sha256 of the conditioning and features that are there, by
     the names that records use, if they are to be compared.
     """
-    for record in ledger.read_prefix(range(0, frames, GOP), mend=mend):
-        if record.state is None or "latents" not in record.objects:
-            return
-        if state is not None and record.parent != state:
-            return
-        if inputs is not None and any(inputs.get(name) != digest for name, digest in record.uses.items()):
-            return
-        state = record.state
-        yield record
+    found: dict[int, str] = {}
+    holds = True
+    for record in records:
+        holds = holds and record.first == len(found) * GOP and record.state is not None and "latents" in record.objects
+        holds = holds and (state is None or record.parent == state)
+        holds = holds and (inputs is None or all(inputs.get(name) == used for name, used in record.uses.items()))
+        if holds:
+            state = record.state
+            found[record.first // GOP] = record.objects["latents"].sha256
+    return found
 
 
-def made_of(ledger: Ledger, latents: Mapping[int, str], *, mend: bool) -> Iterator[int]:
-    """GOPs with a fragment made of the latents that count. `latents`: sha256 by GOP."""
-    for first in ledger.hinted():
-        record = ledger.read(first, mend=mend)
-        if record is not None and not stale_uses(record, latents):
-            yield first // GOP
-
-
-def stale_uses(record: Record, latents: Mapping[int, str]) -> list[str]:
+def stale_uses(uses: Mapping[str, str], latents: Mapping[int, str]) -> list[str]:
     """Names of the latents that a fragment was made of and that the chain does not hold."""
     return [
         name
-        for name, digest in record.uses.items()
+        for name, digest in uses.items()
         if name.startswith("latents/") and latents.get(_number(name) // GOP) != digest
     ]
-
-
-def _features(store: Store, plan: TitlePlan, mend: bool) -> Iterator[tuple[int, str]]:
-    """First frame and sha256 of the blocks of features that are there."""
-    ledger, block = Ledger(store, plan.prefix("features")), plan.constants.feature_block
-    for first in ledger.hinted():
-        record = ledger.read(first, mend=mend) if first % block == 0 and first < plan.frames else None
-        if record is not None and "features" in record.objects:
-            yield first, record.objects["features"].sha256
 
 
 def _number(name: str) -> int:

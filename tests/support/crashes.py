@@ -21,7 +21,7 @@ from pipeline.store.remote import RemoteStore
 from pipeline.store.store import Store
 from tests.conftest import render_inline
 
-READS = ("get", "get_range", "get_file", "exists", "size", "list", "folders")
+READS = ("get", "get_range", "get_file", "exists", "size", "list", "listed", "folders")
 WRITES = ("put", "create", "put_file", "delete")
 MOMENTS = ("before", "half-way", "after")
 _RECORD = re.compile(r"/\d{8}\.\d+\.json$")

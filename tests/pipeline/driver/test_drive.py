@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
+
 import pytest
 
 from pipeline.core.errors import InputError, StoreError
@@ -9,7 +13,21 @@ from pipeline.driver import drive as driving
 from pipeline.driver.drive import drive
 from pipeline.scheduler.schedule import Limits, Schedule
 from pipeline.scheduler.title_state import TitleWork
-from pipeline.scheduler.work import Assign, Command, Done, Event, Finished, Launch, Outcome, Scanned, WorkerReady
+from pipeline.scheduler.work import (
+    Assign,
+    Command,
+    Done,
+    Event,
+    Failure,
+    Finished,
+    Job,
+    Launch,
+    Outcome,
+    Scanned,
+    WorkerLost,
+    WorkerReady,
+)
+from pipeline.titles.scan import LostForGood
 
 
 class Clock:
@@ -125,3 +143,97 @@ def test_a_stop_with_nothing_in_hand_ends_at_once(clock: Clock) -> None:
     drive(schedule, executor, nothing_there, stop=lambda: "Ctrl-C", grace=20.0)
     assert clock.now == 0.0
     assert executor.assigned == []
+
+
+def test_a_stop_does_not_wait_for_a_scan(clock: Clock) -> None:
+    """A title of ten hours takes a while to look up; a first Ctrl-C is answered all the same."""
+    looking, go_on = threading.Event(), threading.Event()
+
+    def scan(title: str) -> Scanned:
+        looking.set()
+        go_on.wait(60)
+        return nothing_there(title)
+
+    began = time.monotonic()
+    schedule = schedule_of("a")
+    drive(schedule, Instant(clock), scan, stop=lambda: "Ctrl-C" if looking.is_set() else None)
+    go_on.set()
+    assert time.monotonic() - began < 5.0
+    assert not schedule.titles["a"].over
+
+
+def test_others_go_on_while_a_title_is_being_looked_up(clock: Clock) -> None:
+    schedule = schedule_of("slow", "quick")
+
+    def scan(title: str) -> Scanned:
+        while title == "slow" and not schedule.titles["quick"].done:
+            time.sleep(0.001)
+        return nothing_there(title)
+
+    drive(schedule, Instant(clock), scan)
+    assert all(title.done for title in schedule.titles.values())
+
+
+def test_what_is_lost_for_good_fails_its_title(clock: Clock) -> None:
+    def scan(title: str) -> Scanned:
+        raise LostForGood("title a: final.mp4 is no longer there")
+
+    schedule = schedule_of("a")
+    drive(schedule, Instant(clock), scan)
+    assert schedule.titles["a"].failed == "title a: final.mp4 is no longer there"
+
+
+def test_nothing_begins_before_its_mark_is_written(clock: Clock) -> None:
+    executor, written = Instant(clock), list[tuple[str, int]]()
+    begun_before: list[int] = []
+
+    def mark(jobs: list[Job]) -> Callable[[], None]:
+        units = [(job.kind, job.first) for job in jobs]
+
+        def write() -> None:
+            time.sleep(0.002)
+            begun_before.append(len(executor.assigned))
+            written.extend(units)
+
+        return write
+
+    schedule = schedule_of("a")
+    do = executor.do
+
+    def checked(command: Command) -> None:
+        if isinstance(command, Assign):
+            assert all((job.kind, job.first) in written for job in command.work.jobs)
+        do(command)
+
+    executor.do = checked  # type: ignore[method-assign]
+    drive(schedule, executor, nothing_there, mark=mark)
+    assert schedule.titles["a"].done
+    assert len(begun_before) > 3
+
+
+def test_a_worker_that_is_lost_before_its_mark_is_written_gets_nothing(clock: Clock) -> None:
+    executor, lost = Instant(clock), list[str]()
+    events = executor.events
+
+    def losing(timeout: float) -> list[Event]:
+        found = events(timeout)
+        if waiting.is_set() and not lost and (busy := [name for name, one in schedule.workers.items() if one.work]):
+            lost.append(busy[0])
+            found.append(WorkerLost(busy[0], Failure("crash", "gone")))
+            go_on.set()
+        return found
+
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def mark(jobs: list[Job]) -> Callable[[], None]:
+        def write() -> None:
+            waiting.set()
+            go_on.wait(60)
+
+        return write
+
+    schedule = schedule_of("a")
+    executor.events = losing  # type: ignore[method-assign]
+    drive(schedule, executor, nothing_there, mark=mark)
+    assert schedule.titles["a"].done
+    assert lost[0] not in {command.worker for command in executor.assigned}

@@ -32,6 +32,13 @@ from tests.conftest import render_inline, write_manifest
 from tests.support.crashes import Killed
 
 
+def note(marks: Marks, jobs: list[Job]) -> None:
+    """As the driver does: decided upon, then written."""
+    write = marks.note(jobs)
+    if write is not None:
+        write()
+
+
 def runs_until_over(manifest: Path, most: int = 30) -> tuple[int, int]:
     """Start the driver as a job submitter would, until it ends by itself; its exit code, and how often it died."""
     for deaths in range(most):
@@ -98,9 +105,9 @@ def test_one_mark_a_run_and_few_writes(tmp_path: Path) -> None:
     writes = []
     plain, store.put = store.put, lambda key, data: writes.append(key) or plain(key, data)  # type: ignore[method-assign,func-returns-value]
     for gop in range(100):
-        marks.note([Job("a", "chain", gop)])
-        marks.note([Job("a", "chain", gop), Job("a", "upscale", gop // 10 * 10, 10)])
-        marks.note([Job("a", "playlist", 0)])
+        note(marks, [Job("a", "chain", gop)])
+        note(marks, [Job("a", "chain", gop), Job("a", "upscale", gop // 10 * 10, 10)])
+        note(marks, [Job("a", "playlist", 0)])
     assert writes == ["_runs/run.marks"] * 11
     marks.clear()
     assert store.list("_runs") == []
@@ -108,16 +115,16 @@ def test_one_mark_a_run_and_few_writes(tmp_path: Path) -> None:
 
 def test_marks_are_taken_over_and_kept_until_looked_up(tmp_path: Path) -> None:
     store = LocalStore(str(tmp_path))
-    Marks(store, "one").note([Job("a", "chain", 7), Job("b", "upscale", 0, 2)])
+    note(Marks(store, "one"), [Job("a", "chain", 7), Job("b", "upscale", 0, 2)])
     second = Marks(store, "two")
     suspects = second.take_over()
     schedule = Schedule([TitleWork("a", 0, 20, 1, 10), TitleWork("b", 0, 20, 1, 10)], Limits(), suspects)
     schedule.handle(Scanned("a", True, True, (0,), 8, (), False), 0.0)
-    second.note([Job("a", "chain", 8)])
+    note(second, [Job("a", "chain", 8)])
     assert store.list("_runs") == ["_runs/one.marks", "_runs/two.marks"], "b has not been looked up yet"
     schedule.handle(Scanned("b", True, True, (0,), 5, (0,), False), 0.0)
     assert suspects.deaths == {("a", "chain", 8): Deaths({"one"}), ("b", "upscale", 1): Deaths({"one"})}
-    second.note([Job("a", "sound")])
+    note(second, [Job("a", "sound")])
     assert store.list("_runs") == ["_runs/two.marks"]
     third = Marks(store, "three").take_over()
     assert third.deaths == suspects.deaths

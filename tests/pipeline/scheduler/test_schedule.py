@@ -313,6 +313,21 @@ def test_damage_sends_a_title_back_to_a_scan_a_few_times() -> None:
     assert world.scanned.count("b") == 1
 
 
+@pytest.mark.parametrize("progress", [True, False])
+def test_damage_that_is_found_here_and_there_is_mended_in_one_run(progress: bool) -> None:
+    """Thirty fragments hold other bytes: each is met by the finishing worker alone, and is a unit of its own."""
+    schedule = Schedule([title("a", gops=2)], Limits())
+    world = Driven(schedule, found={"a": ([0], 2, [0, 1])})
+    found = 0
+    while found < 30 and not schedule.titles["a"].over:
+        name, work = world.until("finish", title="a")
+        world.give(Finished(name, (Outcome(work.jobs[0], (), Failure("damaged", "a fragment")),)))
+        found += 1
+        schedule.titles["a"].note_progress(remade=found if progress else 1)
+    assert found == (30 if progress else SCANS + 2)
+    assert (schedule.titles["a"].failed is None) == progress
+
+
 def test_a_scan_waits_for_what_is_in_hand() -> None:
     schedule = Schedule([title("a", gops=8, segment=1)], Limits(upscale=2))
     world = Driven(schedule, found={"a": ([0], 8, [])})
