@@ -1,7 +1,8 @@
-"""`longtake gc MANIFEST|OUTPUT`: remove attempts that no record names and what `keep` lets go.
+"""`longtake gc MANIFEST|OUTPUT`: remove attempts that no record names, what `keep` lets go, old runs.
 
 Shows what would go; `--delete` removes it. May run beside a render. With a manifest, `keep` is what the manifest says
-now; with an output, what each title was finished with.
+now; with an output, what each title was finished with. `--abandoned DAYS` removes what other plans of the manifest's
+titles left, too: another seed, portrait or codec, of which nothing was written for so many days.
 """
 
 from __future__ import annotations
@@ -11,14 +12,22 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
+from itertools import groupby
 
 import click
 
 from pipeline.checks import garbage
 from pipeline.checks.garbage import Garbage
 from pipeline.core.command import run_command
+from pipeline.core.errors import UserError
+from pipeline.core.side_by_side import side_by_side
 from pipeline.intake.target import Target, open_target
+from pipeline.store.store import Store
 from pipeline.titles import found
+from pipeline.titles.found import Found
+
+TITLES = 4  # that are looked at side by side
 
 
 @click.command()
@@ -26,22 +35,43 @@ from pipeline.titles import found
 @click.option("--output", help="Folder or URL of the results; wins over the manifest's.")
 @click.option("--only", multiple=True, metavar="ID", help="This title only (may be given several times).")
 @click.option("--delete", is_flag=True, help="Remove what is shown.")
+@click.option(
+    "--abandoned",
+    type=click.FloatRange(min=0),
+    metavar="DAYS",
+    help="Also plans of these titles that the manifest does not name, untouched for so long.",
+)
 @click.option("--list", "each", is_flag=True, help="Print every object, not only sums.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(target: str, output: str | None, only: tuple[str, ...], delete: bool, each: bool, as_json: bool) -> None:
+def command(
+    target: str,
+    output: str | None,
+    only: tuple[str, ...],
+    delete: bool,
+    abandoned: float | None,
+    each: bool,
+    as_json: bool,
+) -> None:
     """Show, and with --delete remove, objects that nothing needs: never one that a commit record vouches for."""
     opened = open_target(target, output, only)
     store = opened.store
+    if abandoned is not None and opened.catalog is None:
+        raise UserError(f"--abandoned {abandoned:g}: give a manifest, which names the plans that are wanted")
     objects: Counter[tuple[str, str]] = Counter()
     sizes: Counter[tuple[str, str]] = Counter()
     # Only a store that is written to is asked for its own time.
-    for one in collect(opened, garbage.store_now(store) if delete else time.time(), delete=delete):
+    now = garbage.store_now(store) if delete else time.time()
+
+    def remove(one: Garbage) -> Garbage:
+        if delete:
+            garbage.remove(store, one)
+        return one
+
+    for one in side_by_side(remove, collect(opened, now, delete=delete, abandoned=abandoned)):
         objects[one.title, one.why] += 1
         sizes[one.title, one.why] += one.size
         if each and not as_json:
             click.echo(f"{one.key}  {one.size:,} bytes, {one.why}")
-        if delete:
-            garbage.remove(store, one)
     if as_json:
         rows = [
             {"title": title, "why": why, "objects": count, "bytes": sizes[title, why]}
@@ -60,28 +90,35 @@ def command(target: str, output: str | None, only: tuple[str, ...], delete: bool
         click.echo(f"{total} could be removed; nothing was. Add --delete to remove them.")
 
 
-def collect(opened: Target, now: float, *, delete: bool = False) -> Iterator[Garbage]:
+def collect(opened: Target, now: float, *, delete: bool = False, abandoned: float | None = None) -> Iterator[Garbage]:
     """All garbage of the titles asked for. With `delete`, done records are changed before what they promise goes."""
     store = opened.store
-    seen: set[str] = set()  # prefixes that streams of a title share are looked at once
-    for one, _ in opened.titles():
-        siblings = found.in_output(store, one.title)
-        # Without a manifest an unfinished title counts as it lies there; with one, other plans of it are looked at too.
-        for mine in siblings if one.plan else (one,):
-            yield from _new(garbage.attempts(store, mine, now), seen)
-        gone = list(_new(garbage.released(store, one, siblings), seen))
-        if gone and delete:
-            garbage.let_go(store, one)
-        yield from gone
+    # With an output, streams of a title come one after the other, and share what they were made of.
+    titles = (list(group) for _, group in groupby((one for one, _ in opened.titles()), key=lambda one: one.title))
+    for some in side_by_side(partial(_of_title, store, now=now, delete=delete, abandoned=abandoned), titles, TITLES):
+        yield from some
     if not opened.only:
         yield from garbage.halves(store, now)
+        yield from garbage.old_runs(store, now)
 
 
-def _new(some: Iterator[Garbage], seen: set[str]) -> Iterator[Garbage]:
-    for one in some:
-        if one.key not in seen:
-            seen.add(one.key)
-            yield one
+def _of_title(
+    store: Store, streams: list[Found], *, now: float, delete: bool, abandoned: float | None
+) -> list[Garbage]:
+    """Garbage of one title, each object once."""
+    siblings = found.in_output(store, streams[0].title)
+    gone: dict[str, Garbage] = {}
+    for one in streams:
+        # Without a manifest an unfinished title counts as it lies there; with one, other plans of it are looked at too.
+        for mine in siblings if one.plan else (one,):
+            gone |= {item.key: item for item in garbage.attempts(store, mine, now)}
+        released = {item.key: item for item in garbage.released(store, one, siblings)}
+        if delete and released.keys() - gone.keys():
+            garbage.let_go(store, one)
+        gone = released | gone
+        if abandoned is not None:
+            gone = {item.key: item for item in garbage.abandoned(store, one, now, abandoned)} | gone
+    return list(gone.values())
 
 
 def run(argv: list[str]) -> int:

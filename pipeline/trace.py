@@ -12,12 +12,12 @@ from calendar import timegm
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import strptime
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from pipeline.core.command import run_command
-from pipeline.core.errors import StoreError, UserError
+from pipeline.core.errors import UserError
 from pipeline.core.timeline import GOP
 from pipeline.intake.target import open_target
 from pipeline.store.record import Record
@@ -37,84 +37,95 @@ SHOWN = {"stream": "upscale", "done": "finish"}  # stages whose records have ano
 def command(target: str, file: str, output: str | None, only: tuple[str, ...], run_id: str | None) -> None:
     """Write a timeline of the work behind MANIFEST or OUTPUT to FILE (Chrome trace)."""
     opened = open_target(target, output, only)
-    records = list(records_of(opened.store, (one for one, _ in opened.titles())))
-    if run_id is not None:
-        records = [record for record in records if record.made.get("run") == run_id]
-    if not records:
+    bars = [
+        bar
+        for record in records_of(opened.store, (one for one, _ in opened.titles()))
+        if run_id in (None, record.made.get("run")) and (bar := _bar(record)) is not None
+    ]
+    if not bars:
         raise UserError(f"{opened.store}: no records of work" + (f" of run {run_id}" if run_id else "") + " to show")
     try:
-        Path(file).write_text(json.dumps({"traceEvents": events_of(records), "displayTimeUnit": "ms"}))
+        with Path(file).open("w") as target_file:
+            target_file.write('{"displayTimeUnit": "ms", "traceEvents": [\n')
+            for number, event in enumerate(events_of(bars)):
+                target_file.write((",\n" if number else "") + json.dumps(event))
+            target_file.write("\n]}\n")
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}; choose a file in a folder that you may write to") from error
-    click.echo(f"{len(records)} pieces of work in {file}; open it in ui.perfetto.dev", err=True)
+    click.echo(f"{len(bars)} pieces of work in {file}; open it in ui.perfetto.dev", err=True)
+
+
+class Bar(NamedTuple):
+    """What is shown of a record: all that is kept of it, since a title of ten hours has forty thousand."""
+
+    start: float
+    seconds: float
+    title: str
+    stage: str
+    first: int
+    frames: int
+    generation: int
+    run: str | None
+    host: str
+    pid: int
 
 
 def records_of(store: Store, titles: Iterable[Found]) -> Iterator[Record]:
-    """All records that count and can be read."""
+    """All records that count and can be read, one stage after the other; those that titles share once."""
+    seen: set[str] = set()
     for title in titles:
         for stage in STAGES:
-            ledger = title.ledger(store, stage)
-            for first in ledger.hinted() if ledger else ():
-                try:
-                    record = ledger.read(first) if ledger else None
-                except StoreError:
-                    continue
-                if record is not None:
-                    yield record
+            view = title.view(store, stage)
+            if view is not None and view.prefix not in seen:
+                seen.add(view.prefix)
+                yield from view.records(skip=lambda first, error: None)
 
 
-def events_of(records: Iterable[Record]) -> list[dict[str, Any]]:
+def _bar(record: Record) -> Bar | None:
+    end, seconds, run = _ended(record), record.made.get("seconds"), record.made.get("run")
+    if end is None or not isinstance(seconds, int | float):
+        return None
+    return Bar(
+        end - seconds,
+        float(seconds),
+        sys.intern(record.title),
+        SHOWN.get(record.stage, record.stage),
+        record.first,
+        record.frames,
+        record.generation,
+        None if run is None else sys.intern(str(run)),
+        sys.intern(str(record.made.get("host"))),
+        int(record.made.get("pid") or 0),
+    )
+
+
+def events_of(bars: list[Bar]) -> Iterator[dict[str, Any]]:
     """Trace events: a process for every host, a thread for every worker on it, a bar for every record."""
-    bars: list[tuple[float, float, Record, str]] = []
-    for record in records:
-        end, seconds = _ended(record), record.made.get("seconds")
-        if end is not None and isinstance(seconds, int | float):
-            bars.append((end - seconds, float(seconds), record, SHOWN.get(record.stage, record.stage)))
-    if not bars:
-        return []
-    origin = min(start for start, *_ in bars)
+    bars.sort(key=lambda bar: bar.start)
+    origin = bars[0].start
     hosts: dict[str, int] = {}
-    workers: dict[tuple[str, int, int], str] = {}
-    events: list[dict[str, Any]] = []
-    for start, seconds, record, stage in sorted(bars, key=lambda bar: bar[0]):
-        host, pid = str(record.made.get("host")), int(record.made.get("pid") or 0)
-        process = hosts.setdefault(host, len(hosts) + 1)
+    workers: dict[tuple[str, int, str], int] = {}  # host, process, title of a lane → line
+    for bar in bars:
+        process = hosts.setdefault(bar.host, len(hosts) + 1)
         # Lanes of a chain worker overlap: each title has a line of its own.
-        lane = _lane(workers, (host, pid), record.title if stage == "chain" else "")
-        events.append(
-            {
-                "name": f"{record.title} {stage} {record.first // GOP}",
-                "cat": stage,
-                "ph": "X",
-                "ts": round((start - origin) * 1e6),
-                "dur": round(seconds * 1e6),
-                "pid": process,
-                "tid": lane,
-                "args": {
-                    "title": record.title,
-                    "gop": record.first // GOP,
-                    "frames": record.frames,
-                    "run": record.made.get("run"),
-                    "generation": record.generation,
-                },
-            }
-        )
-    names = [_name("process_name", number, 0, host) for host, number in hosts.items()]
-    names += [
-        _name("thread_name", hosts[host], lane, f"worker {pid} {title}".strip())
-        for (host, pid, lane), title in workers.items()
-    ]
-    return names + events
-
-
-def _lane(workers: dict[tuple[str, int, int], str], worker: tuple[str, int], title: str) -> int:
-    """Number of the line of a worker, or of a title on it."""
-    for (host, pid, lane), shown in workers.items():
-        if (host, pid) == worker and shown == title:
-            return lane
-    lane = len(workers) + 1
-    workers[*worker, lane] = title
-    return lane
+        worker = bar.host, bar.pid, bar.title if bar.stage == "chain" else ""
+        gop = bar.first // GOP
+        yield {
+            "name": f"{bar.title} {bar.stage} {gop}",
+            "cat": bar.stage,
+            "ph": "X",
+            "ts": round((bar.start - origin) * 1e6),
+            "dur": round(bar.seconds * 1e6),
+            "pid": process,
+            "tid": workers.setdefault(worker, len(workers) + 1),
+            "args": {
+                "title": bar.title, "gop": gop, "frames": bar.frames, "run": bar.run, "generation": bar.generation,
+            },
+        }  # fmt: skip
+    for host, number in hosts.items():
+        yield _name("process_name", number, 0, host)
+    for (host, pid, title), line in workers.items():
+        yield _name("thread_name", hosts[host], line, f"worker {pid} {title}".strip())
 
 
 def _name(kind: str, process: int, thread: int, name: str) -> dict[str, Any]:

@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import groupby
+from functools import partial
 
+from pipeline.checks.status_of import MOST_RUNS
 from pipeline.core.errors import MissingObject, StoreError
+from pipeline.core.side_by_side import side_by_side
 from pipeline.store.ledger import ATTEMPT_LIFE, Ledger, new_attempt
 from pipeline.store.record import Record
+from pipeline.store.stage_view import StageView
 from pipeline.store.stages import STAGES, dropped
-from pipeline.store.store import Store, Unfinished
-from pipeline.titles.found import Found
+from pipeline.store.store import Listed, Store, Unfinished
+from pipeline.titles.found import Found, read_json
 
 OLD = 2 * ATTEMPT_LIFE  # seconds
 _OBJECT = re.compile(r"/objects/(\d{8})-[0-9a-f]{32}-[^/]+$")
 _PROBE = re.compile(r"_probe-[0-9a-f]{32}")
 
 ATTEMPT, KEPT, HALF = "attempts that no record names", "what keep lets go", "writes that were never finished"
+FOLD, RUN, ABANDONED = "checkpoints that are out of date", "reports of runs long ago", "plans that no manifest names"
+DAY = 86_400.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -49,32 +55,50 @@ def store_now(store: Store) -> float:
 
 
 def attempts(store: Store, found: Found, now: float) -> Iterator[Garbage]:
-    """Objects of attempts that no record which counts names."""
+    """Objects of attempts that no record which counts names, and checkpoints of records that nobody finds any more."""
     for stage in STAGES:
-        prefix = found.prefix(stage)
-        if not prefix:
-            continue
-        ledger = Ledger(store, prefix)
-        named = [(match[1], key) for key in store.list(f"{prefix}/objects") if (match := _OBJECT.search(key))]
-        for first, group in groupby(sorted(named), key=lambda pair: pair[0]):
-            yield from _unnamed(ledger, found.title, int(first), [key for _, key in group], now)
+        for prefix in prefixes(store, found, stage):
+            yield from _unnamed(store, found.title, prefix, now)
 
 
-def _unnamed(ledger: Ledger, title: str, first: int, keys: list[str], now: float) -> Iterator[Garbage]:
-    # Ages first: whoever is old enough here can no longer become part of a record that is read after this.
-    old = []
-    for key in keys:
-        with suppress(MissingObject):
-            if now - ledger.store.modified(key) > OLD:
-                old.append((key, ledger.store.size(key)))
-    if not old:
-        return
+def prefixes(store: Store, found: Found, stage: str) -> list[str]:
+    """Where the records of a stage lie; of loudness all that the title has."""
+    if stage == "loudness":
+        return [f"{found.title}/loudness/{name}" for name in store.folders(f"{found.title}/loudness")]
+    prefix = found.prefix(stage)
+    return [prefix] if prefix else []
+
+
+def _unnamed(store: Store, title: str, prefix: str, now: float) -> Iterator[Garbage]:
+    # Ages first: whoever is old enough here can no longer become part of a record that is listed after this.
+    old = defaultdict[int, list[Listed]](list)
+    for one in store.listed(f"{prefix}/objects"):
+        if now - one.modified > OLD and (match := _OBJECT.search(one.key)):
+            old[int(match[1])].append(one)
+    view = StageView(store, prefix)
+    unreadable: set[int] = set()  # whoever renders decides what becomes of them
+    for record in view.records(sorted(old), skip=lambda first, error: unreadable.add(first)):
+        named = {stored.key for stored in record.objects.values()}
+        old[record.first] = [one for one in old[record.first] if one.key not in named]
+    doubtful = [first for first in sorted(old) if old[first] and first not in unreadable]
+    # Nothing goes on the word of a listing or a checkpoint: the record itself is asked, one by one.
+    for first, needed in zip(doubtful, side_by_side(partial(_needed, view.ledger), doubtful), strict=True):
+        for one in old[first]:
+            if needed is not None and one.key not in needed:
+                yield Garbage(title, one.key, one.size, ATTEMPT)
+    if stale := view.stale_checkpoints:
+        for one in store.listed(prefix, "fold-"):
+            if one.key in stale and now - one.modified > OLD:
+                yield Garbage(title, one.key, one.size, FOLD)
+
+
+def _needed(ledger: Ledger, first: int) -> set[str] | None:
+    """Keys of the objects that the record which counts names; None where it cannot be read."""
     try:
         record = ledger.read(first)
-    except StoreError:  # it cannot be read: whoever renders decides what becomes of it
-        return
-    needed = {stored.key for stored in record.objects.values()} if record else set()
-    yield from (Garbage(title, key, size, ATTEMPT) for key, size in old if key not in needed)
+    except StoreError:
+        return None
+    return {stored.key for stored in record.objects.values()} if record else set()
 
 
 def done_record(store: Store, found: Found) -> Record | None:
@@ -97,19 +121,21 @@ def released(store: Store, mine: Found, all_of_title: Iterable[Found]) -> Iterat
         return
     others = [one for one in all_of_title if one.stream != mine.stream]
     for stage in STAGES:
-        prefix = mine.prefix(stage)
-        if not prefix or stage not in dropped(keep_of(mine, done)):
+        if stage not in dropped(keep_of(mine, done)):
             continue
-        if any(one.prefix(stage) == prefix and not _spares(store, one, stage) for one in others):
-            continue
-        ledger = Ledger(store, prefix)
-        there = set(store.list(f"{prefix}/objects"))
-        for first in sorted({int(match[1]) for key in there if (match := _OBJECT.search(key))}):
-            with suppress(StoreError):
-                record = ledger.read(first)
-                for stored in record.objects.values() if record else ():
-                    if stored.key in there:
-                        yield Garbage(mine.title, stored.key, stored.size, KEPT)
+        for prefix in prefixes(store, mine, stage):
+            sharing = [one for one in others if stage == "loudness" or one.prefix(stage) == prefix]
+            if not any(not _spares(store, one, stage) for one in sharing):
+                yield from _all_of(store, mine.title, prefix)
+
+
+def _all_of(store: Store, title: str, prefix: str) -> Iterator[Garbage]:
+    """Every object of a stage that a record names. The others are attempts, perhaps of a driver at work."""
+    there = {one.key: int(match[1]) for one in store.listed(f"{prefix}/objects") if (match := _OBJECT.search(one.key))}
+    for record in StageView(store, prefix).records(sorted(set(there.values())), skip=lambda first, error: None):
+        for stored in record.objects.values():
+            if stored.key in there:
+                yield Garbage(title, stored.key, stored.size, KEPT)
 
 
 def _spares(store: Store, found: Found, stage: str) -> bool:
@@ -120,13 +146,48 @@ def _spares(store: Store, found: Found, stage: str) -> bool:
 
 def halves(store: Store, now: float) -> Iterator[Garbage]:
     """What writers left that were killed in the middle, anywhere in the output."""
-    for one in store.unfinished():
+    for half in store.unfinished():
+        if now - half.modified > OLD:
+            yield Garbage("", half.key, half.size, HALF, half)
+    for one in store.listed(""):
+        if _PROBE.fullmatch(one.key) and now - one.modified > OLD:
+            yield Garbage("", one.key, one.size, HALF)
+
+
+def old_runs(store: Store, now: float) -> Iterator[Garbage]:
+    """How runs ended so long ago that nobody reads it any more."""
+    ended = [one for one in store.listed("_runs") if one.name.endswith(".json")]
+    for one in sorted(ended, key=lambda one: one.name)[:-MOST_RUNS]:
         if now - one.modified > OLD:
-            yield Garbage("", one.key, one.size, HALF, one)
-    for key in store.list(""):
-        with suppress(MissingObject):
-            if _PROBE.fullmatch(key) and now - store.modified(key) > OLD:
-                yield Garbage("", key, store.size(key), HALF)
+            yield Garbage("", one.key, one.size, RUN)
+
+
+def abandoned(store: Store, mine: Found, now: float, days: float) -> Iterator[Garbage]:
+    """All that lies under other hashes of a title than its plan's, where nothing of it was written for so many days.
+
+    What people see stays: the stream that the title's report names, until that of the plan is done.
+    """
+    plan = mine.plan
+    if plan is None:
+        return
+    mine_now = {place.rpartition("/")[2] for place in (mine.chain, mine.stream, mine.sound, plan.prefix("loudness"))}
+    shown = done_record(store, mine) is None
+    hashes = (read_json(store, f"{mine.title}/report.json") or {}).get("hashes") if shown else None
+    seen = {str(value)[:16] for value in hashes.values()} if isinstance(hashes, dict) else set()
+    for kind in ("sound", "loudness", "chain", "stream", "hls"):
+        for name in store.folders(f"{mine.title}/{kind}"):
+            if name in mine_now | seen or (kind == "loudness" and seen):
+                continue
+            found = list(_under(store, f"{mine.title}/{kind}/{name}"))
+            if found and now - max(one.modified for one in found) > days * DAY:
+                yield from (Garbage(mine.title, one.key, one.size, ABANDONED) for one in found)
+
+
+def _under(store: Store, place: str) -> Iterator[Listed]:
+    """Everything below a folder, its own objects first: records before what they name."""
+    yield from store.listed(place)
+    for name in store.folders(place):
+        yield from _under(store, f"{place}/{name}")
 
 
 def let_go(store: Store, found: Found) -> None:
@@ -143,8 +204,9 @@ def let_go(store: Store, found: Found) -> None:
         with suppress(MissingObject):
             if found.stream_hash.encode() in store.get(index):
                 store.delete(index)
-        for name in ("video", "audio"):
-            store.delete(f"{found.title}/hls/{found.stream_hash}/{name}.m3u8")
+        for key in store.list(f"{found.title}/hls/{found.stream_hash}"):  # of all renditions, the sound, the captions
+            if key.endswith(".m3u8"):
+                store.delete(key)
 
 
 def remove(store: Store, one: Garbage) -> None:

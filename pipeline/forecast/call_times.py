@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from statistics import median
 
 from models.families.registry import FAMILIES
-from pipeline.core.errors import StoreError, UserError
+from pipeline.core.errors import UserError
 from pipeline.core.timeline import CLIP, FPS, GOP
 from pipeline.forecast import costs
 from pipeline.manifest.options import Options
-from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record
+from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
 from pipeline.titles.found import Found, read_json
 from pipeline.titles.title_plan import TitlePlan
@@ -99,7 +99,7 @@ def measure(
         planned_clip = costs.clip_seconds(costs.speed_of(FAMILIES[family], chain_device), options)
         planned_frame = costs.frame_seconds(costs.speed_of(FAMILIES[family], upscale_device), options)
         for stage in ("chain", "stream", "sound", "conditioning", "features"):
-            for record in _newest(one.ledger(store, stage)):
+            for record in _newest(one.view(store, stage)):
                 seconds = record.made.get("seconds")
                 if not isinstance(seconds, int | float) or seconds <= 0:
                     continue
@@ -136,13 +136,6 @@ def _options(store: Store, found: Found) -> Options | None:
         return None
 
 
-def _newest(ledger: Ledger | None) -> list[Record]:
-    records = []
-    for first in ledger.hinted()[-SAMPLES:] if ledger else []:
-        try:
-            record = ledger.read(first) if ledger else None
-        except StoreError:
-            continue
-        if record is not None:
-            records.append(record)
-    return records
+def _newest(view: StageView | None) -> Iterator[Record]:
+    """The last records of a stage, as far as they can be read."""
+    yield from view.records(view.firsts[-SAMPLES:], skip=lambda first, error: None) if view else ()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from pipeline.core.errors import ManifestError, Problem
 from pipeline.core.redact import redact
+from pipeline.core.side_by_side import side_by_side
 from pipeline.intake.recall import recall
-from pipeline.manifest.catalog import Catalog
+from pipeline.manifest.catalog import Catalog, Title
 from pipeline.store.store import Store
 from pipeline.titles import scan
 from pipeline.titles.catalog_report import CSV, failed_titles
@@ -36,12 +38,18 @@ def without_done(catalog: Catalog, store: Store) -> tuple[Catalog, list[str]]:
     Their inputs are not opened: it is enough that they have not changed since, or are gone.
     """
     done = []
-    for title in catalog.titles:
-        found = recall(catalog, store, title)
-        changed = any("has changed" in note for note in found.notes)
-        if found.plan is not None and not changed and scan.is_done(store, found.plan, mend=False):
+    for title, over in zip(
+        catalog.titles, side_by_side(partial(_is_over, catalog, store), catalog.titles), strict=True
+    ):
+        if over:
             done.append(title.id)
     return replace(catalog, titles=tuple(title for title in catalog.titles if title.id not in done)), done
+
+
+def _is_over(catalog: Catalog, store: Store, title: Title) -> bool:
+    found = recall(catalog, store, title)
+    changed = any("has changed" in note for note in found.notes)
+    return found.plan is not None and not changed and scan.is_done(store, found.plan, mend=False)
 
 
 def only_failed(catalog: Catalog, store: Store) -> Catalog:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from models.families.registry import FAMILIES
 from pipeline.core.errors import UserError
 from pipeline.core.redact import redact
+from pipeline.core.side_by_side import side_by_side
 from pipeline.intake.recall import recall
 from pipeline.intake.selection import select_titles
 from pipeline.manifest.catalog import Catalog, load_manifest
@@ -32,13 +34,13 @@ class Target:
     def titles(self) -> Iterator[tuple[Found, tuple[str, ...]]]:
         """Titles and notes on their inputs; of a manifest one each, of an output one for each stream or chain."""
         if self.catalog is None:
-            for name in found.titles_in(self.store):
-                if not self.only or name in self.only:
-                    yield from ((one, ()) for one in found.in_output(self.store, name))
+            names = (name for name in found.titles_in(self.store) if not self.only or name in self.only)
+            for streams in side_by_side(partial(found.in_output, self.store), names):
+                yield from ((one, ()) for one in streams)
             return
-        for title in self.catalog.titles:
-            recalled = recall(self.catalog, self.store, title)
-            yield found.of_plan(recalled.plan) if recalled.plan else Found(title.id), recalled.notes
+        titles = self.catalog.titles
+        for title, known in zip(titles, side_by_side(partial(recall, self.catalog, self.store), titles), strict=True):
+            yield found.of_plan(known.plan) if known.plan else Found(title.id), known.notes
 
 
 def open_target(target: str, output: str | None, only: Sequence[str]) -> Target:

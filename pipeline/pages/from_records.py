@@ -10,10 +10,10 @@ from typing import Any
 from pipeline.checks.status_of import last_ends, status_of
 from pipeline.pages.assets import put_assets
 from pipeline.pages.catalog import KEY, Entry, catalog, catalog_name, entry_of_status, name_of
-from pipeline.pages.cells import Cells, Stage
+from pipeline.pages.cells import STAGES, Cells, Stage
 from pipeline.pages.facts import facts_of, input_names
 from pipeline.pages.html import encode, page, plain
-from pipeline.pages.title_page import page_data, put_page, read_on, said_before
+from pipeline.pages.title_page import page_data, put_page, read_on, said_before, views_of
 from pipeline.store.store import Store
 from pipeline.titles.found import Found, read_json
 
@@ -45,10 +45,10 @@ def write_title(store: Store, found: Found, end: dict[str, Any] | None = None) -
     entry = entry_of_status(status, name, time.time())
     entry = replace(entry, thumb=store.exists(f"{title}/thumb.jpg"), page=True, retries=len(incidents))
     cells = Cells(found.gops)
-    prefixes: dict[Stage, str] = {"chain": found.prefix("chain"), "stream": found.prefix("stream")}
+    views = views_of(store, {stage: found.prefix(stage) for stage in STAGES})
     upto: dict[Stage, int] = {"chain": entry.chained, "stream": entry.upscaled}
     known = -1
-    while not read_on(store, cells, prefixes, upto) and sum(cells.read.values()) > known:
+    while not read_on(views, cells, upto) and sum(cells.read.values()) > known:
         known = sum(cells.read.values())
     put_page(store, entry, page_data(store, entry, facts or _reported(store, title), cells, incidents, time.time()))
     return entry

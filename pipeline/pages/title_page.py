@@ -14,7 +14,7 @@ from pipeline.pages.catalog import VERSION, Entry
 from pipeline.pages.cells import STAGES, Cells, Stage
 from pipeline.pages.html import encode, page, plain
 from pipeline.pages.plots import curves_of
-from pipeline.store.ledger import Ledger
+from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
 from pipeline.titles.found import read_json
 
@@ -30,13 +30,18 @@ def page_key(title: str) -> str:
     return f"{title}/report.html"
 
 
-def read_on(store: Store, cells: Cells, prefixes: dict[Stage, str], upto: dict[Stage, int]) -> bool:
+def views_of(store: Store, prefixes: Mapping[Stage, str]) -> dict[Stage, StageView]:
+    """Views of the stages that pages show. They read every record as it comes, and so leave the checkpoints."""
+    return {stage: StageView(store, prefix, fold=True) for stage, prefix in prefixes.items() if prefix}
+
+
+def read_on(views: Mapping[Stage, StageView], cells: Cells, upto: Mapping[Stage, int]) -> bool:
     """Add records that `cells` does not have yet, to `upto` GOPs of each stage; whether all of them are in now."""
     for stage in STAGES:
         start = cells.read[stage]
         stop = min(upto[stage], start + AT_ONCE)
-        if start < stop and prefixes[stage]:
-            for record in Ledger(store, prefixes[stage]).read_prefix(range(start * GOP, stop * GOP, GOP)):
+        if start < stop and stage in views:
+            for record in views[stage].unbroken(range(start * GOP, stop * GOP, GOP)):
                 cells.add(stage, record)
     return all(cells.read[stage] >= upto[stage] for stage in STAGES)
 

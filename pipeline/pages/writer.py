@@ -17,13 +17,14 @@ from pipeline.core.errors import LongtakeError
 from pipeline.driver.pace import Pace
 from pipeline.pages.assets import put_assets
 from pipeline.pages.catalog import KEY, Entry, catalog, catalog_name, entry_of
-from pipeline.pages.cells import Cells, Stage
+from pipeline.pages.cells import STAGES, Cells, Stage
 from pipeline.pages.facts import facts_of, input_names
 from pipeline.pages.html import encode, page, plain
 from pipeline.pages.incidents import Incident, Incidents
-from pipeline.pages.title_page import is_current, page_data, put_page, read_on
+from pipeline.pages.title_page import is_current, page_data, put_page, read_on, views_of
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import Event
+from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
 from pipeline.titles.found import read_json
 from pipeline.titles.title_plan import TitlePlan
@@ -166,6 +167,7 @@ class _TitlePage:
     def __init__(self, store: Store, plan: TitlePlan):
         self._store, self._plan = store, plan
         self._cells: Cells | None = None
+        self._views: dict[Stage, StageView] = {}
         self._visit = 0
         self._facts: dict[str, Any] | None = None
         self._shown: _Now | None = None
@@ -200,11 +202,11 @@ class _TitlePage:
             self._facts = facts_of(self._plan, input_names(self._store, entry.id))
         if self._cells is None or self._visit != now.visit:  # what was committed may have been made again
             self._cells, self._visit = Cells(self._plan.gops), now.visit
-        prefixes: dict[Stage, str] = {"chain": self._plan.prefix("chain"), "stream": self._plan.prefix("stream")}
-        self._complete = read_on(self._store, self._cells, prefixes, {"chain": now.chained, "stream": now.streamed})
+            self._views = views_of(self._store, {stage: self._plan.prefix(stage) for stage in STAGES})
+        self._complete = read_on(self._views, self._cells, {"chain": now.chained, "stream": now.streamed})
         incidents = [asdict(one) for one in now.incidents]
         data = page_data(self._store, self.shown(replace(entry)), self._facts, self._cells, incidents, time.time())
         put_page(self._store, entry, data)
         self._shown, self.written_at = now, time.monotonic()
         if entry.over and self._complete:
-            self._cells = None
+            self._cells, self._views = None, {}
