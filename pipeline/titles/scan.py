@@ -102,7 +102,12 @@ class _Scan:
     def _finished(self, whole_title: bool, renew: bool) -> Record | None:
         """The done record. One that has lost its files is void from now on, and still says how it was."""
         record = self._view("done").read(0)
-        if record is None or not self.mend or not (reason := lost(self.store, record)):
+        if (
+            record is None or not self.mend or not _shown(self.store, self.plan)
+        ):  # else its files are another plan's now
+            return record
+        reason = lost(self.store, record)
+        if reason is None:
             return record
         kept = str(record.facts.get("kept"))
         if "stream" not in dropped(kept) or renew:
