@@ -7,7 +7,6 @@ detached, so they die with the driver; one that outlives it for a moment does no
 from __future__ import annotations
 
 import logging
-import math
 import os
 import time
 from collections.abc import Mapping
@@ -68,7 +67,6 @@ class RayExecutor:
         self._actors: dict[str, _Actor] = {}
         self._drains = Drains()
         self._prewarm = Prewarm(_ahead(plan))
-        self._listened: float | None = None  # when the driver last looked for news
         self._calls: dict[Any, tuple[str, str]] = {}  # reference of a pending call → (worker, ready | run | news)
 
     def do(self, command: Command) -> None:
@@ -92,21 +90,6 @@ class RayExecutor:
                 self._calls[actor.handle.run.remote(work, plans)] = (name, "run")
 
     def events(self, timeout: float) -> list[Event]:
-        self._forgive_own_silence()
-        try:
-            return self._events(timeout)
-        finally:
-            self._listened = time.monotonic()
-
-    def _forgive_own_silence(self) -> None:
-        """A worker is heard only while the driver listens: time that it spent elsewhere is not held against anybody."""
-        now = time.monotonic()
-        deaf = now - self._listened if self._listened is not None else math.inf
-        if deaf > NEWS_EVERY:
-            for actor in self._actors.values():
-                actor.heard = min(now, actor.heard + deaf)
-
-    def _events(self, timeout: float) -> list[Event]:
         self._prewarm.turn()
         self._ask_for_news()
         leaving = self._find_leaving()
