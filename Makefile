@@ -17,7 +17,7 @@ demo: .venv/ready
 	$(BIN)/python -m pipeline.render examples/demo.yaml
 
 test: .venv/ready
-	$(PYTEST)
+	$(PYTEST) -n 2 --dist loadgroup
 
 test-slow: .venv/ready
 	.ci/browser

@@ -104,6 +104,13 @@ def render_inline(manifest: Path, *more: str) -> int:
     return render.run([str(manifest), "--executor", "inline", *more])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In two processes (`-n 2 --dist loadgroup`) a file stays in one of them, and so do all tests that share a Ray."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("ray" if "ray_address" in names else item.nodeid.partition("::")[0]))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failure is told at once: a later test that hangs ends the run without the summary."""
