@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -115,8 +115,7 @@ class PrepareWorker(Worker):
         with tempfile.TemporaryDirectory(prefix="longtake-") as name:
             folder = Path(name)
             sources = self._sources(plan, folder)
-            found = write_levelled(sources, plan.audio_facts, plan.frames, folder, target)
-            self.alive()
+            found = write_levelled(sources, plan.audio_facts, plan.frames, folder, target, self.alive)
             objects = {
                 "track": ledger.stage_object(0, attempt, "track.m4a", found.track),
                 "hls": ledger.stage_object(0, attempt, "hls.mp4", found.hls),
@@ -134,12 +133,12 @@ class PrepareWorker(Worker):
             part = self.part(plan, "prepare") if separate else None
             sources = self._sources(plan, folder)
             try:
-                files = write_sound(sources, plan.audio_facts, plan.frames, folder, part.voices if part else None)
+                voices = part.voices if part else None
+                files = write_sound(sources, plan.audio_facts, plan.frames, folder, voices, self.alive)
             except ValueError as error:
                 if "SeparatorProblem" not in [cls.__name__ for cls in type(error).__mro__]:
                     raise
                 raise InputError(f"title {plan.id}: vocals: {error}") from error
-            self.alive()
             index = asdict(files.fragments)
             objects = {
                 "track": ledger.stage_object(0, attempt, "track.m4a", files.track),
@@ -147,7 +146,8 @@ class PrepareWorker(Worker):
                 "index": ledger.stage_object(0, attempt, "index.json", json.dumps(index).encode()),
                 "speech": ledger.stage_object(0, attempt, "speech.pcm", files.speech),
             }
-            chunks, level = chunk_hashes(files.speech), level_of(files.speech)
+            chunks = chunk_hashes(files.speech, self.alive)
+            level = level_of(files.speech, self.alive)
         facts = {"speech_chunks": chunks, "speech_level": level, "channels": files.channels}
         return self._kept(plan, "sound", ledger, attempt, objects, facts, started)
 
@@ -223,13 +223,18 @@ class PrepareWorker(Worker):
         return record, samples[start * SPEECH_PER_FRAME : (start + stop - first) * SPEECH_PER_FRAME]
 
 
-def level_of(path: Path) -> float:
+def level_of(path: Path, alive: Callable[[], None] = lambda: None) -> float:
     """How loud the stored speech is, read a minute at a time."""
-    with path.open("rb") as file:
-        return speech_level(read_speech(chunk) for chunk in iter(lambda: file.read(SPEECH_CHUNK_BYTES), b""))
+    return speech_level(read_speech(chunk) for chunk in _chunks(path, alive))
 
 
-def chunk_hashes(path: Path) -> list[str]:
+def chunk_hashes(path: Path, alive: Callable[[], None] = lambda: None) -> list[str]:
     """sha256 of every chunk of the stored speech, so that a range can be read and checked."""
+    return [sha256(chunk) for chunk in _chunks(path, alive)]
+
+
+def _chunks(path: Path, alive: Callable[[], None]) -> Iterator[bytes]:
     with path.open("rb") as file:
-        return [sha256(chunk) for chunk in iter(lambda: file.read(SPEECH_CHUNK_BYTES), b"")]
+        while chunk := file.read(SPEECH_CHUNK_BYTES):
+            alive()
+            yield chunk

@@ -47,6 +47,7 @@ class Worker:
         self._lock = threading.Lock()
         self._news: list[Done] = []
         self._beat = time.monotonic()
+        self.store.progress = self.alive
 
     def run(self, work: Work, plans: Mapping[str, TitlePlan]) -> tuple[Outcome, ...]:
         """Do the jobs one after the other; a failure ends its job only."""
@@ -88,7 +89,7 @@ class Worker:
         return self._claims[key]
 
     def alive(self) -> None:
-        """A sign of life, given between clips and windows."""
+        """A sign of life: a clip, a window, a second of sound, a request of the store, some megabytes of a file."""
         self._beat = time.monotonic()
 
     def committed(self, done: Done) -> Done:

@@ -12,7 +12,8 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +26,8 @@ from pipeline.core.errors import LongtakeError, SetupError, StoreError
 
 OLDEST = 6  # the first version with the fd: protocol
 PROTOCOLS = "fd,pipe"
-TIME_LIMIT = 2 * 3600  # seconds; ten hours of speech decode in minutes
+TIME_LIMIT = 2 * 3600  # seconds without anything that it was given or made; ten hours of speech decode in minutes
+LOOK_EVERY = 1.0  # seconds between two looks at what it has made
 # Containers that carry their own sound. Playlists, concat scripts, device inputs and module trackers stay out.
 SOUND_FORMATS = (
     "wav,w64,rf64,aiff,caf,au,mp3,aac,flac,ogg,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,"
@@ -115,9 +117,20 @@ def _short(messages: bytes) -> str:
 class Run:
     """A running program: its pipes and, once it has ended, what it `said` in short."""
 
-    def __init__(self, process: subprocess.Popen[bytes]):
-        self._process = process
+    def __init__(self, process: subprocess.Popen[bytes], alive: Callable[[], None]):
+        self._process, self._alive = process, alive
         self.said = ""
+        self.moved = time.monotonic()
+
+    def feed(self, data: Any) -> None:
+        """Give it more bytes, as soon as it takes them."""
+        self.stdin.write(data)
+        self.move()
+
+    def move(self) -> None:
+        """It has taken or made something."""
+        self.moved = time.monotonic()
+        self._alive()
 
     @property
     def stdin(self) -> IO[bytes]:
@@ -137,6 +150,19 @@ def _close(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
+def _state(files: Sequence[Path]) -> list[tuple[int, int] | None]:
+    """What tells that a file has changed."""
+    found: list[tuple[int, int] | None] = []
+    for path in files:
+        try:
+            facts = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((facts.st_size, facts.st_mtime_ns))
+    return found
+
+
 @contextmanager
 def running(
     output: Any,
@@ -144,28 +170,37 @@ def running(
     stdin: IO[bytes] | int = subprocess.DEVNULL,
     stdout: int = subprocess.DEVNULL,
     limit: float = TIME_LIMIT,
+    alive: Callable[[], None] = lambda: None,
+    makes: Sequence[Path] = (),
 ) -> Iterator[Run]:
     """Runs an ffmpeg-python output (or several merged), or plain arguments; on leaving, closes pipes and waits.
 
-    Raises FfmpegFailed if the program fails or takes longer than `limit` seconds, FfmpegKilled if something else ended
-    it, StoreError if the disk is full. If the body raises, the program is killed. A program that is fed through a pipe
+    `alive` is called, perhaps in another thread, whenever the program has been fed or one of the files that it `makes`
+    has changed: also while nothing is left but to wait until a file of gigabytes has been put in order.
+
+    Raises FfmpegFailed if the program fails or shows nothing of that for `limit` seconds, FfmpegKilled if something
+    else ended it, StoreError if the disk is full. If the body raises, the program is killed. A program that is fed through a pipe
     and closes it early has failed: its message says more than the pipe.
     """
     arguments = output if isinstance(output, list) else output.get_args()
     command = [binary(), "-nostdin", "-hide_banner", "-v", "error", "-xerror", "-y", *arguments]
     with tempfile.TemporaryFile() as messages:
         process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=messages)
-        late = threading.Event()
+        late, ended, broken = threading.Event(), threading.Event(), False
+        run = Run(process, alive)
 
-        def stop() -> None:
-            late.set()
-            process.kill()
+        def watch() -> None:
+            seen = _state(makes)
+            while not ended.wait(min(LOOK_EVERY, limit)):
+                before, seen = seen, _state(makes)
+                if seen != before:
+                    run.move()
+                elif time.monotonic() - run.moved >= limit:
+                    late.set()
+                    process.kill()
+                    return
 
-        timer = threading.Timer(limit, stop)
-        timer.daemon = True
-        timer.start()
-        run = Run(process)
-        broken = False
+        threading.Thread(target=watch, name="ffmpeg", daemon=True).start()
         try:
             try:
                 yield run
@@ -176,7 +211,7 @@ def running(
             _close(process)
             code = process.wait()
         finally:
-            timer.cancel()
+            ended.set()
             if process.poll() is None:
                 process.kill()
             _close(process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,9 @@ from pipeline.core.timeline import AAC_PACKET, GOP, SOUND_PER_FRAME, SOUND_RATE,
 from pipeline.media.boxes import top_boxes
 
 
+_PACKETS_A_SIGN = 10_000  # copied between two signs of life: a tenth of a second
+
+
 @dataclass(frozen=True)
 class SoundFragments:
     """Bytes [0, init_bytes) of the file are its header; GOP g lies at `ranges[g]` = (offset, size)."""
@@ -21,7 +25,9 @@ class SoundFragments:
     ranges: tuple[tuple[int, int], ...]
 
 
-def write_fragments(track: Path, target: Path, frames: int) -> SoundFragments:
+def write_fragments(
+    track: Path, target: Path, frames: int, alive: Callable[[], None] = lambda: None
+) -> SoundFragments:
     """Copies the packets of GOP g into fragment g, at decode time 92160·g of 48,000 a second.
 
     The first packet of the track is the encoder's priming and stays out: fragmented files keep no edit list, so it
@@ -46,6 +52,8 @@ def write_fragments(track: Path, target: Path, frames: int) -> SoundFragments:
                 packet.stream = copy
                 out.mux(packet)
             count += 1
+            if count % _PACKETS_A_SIGN == 0:
+                alive()
     if count != packets_of(frames):
         raise LongtakeError(
             f"{track.name}: the encoder made {count} packets and a priming one for {frames} frames, "

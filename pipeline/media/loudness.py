@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,30 +63,43 @@ class Levelled:
 
 
 def write_levelled(
-    paths: Sequence[Path], facts: Sequence[AudioFacts], frames: int, folder: Path, target: float
+    paths: Sequence[Path],
+    facts: Sequence[AudioFacts],
+    frames: int,
+    folder: Path,
+    target: float,
+    alive: Callable[[], None] = lambda: None,
 ) -> Levelled:
     """The join of a title's files at `target` LUFS as `level.m4a`, and its packets as `level-hls.mp4`.
 
-    As many samples as the join has, 1920 a frame. Raises InputError if a file has changed.
+    As many samples as the join has, 1920 a frame. `alive` is called every second or so of sound that has been heard.
+    Raises InputError if a file has changed.
     """
     channels = channels_of(facts)
-    before = measure(join(paths, facts, frames, channels), channels)
+
+    def joined() -> Iterator[np.ndarray]:
+        for block in join(paths, facts, frames, channels):
+            alive()
+            yield block
+
+    before = measure(joined(), channels)
     gain, limited = 0.0, False
     if before.loudness > SILENT:
         gain = max(-MOST_GAIN, min(MOST_GAIN, target - before.loudness))
         limited = before.peak + gain > CEILING
     for _ in range(TRIALS if limited else 0):  # what the limiter takes is given back
-        trial = measure(levelled(join(paths, facts, frames, channels), channels, gain, limited), channels)
+        trial = measure(levelled(joined(), channels, gain, limited), channels)
         if (short := target - trial.loudness) < CLOSE:
             break
         gain = min(MOST_GAIN, gain + min(3.0, short))
     track, hls, meter = folder / "level.m4a", folder / "level-hls.mp4", _Meter(channels)
     source = graph.input("pipe:0", format="f32le", ar=SOUND_RATE, ac=channels)
-    with ffmpeg.running(encoded(source, channels, track), stdin=subprocess.PIPE) as encoder:
-        for block in levelled(join(paths, facts, frames, channels), channels, gain, limited):
+    encoding = encoded(source, channels, track)
+    with ffmpeg.running(encoding, stdin=subprocess.PIPE, alive=alive, makes=(track,)) as encoder:
+        for block in levelled(joined(), channels, gain, limited):
             meter.hear(block)
-            encoder.stdin.write(np.ascontiguousarray(block, "<f4").data)
-    return Levelled(track, hls, channels, write_fragments(track, hls, frames), before, meter.read(), gain, limited)
+            encoder.feed(np.ascontiguousarray(block, "<f4").data)
+    return Levelled(track, hls, channels, write_fragments(track, hls, frames, alive), before, meter.read(), gain, limited)
 
 
 def measure(blocks: Iterable[np.ndarray], channels: int) -> Measured:

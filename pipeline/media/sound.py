@@ -236,13 +236,15 @@ def write_sound(
     frames: int,
     folder: str | Path,
     voices: Separate | None = None,
+    alive: Callable[[], None] = lambda: None,
 ) -> SoundFiles:
     """Joins a title's files sample-exactly and writes `track.m4a`, `hls.mp4` and `speech.pcm` into `folder`.
 
     File i starts at sample `starts_in_join[i]` of the join; silence fills it up to 1920·frames samples at 48 kHz. The
     track is encoded once; the HLS file holds the same packets without the encoder's priming packet. Speech is the mean
     of the channels of that join at 16 kHz, exactly 640·frames samples; with `voices`, of what that makes of the join
-    at 44.1 kHz (kept in a file meanwhile, so memory does not grow). Raises InputError if a file has changed.
+    at 44.1 kHz (kept in a file meanwhile, so memory does not grow). `alive` is called every second or so of sound.
+    Raises InputError if a file has changed.
     """
     files = [(fact.samples, fact.rate) for fact in facts]
     if frames != frames_of(files):
@@ -252,16 +254,17 @@ def write_sound(
     channels = channels_of(facts)
     music = folder / "music.f32" if voices else None
     both = _encoder(channels, frames, track, music or speech, music is None)
-    with ffmpeg.running(both, stdin=subprocess.PIPE) as encoder:
+    with ffmpeg.running(both, stdin=subprocess.PIPE, alive=alive, makes=(track, music or speech)) as encoder:
         for block in join(sources, facts, frames, channels):
-            encoder.stdin.write(np.ascontiguousarray(block, "<f4").data)
+            encoder.feed(np.ascontiguousarray(block, "<f4").data)
     if voices and music:
         heard = graph.input("pipe:0", format="f32le", ar=MUSIC_RATE, ac=2)["a:0"]
-        with ffmpeg.running(_speech(heard, frames, speech), stdin=subprocess.PIPE) as encoder:
+        spoken = _speech(heard, frames, speech)
+        with ffmpeg.running(spoken, stdin=subprocess.PIPE, alive=alive, makes=(speech,)) as encoder:
             for block in voices(_music(music)):
-                encoder.stdin.write(np.ascontiguousarray(block, "<f4").data)
+                encoder.feed(np.ascontiguousarray(block, "<f4").data)
         music.unlink()
-    return SoundFiles(track, hls, speech, channels, write_fragments(track, hls, frames))
+    return SoundFiles(track, hls, speech, channels, write_fragments(track, hls, frames, alive))
 
 
 def _encoder(channels: int, frames: int, track: Path, beside: Path, speech: bool) -> Any:

@@ -7,10 +7,9 @@ detached, so they die with the driver; one that outlives it for a moment does no
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -22,6 +21,7 @@ from pipeline.on_ray.drain import Drains
 from pipeline.on_ray.market import preference
 from pipeline.on_ray.metrics import measured
 from pipeline.on_ray.prewarm import Prewarm, ahead
+from pipeline.on_ray.silence import Listening, allowed
 from pipeline.scheduler.work import (
     Assign,
     Cause,
@@ -42,19 +42,25 @@ from pipeline.scheduler.worker import Worker
 from pipeline.titles.title_plan import TitlePlan
 
 NEWS_EVERY = 1.0  # seconds between two looks at a busy worker
-# A clip of the largest family takes half a minute on a slow card and loading takes minutes; ten are beyond doubt.
-STUCK_AFTER = float(os.environ.get("LONGTAKE_STUCK_SECONDS", "600"))
-
 
 log = logging.getLogger("longtake")
 
 
 @dataclass
 class _Actor:
+    """`heard`: last sign of life in time listened, None while the worker has never answered: it waits for its place.
+    `since`: when what it does began; it may have been idle before, which is no silence."""
+
     handle: Any
     work: Work | None = None
-    heard: float = field(default_factory=time.monotonic)
+    ready: bool = False
+    heard: float | None = None
+    since: float = 0.0
     asked: float = 0.0
+
+    @property
+    def doing(self) -> str:
+        return self.work.kind if self.work else "" if self.ready else "ready"
 
 
 class RayExecutor:
@@ -65,7 +71,7 @@ class RayExecutor:
         self._output, self._plans, self._layout, self._run = output, plans, plan, run
         self._classes = {role: measured(role, kind) for role, kind in workers.items()}
         self._actors: dict[str, _Actor] = {}
-        self._drains = Drains()
+        self._drains, self._listening = Drains(), Listening()
         self._prewarm = Prewarm(_ahead(plan))
         self._calls: dict[Any, tuple[str, str]] = {}  # reference of a pending call → (worker, ready | run | news)
 
@@ -85,12 +91,13 @@ class RayExecutor:
                 self._end(name)
             case Assign(name, work):
                 actor = self._actors[name]
-                actor.work, actor.heard = work, time.monotonic()
+                actor.work, actor.heard, actor.since = work, self._listening.now, self._listening.now
                 plans = {job.title: self._plans[job.title] for job in work.jobs}
                 self._calls[actor.handle.run.remote(work, plans)] = (name, "run")
 
     def events(self, timeout: float) -> list[Event]:
         self._prewarm.turn()
+        self._listening.turn()
         self._ask_for_news()
         leaving = self._find_leaving()
         if not self._calls:
@@ -99,6 +106,7 @@ class RayExecutor:
         ready, _ = ray.wait(list(self._calls), num_returns=1, timeout=timeout)
         if ready:  # take all that is there, not only the first
             ready, _ = ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)
+        self._listening.turn()
         events = leaving
         for reference in ready:
             # A worker that dies fails all its calls at once; the first of them has taken the others away.
@@ -118,7 +126,6 @@ class RayExecutor:
 
     def _answer(self, name: str, kind: str, reference: Any) -> list[Event]:
         actor = self._actors[name]
-        actor.heard = time.monotonic()
         try:
             answer = ray.get(reference)
         except RayTaskError as error:
@@ -135,6 +142,7 @@ class RayExecutor:
             return [WorkerLost(name, Failure(cause, _first_line(error)))]
         match kind:
             case "ready":
+                actor.ready = True
                 if self._layout.shares["chain"].gpus and name.startswith("chain"):
                     self._prewarm.clear()  # the machines are there, and workers ask for themselves
                 return [WorkerReady(name, answer)]
@@ -142,14 +150,15 @@ class RayExecutor:
                 actor.work = None
                 return [Finished(name, answer)]
         silent, news = answer
-        actor.heard -= silent
+        actor.since = actor.since or self._listening.now
+        actor.heard = max(actor.since, self._listening.now - silent)
         return [Progress(news)] if news else []
 
     def _ask_for_news(self) -> None:
         now = time.monotonic()
         waiting = {name for name, kind in self._calls.values() if kind == "news"}
         for name, actor in self._actors.items():
-            if actor.work is not None and name not in waiting and now - actor.asked >= NEWS_EVERY:
+            if actor.doing and name not in waiting and now - actor.asked >= NEWS_EVERY:
                 actor.asked = now
                 self._calls[actor.handle.news.options(concurrency_group="control").remote()] = (name, "news")
 
@@ -162,12 +171,15 @@ class RayExecutor:
         return events
 
     def _find_stuck(self) -> list[Event]:
-        now = time.monotonic()
         events: list[Event] = []
         for name, actor in list(self._actors.items()):
-            if actor.work is not None and now - actor.heard > STUCK_AFTER:
+            if not actor.doing or actor.heard is None:
+                continue
+            most = allowed(actor.doing)
+            if self._listening.now - actor.heard > most:
                 self._end(name)
-                events.append(WorkerLost(name, Failure("crash", f"no sign of life for {STUCK_AFTER:.0f} s")))
+                what = "starting" if actor.doing == "ready" else actor.doing
+                events.append(WorkerLost(name, Failure("crash", f"no sign of life for {most:.0f} s ({what})")))
         return events
 
     def _end(self, name: str) -> None:

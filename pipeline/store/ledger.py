@@ -20,7 +20,7 @@ from itertools import count
 from pathlib import Path
 
 from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject, StoreError
-from pipeline.store.digests import sha256, sha256_of_file
+from pipeline.store.digests import sha256
 from pipeline.store.record import Record, Stored, lacking
 from pipeline.store.small_json import get_small
 from pipeline.store.store import Store
@@ -109,8 +109,8 @@ class Ledger:
         key = self.object_key(first, attempt, name)
         self._begun.setdefault(attempt, clock())
         if isinstance(data, Path):
-            self.store.put_file(key, data)
-            return Stored(key, sha256_of_file(data), data.stat().st_size)
+            sent = self.store.put_file(key, data)
+            return Stored(key, sent.sha256, sent.size)
         self.store.put(key, data)
         return Stored(key, sha256(data), len(data))
 
@@ -151,10 +151,12 @@ class Ledger:
         raise AssertionError("unreachable")
 
     def drop(self, record: Record) -> None:
-        """Remove an attempt's objects. What it names outside of the stage is not its own: a view that all share."""
-        for stored in record.objects.values():
-            if stored.key.startswith(f"{self.prefix}/"):
-                self.store.delete(stored.key)
+        """Remove an attempt's objects."""
+        self.store.delete_all(self.own_objects(record))
+
+    def own_objects(self, record: Record) -> list[str]:
+        """Keys of a record's objects. What it names outside of the stage is not its own: a view that all share."""
+        return [stored.key for stored in record.objects.values() if stored.key.startswith(f"{self.prefix}/")]
 
     def void(self, record: Record, reason: str) -> None:
         """Have the record no longer count: its GOP is made again, as the next generation."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
-import shutil
 import stat
 import uuid
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.core.errors import DamagedObject, MissingObject, OutputError, StoreError
-from pipeline.store.store import Listed, Names, Store, Unfinished, check_key, key_in
+from pipeline.store.store import Listed, Names, Sent, Store, Unfinished, check_key, key_in
 
 COPY_CHUNK = 4 << 20
 # Names that begin with a dot are ours while an object is being written; listings do not show them.
@@ -63,17 +63,24 @@ class LocalStore(Store):
             _sync_folder(self.path(key).parent)
             return True
 
-    def put_file(self, key: str, path: Path) -> None:
+    def put_file(self, key: str, path: Path) -> Sent:
+        whole, size = hashlib.sha256(), 0
         with self._temporary(key) as temporary:
             with path.open("rb") as source, temporary.open("wb") as target:
-                shutil.copyfileobj(source, target, COPY_CHUNK)
+                while data := source.read(COPY_CHUNK):
+                    whole.update(data)
+                    size += target.write(data)
+                    self.progress()
                 target.flush()
                 os.fsync(target.fileno())
             os.replace(temporary, self.path(key))
+        return Sent(whole.hexdigest(), size)
 
     def get_file(self, key: str, path: Path) -> None:
         with self._opened(key) as source, path.open("wb") as target:
-            shutil.copyfileobj(source, target, COPY_CHUNK)
+            while data := source.read(COPY_CHUNK):
+                target.write(data)
+                self.progress()
 
     def exists(self, key: str) -> bool:
         return self.path(key).is_file()
@@ -178,6 +185,7 @@ class LocalStore(Store):
     def _writing(self, key: str) -> Iterator[None]:
         try:
             yield
+            self.progress()
         except OSError as error:
             reason = error.strerror or error
             if isinstance(error, (PermissionError, NotADirectoryError, FileExistsError)) or error.errno == errno.EROFS:
@@ -190,6 +198,7 @@ class LocalStore(Store):
     def _reading(self, key: str) -> Iterator[None]:
         try:
             yield
+            self.progress()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise MissingObject(f"{key}: no such object in {self}") from error
         except PermissionError as error:

@@ -6,18 +6,22 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import fsspec
+from fsspec.callbacks import Callback
 
 from pipeline.core.errors import LongtakeError, MissingObject, OutputError, StoreError
 from pipeline.core.redact import redact_about
 from pipeline.sources.urls import protocol_of
+from pipeline.store.digests import sha256, sha256_of_file
 from pipeline.store.media_types import media_type
-from pipeline.store.store import Listed, Names, Store, Unfinished, check_key, key_in
+from pipeline.store.multipart import PART, upload
+from pipeline.store.store import Listed, Names, Sent, Store, Unfinished, check_key, key_in
 
 T = TypeVar("T")
 
@@ -28,8 +32,9 @@ RETRY_WAITS = (0.2, 0.5, 1.0, 3.0, 8.0, 20.0)
 _NETWORK = ("botocore", "aiobotocore", "aiohttp", "urllib3")
 # botocore's own complaints about the set-up, which no waiting mends.
 _SET_UP = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError", "NoRegionError")
-# HTTP's answers to a create-only put of what is there, and to a range behind the end.
-_TAKEN, _PAST_END = 412, 416
+# HTTP's answers: nothing there; a create-only put of what is there; a range behind the end.
+_GONE, _TAKEN, _PAST_END = 404, 412, 416
+_BATCH = 1000  # objects that S3 removes at one request
 
 # Tries are counted here alone: in three layers on top of each other they would take an hour to give up.
 # There are connections for all that is read side by side: botocore's ten would have readers wait.
@@ -100,13 +105,21 @@ class RemoteStore(Store):
 
         return self._try(key, attempt, writes=True)
 
-    def put_file(self, key: str, path: Path) -> None:
+    def put_file(self, key: str, path: Path) -> Sent:
         facts = {"ContentType": media_type(key)} if self._s3 else {}
-        self._try(key, lambda: self.fs.put_file(str(path), self.path(key), **facts), writes=True)
+        if path.stat().st_size <= PART:
+            data = path.read_bytes()
+            self._try(key, lambda: self.fs.pipe_file(self.path(key), data, **facts), writes=True)
+            return Sent(sha256(data), len(data))
+        if self._s3:
+            return upload(_Upload(self, key), path, facts)
+        sent = Sent(sha256_of_file(path, self.progress), path.stat().st_size)
+        self._try(key, lambda: self.fs.put_file(str(path), self.path(key), callback=_Steps(self.progress)), writes=True)
+        return sent
 
     def get_file(self, key: str, path: Path) -> None:
         def attempt() -> None:
-            self.fs.get_file(self.path(key), str(path))
+            self.fs.get_file(self.path(key), str(path), callback=_Steps(self.progress))
             if path.is_dir():  # what some file systems make of a folder
                 path.rmdir()
                 raise FileNotFoundError
@@ -186,6 +199,31 @@ class RemoteStore(Store):
         with contextlib.suppress(MissingObject):
             self._try(key, lambda: self.fs.rm_file(self.path(key)))
 
+    def delete_all(self, keys: Iterable[str]) -> None:
+        if not self._s3:
+            return super().delete_all(keys)
+        rest = iter(keys)
+        while batch := list(islice(rest, _BATCH)):
+            bucket = self.path(batch[0]).partition("/")[0]
+            objects = [{"Key": self.path(key).partition("/")[2]} for key in batch]
+            asked = {"Bucket": bucket, "Delete": {"Objects": objects, "Quiet": True}}
+            answer = self._try(batch[0], lambda asked=asked: self.fs.call_s3("delete_objects", **asked))  # type: ignore[misc]
+            failed = {one.get("Key") for one in answer.get("Errors", [])}
+            super().delete_all(key for key in batch if self.path(key).partition("/")[2] in failed)
+
+    def ask(self, key: str, name: str, **asked: Any) -> Any:
+        """A request of S3 about an object, by its name; what is not there raises MissingObject."""
+
+        def attempt() -> Any:
+            try:
+                return self.fs.call_s3(name, **asked)
+            except OSError as error:
+                if _status(error) == _GONE:
+                    raise FileNotFoundError(str(error)) from error
+                raise
+
+        return self._try(key, attempt, writes=name == "create_multipart_upload")
+
     def _entries(self, prefix: str, after: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
         """Names of what lies directly in a folder, sorted, with size, time and type."""
         path = self.path(prefix) if prefix else self.root
@@ -228,7 +266,10 @@ class RemoteStore(Store):
         """Run `action`, again after a wait where the fault may pass; faults become errors of ours."""
         for wait in (*RETRY_WAITS, None):
             try:
-                return action()
+                try:
+                    return action()
+                finally:
+                    self.progress()
             except LongtakeError:
                 raise
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
@@ -259,6 +300,34 @@ class RemoteStore(Store):
 
     def _told(self, error: Exception) -> str:
         return redact_about(str(error), self.url) or type(error).__name__
+
+
+class _Steps(Callback):
+    """Tells of every piece of a file that is on its way."""
+
+    def __init__(self, progress: Callable[[], None]):
+        super().__init__()
+        self._progress = progress
+
+    def relative_update(self, inc: int = 1) -> None:
+        self._progress()
+
+
+class _Upload:
+    """One object on its way in parts."""
+
+    def __init__(self, store: RemoteStore, key: str):
+        self._store, self._key = store, key
+        self._bucket, _, self._name = store.path(key).partition("/")
+
+    def ask(self, name: str, **asked: Any) -> Any:
+        return self._store.ask(self._key, name, Bucket=self._bucket, Key=self._name, **asked)
+
+    def arrived(self, size: int) -> bool:
+        try:
+            return self._store.size(self._key) == size
+        except MissingObject:
+            return False
 
 
 def _status(error: BaseException | None) -> int | None:

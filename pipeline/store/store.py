@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import MissingObject, StoreError
 from pipeline.core.redact import redact
+
+SIDE_BY_SIDE = 16  # requests: each of them takes tens of milliseconds, most of which is waiting
 
 Names = list[str]  # spelt out here: inside the classes `list` is a method
 
@@ -45,16 +48,28 @@ class Unfinished:
     modified: float
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What went to the store: bytes, and their sha256."""
+
+    sha256: str
+    size: int
+
+
 class Store(ABC):
     """Keys are relative POSIX paths; `url` is where they lie, without credentials in `str()`.
 
     Every method raises StoreError where the store does not answer as it should, and OutputError where access is denied
     or the address cannot be written to.
+
+    `progress` is called, in whichever thread it happens, after every request, every try of one, and every few megabytes
+    of a file: a sign of life for whoever waits. It does nothing until it is replaced.
     """
 
     def __init__(self, url: str):
         self.url = url
         self._lists_at_once: bool | None = None
+        self.progress: Callable[[], None] = lambda: None
 
     def __str__(self) -> str:
         return redact(self.url)
@@ -78,8 +93,8 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def put_file(self, key: str, path: Path) -> None:
-        """As `put`, streamed from a local file."""
+    def put_file(self, key: str, path: Path) -> Sent:
+        """As `put`, streamed from a local file, which is read once. Returns what was read."""
 
     @abstractmethod
     def get_file(self, key: str, path: Path) -> None:
@@ -127,6 +142,12 @@ class Store(ABC):
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove the object if it is there."""
+
+    def delete_all(self, keys: Iterable[str]) -> None:
+        """Remove many objects, as far as they are there: side by side, or in batches where the store has them."""
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            for _ in pool.map(self.delete, keys):
+                pass
 
     def unfinished(self) -> Iterator[Unfinished]:
         """What writers left that died in the middle, anywhere in the store, as far as it shows it."""

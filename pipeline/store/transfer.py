@@ -33,7 +33,7 @@ def fetch_checked(store: Store, stored: Stored, path: Path, where: str) -> None:
             store.get_file(stored.key, path)
         except MissingObject as error:
             raise DamagedObject(f"{where}: {stored.key} is missing") from error
-        if path.stat().st_size == stored.size and sha256_of_file(path) == stored.sha256:
+        if path.stat().st_size == stored.size and sha256_of_file(path, store.progress) == stored.sha256:
             return
     raise DamagedObject(f"{where}: {stored.key} is not the object that its record describes")
 

@@ -1,0 +1,84 @@
+"""Uploads to S3 in parts: a part that fails is sent again, not the file; an upload that ends early is taken back."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.core.errors import LongtakeError, MissingObject, StoreError
+from pipeline.store.store import Sent
+
+PART = 16 << 20  # bytes
+MOST_PARTS = 9_000  # S3 allows 10,000
+AT_ONCE = 4  # parts on their way: so many are in memory
+
+
+class Parts(Protocol):
+    """Where to: requests of S3 by name, each tried again on its own while its trouble may pass."""
+
+    def ask(self, name: str, **asked: Any) -> Any: ...
+
+    def arrived(self, size: int) -> bool:
+        """Whether the finished object is there and of this size."""
+
+
+def part_size(size: int) -> int:
+    """Bytes of a part of a file of `size` bytes: few enough parts, each small enough to be sent twice."""
+    return max(PART, -(-size // MOST_PARTS))
+
+
+def upload(parts: Parts, path: Path, facts: dict[str, str]) -> Sent:
+    """Send a file, read once from its first to its last byte, in parts side by side. Returns what was sent.
+
+    `facts`: headers of the object. Raises StoreError where a part is refused for good; nothing is then left behind.
+    """
+    number = parts.ask("create_multipart_upload", **facts)["UploadId"]
+    whole = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            tags = _send(parts, number, _read(file.read, part_size(size), whole.update))
+        _complete(parts, number, tags, size)
+    except BaseException:
+        with contextlib.suppress(LongtakeError):
+            parts.ask("abort_multipart_upload", UploadId=number)
+        raise
+    return Sent(whole.hexdigest(), size)
+
+
+def _read(read: Callable[[int], bytes], size: int, hear: Callable[[bytes], None]) -> Iterator[bytes]:
+    while data := read(size):
+        hear(data)
+        yield data
+
+
+def _send(parts: Parts, upload_id: str, pieces: Iterator[bytes]) -> list[dict[str, Any]]:
+    """ETags of all parts, in order."""
+    found: dict[int, str] = {}
+    waiting: dict[Future[Any], int] = {}
+
+    def collect(done: set[Future[Any]]) -> None:
+        for one in done:
+            found[waiting.pop(one)] = one.result()["ETag"]
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for number, data in enumerate(pieces, 1):
+            while len(waiting) >= AT_ONCE:
+                collect(wait(waiting, return_when=FIRST_COMPLETED).done)
+            sent = pool.submit(parts.ask, "upload_part", UploadId=upload_id, PartNumber=number, Body=data)
+            waiting[sent] = number
+        collect(wait(waiting).done)
+    return [{"PartNumber": number, "ETag": found[number]} for number in sorted(found)]
+
+
+def _complete(parts: Parts, upload_id: str, tags: list[dict[str, Any]], size: int) -> None:
+    """Put the parts together. A store that did so, and whose answer was lost, no longer knows the upload."""
+    try:
+        parts.ask("complete_multipart_upload", UploadId=upload_id, MultipartUpload={"Parts": tags})
+    except (MissingObject, StoreError):
+        if not parts.arrived(size):
+            raise
