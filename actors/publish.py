@@ -15,6 +15,7 @@ from typing import Any
 
 from actors.captions import Captions
 from actors.dressing import read_cues, read_picture
+from actors.parts import Parts, load_fragment, passing_fragments, read_parts, side_by_side
 from actors.playlists import Playlists, sound_of
 from actors.signing import UNTRUSTED, signed
 from actors.worker import Worker
@@ -25,13 +26,12 @@ from pipeline.media.stills import contact_sheet, thumbnail
 from pipeline.provenance.credentials import Credentials
 from pipeline.scheduler.work import Done, Job
 from pipeline.sources.portrait import fitted, jpeg
-from pipeline.store.digests import sha256_of_file
 from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.record import Record, Stored
-from pipeline.store.stages import STAGES, dropped
+from pipeline.store.stages import dropped
 from pipeline.store.transfer import fetch_checked
 from pipeline.titles.found import read_json
-from pipeline.titles.report import SOFTWARE, notes_of, provenance, records_digest, title_report
+from pipeline.titles.report import SOFTWARE, notes_of, provenance, title_report
 from pipeline.titles.title_plan import TitlePlan
 
 LARGEST_COVER = 1400  # pixels of an edge; what players and shops show
@@ -52,13 +52,16 @@ class PublishWorker(Worker):
             shown = self._playlists.shown(plan)
             if job.count >= shown:  # fewer may be there in a row after damage; a playlist never shrinks
                 if not shown:
-                    self._first_pictures(plan)
+                    self._first_pictures(plan, self._fragment(plan, 0))
                 self._playlists.write(plan, job.count)
             return
         started = time.monotonic()
         if job.count < plan.gops:
-            with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
-                self.store.put_file(f"{plan.id}/preview.mp4", self._assemble(plan, job.count, Path(folder)))
+            with tempfile.TemporaryDirectory(prefix="longtake-") as name:
+                folder = Path(name)
+                found = side_by_side(lambda gop: self._fragment(plan, gop), range(job.count))
+                file = self._assemble(plan, job.count, found, self._track(plan, folder), folder / "preview.mp4")
+                self.store.put_file(f"{plan.id}/preview.mp4", file)
         else:
             self._finish(plan)
         self._playlists.forget(plan)
@@ -67,38 +70,32 @@ class PublishWorker(Worker):
     # -- the finished file ----------------------------------------------------------------------------------------
 
     def _finish(self, plan: TitlePlan) -> None:
+        """Every byte of a finished file comes from the store once and goes there once, whatever `keep` says.
+
+        Records are read once. A file passes over the scratch disk three times: it is joined, signed, sent.
+        """
+        parts = read_parts(self.store, plan, self.run_id)
+        self._playlists.write(plan, plan.gops)
         with tempfile.TemporaryDirectory(prefix="longtake-") as name:
-            self._playlists.write(plan, plan.gops)
-            files = {}
-            credentials: Credentials | None = None  # of the file itself; its smaller renditions say the same
-            for one in plan.renditions:
-                final, said = signed(
-                    self.store, plan, self._assemble(plan, plan.gops, Path(name), one.suffix), self.alive
-                )
-                credentials = said if credentials is None else credentials
-                key = f"{plan.id}/final{one.suffix}.mp4"
-                files[f"final{one.suffix}"] = Stored(key, sha256_of_file(final), final.stat().st_size)
-                self.store.put_file(key, final)
-                final.unlink()
-            stored = files["final"]
-            self._forget_renditions(plan)
+            files, credentials = self._files(plan, parts, Path(name))
+        self._forget_renditions(plan)
         cues = self._captions.settle(plan)
-        self._first_pictures(plan)
-        sheet = self._contact_sheet(plan)
-        ledgers = [Ledger(self.store, plan.prefix(stage)) for stage in ("chain", "stream")]
-        chain, stream = (ledger.read_prefix(range(0, plan.frames, GOP)) for ledger in ledgers)
+        self._first_pictures(plan, parts.shown[0])
+        sheet, facts = contact_sheet(self.store.get(plan.init_key()), plan.gops, parts.shown.__getitem__, _xmp(plan))
+        self.store.put(f"{plan.id}/contact.jpg", sheet)
         notes = [plan.constants.note] if plan.constants.note else []
         notes += notes_of(self.store, plan) + plan.marks.notes()
         if credentials is not None and credentials.state == "valid":
             notes.append(UNTRUSTED)
+        stored = files["final"]
         more = {"final": {"sha256": stored.sha256, "size": stored.size}, "notes": notes}
         if credentials is not None:
             more["credentials"] = credentials.said()
-        more["contact"] = sheet
+        more["contact"] = facts
         more["renditions"] = {name: {"sha256": one.sha256, "size": one.size} for name, one in files.items()}
         if plan.heard == "loudness":
             more["loudness"] = sound_of(self.store, plan).facts
-        self._put_json(f"{plan.id}/report.json", title_report(plan, self.run_id, chain, stream, more))
+        self._put_json(f"{plan.id}/report.json", title_report(plan, self.run_id, parts.stages, more))
         self._put_json(f"{plan.id}/provenance.json", provenance(plan, stored.sha256))
         done = Ledger(self.store, plan.prefix("done"))
         before = done.read(0, mend=True)
@@ -115,7 +112,7 @@ class PublishWorker(Worker):
                 objects=dict(files),
                 facts={
                     "frames": plan.frames,
-                    "records": records_digest(ledgers, plan.frames),
+                    "records": parts.records,
                     "kept": plan.options.keep,
                     "cues": len(cues),
                     "chapters": len(plan.publishing.chapters),
@@ -123,7 +120,22 @@ class PublishWorker(Worker):
                 made=self.made(time.monotonic()),
             )
         )
-        self._drop(plan, ledgers)
+        self._drop(plan, parts)
+
+    def _files(self, plan: TitlePlan, parts: Parts, folder: Path) -> tuple[dict[str, Stored], Credentials | None]:
+        """The finished file and its renditions, in the store; and what the first one's credentials say."""
+        files, credentials = {}, None  # the credentials of smaller renditions say the same
+        track = self._track(plan, folder)
+        for one in plan.renditions:
+            found = passing_fragments(self.store, plan, parts, one.suffix)
+            joined = self._assemble(plan, plan.gops, found, track, folder / f"final{one.suffix}.mp4", one.suffix)
+            final, said = signed(self.store, plan, joined, self.alive)
+            credentials = credentials or said
+            key = f"{plan.id}/final{one.suffix}.mp4"
+            sent = self.store.put_file(key, final)
+            files[f"final{one.suffix}"] = Stored(key, sent.sha256, sent.size)
+            final.unlink()
+        return files, credentials
 
     def _forget_renditions(self, plan: TitlePlan) -> None:
         """Remove files of sizes that the plan before had and this one has not."""
@@ -133,45 +145,36 @@ class PublishWorker(Worker):
             if re.fullmatch(r"final-[0-9]+", name) and name not in {f"final{one.suffix}" for one in plan.renditions}:
                 self.store.delete(f"{plan.id}/{name}.mp4")
 
-    def _first_pictures(self, plan: TitlePlan) -> None:
+    def _first_pictures(self, plan: TitlePlan, fragment: bytes) -> None:
         """What pages show of a title, from its first GOP on."""
-        init, fragment = self.store.get(plan.init_key()), self._load(plan, self._record(plan, 0))
+        init = self.store.get(plan.init_key())
         self.store.put(f"{plan.id}/thumb.jpg", thumbnail(init, fragment, _xmp(plan)))
         self.store.put(f"{plan.id}/poster.jpg", poster(init, fragment, _xmp(plan)))
 
-    def _contact_sheet(self, plan: TitlePlan) -> dict[str, Any]:
-        def load(gop: int) -> bytes:
-            self.alive()
-            return self._load(plan, self._record(plan, gop))
-
-        image, facts = contact_sheet(self.store.get(plan.init_key()), plan.gops, load, _xmp(plan))
-        self.store.put(f"{plan.id}/contact.jpg", image)
-        return facts
-
-    def _assemble(self, plan: TitlePlan, gops: int, folder: Path, suffix: str = "") -> Path:
-        """Fragments in order and the track into one file; each fragment is checked against its record on the way."""
-        sound, track, target = sound_of(self.store, plan), folder / "track.m4a", folder / f"final{suffix}.mp4"
+    def _track(self, plan: TitlePlan, folder: Path) -> Path:
+        """The sound that people hear, as a file."""
+        sound, track = sound_of(self.store, plan), folder / "track.m4a"
         with Ledger(self.store, plan.prefix(plan.heard)).voiding(sound):
             fetch_checked(self.store, sound.objects["track"], track, f"title {plan.id}, sound track")
-        frames = gop_range(gops - 1, plan.frames)[1]
+        return track
 
-        def fragments() -> Iterator[bytes]:
-            for gop in range(gops):
-                self.alive()
-                yield self._load(plan, self._record(plan, gop), f"fragment{suffix}")
-
+    def _assemble(
+        self, plan: TitlePlan, gops: int, fragments: Iterator[bytes], track: Path, target: Path, suffix: str = ""
+    ) -> Path:
+        """Fragments in order and the track into one file."""
         write_final(
             self.store.get(plan.init_key(suffix)),
-            fragments(),
+            fragments,
             track,
             target,
-            frames=frames,
+            frames=gop_range(gops - 1, plan.frames)[1],
             chapters=plan.publishing.chapters,
             tags_found=plan.publishing.tags,
             cover=self._cover(plan),
             cues=read_cues(self.store, plan),
             language=plan.publishing.language,
             xmp=_xmp(plan),
+            alive=self.alive,
         )
         return target
 
@@ -181,27 +184,17 @@ class PublishWorker(Worker):
             return b""
         return jpeg(fitted(read_picture(self.store, plan, plan.publishing.cover, "cover"), LARGEST_COVER))
 
-    def _record(self, plan: TitlePlan, gop: int) -> Record:
+    def _fragment(self, plan: TitlePlan, gop: int) -> bytes:
         record = Ledger(self.store, plan.prefix("stream")).read(gop * GOP)
         if record is None:
             raise DamagedObject(f"title {plan.id}: the record of GOP {gop} is gone")
-        return record
+        return load_fragment(self.store, plan, gop, record.objects["fragment"])
 
-    def _load(self, plan: TitlePlan, record: Record, name: str = "fragment") -> bytes:
-        ledger = Ledger(self.store, plan.prefix("stream"))
-        with ledger.voiding(record):
-            return ledger.load(record, name)
-
-    def _drop(self, plan: TitlePlan, ledgers: list[Ledger]) -> None:
+    def _drop(self, plan: TitlePlan, parts: Parts) -> None:
         """Remove the objects that `keep` does not ask for; their records stay."""
-        gone = {name for name in dropped(plan.options.keep) if STAGES[name].when_done}
-        for ledger, stage in zip(ledgers, ("chain", "stream"), strict=True):
-            if stage in gone:
-                for record in ledger.read_prefix(range(0, plan.frames, GOP)):
-                    ledger.drop(record)
-        if "stream" in gone:
-            for key in self.store.list(f"{plan.id}/hls/{plan.hashes.stream[:16]}"):
-                self.store.delete(key)
+        self.store.delete_all(parts.gone)
+        if "stream" in dropped(plan.options.keep):
+            self.store.delete_all(self.store.list(f"{plan.id}/hls/{plan.hashes.stream[:16]}"))
             self.store.delete(f"{plan.id}/hls/index.m3u8")
 
     def _put_json(self, key: str, facts: dict[str, Any]) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from actors.inputs import fetch_input
 from pipeline import __version__
-from pipeline.provenance.credentials import Credentials, Ingredient, put_statement, read_credentials, sign, statement_of
+from pipeline.provenance.credentials import Credentials, Ingredient, put_statement, read_statement, sign, statement_of
 from pipeline.provenance.signing_identity import identity
-from pipeline.store.digests import sha256_of_file
 from pipeline.store.store import Store
 from pipeline.titles.report import ingredients
 from pipeline.titles.title_plan import TitlePlan
@@ -23,17 +22,17 @@ UNTRUSTED = (
 
 
 def signed(store: Store, plan: TitlePlan, final: Path, alive: Callable[[], None]) -> tuple[Path, Credentials | None]:
-    """The file with signed credentials, and what they say, where marks are on.
+    """The file with signed credentials, and what they say, where marks are on; `final` is then gone.
 
-    Whoever signs first keeps the statement in the store; who comes later puts that one in, so all files are equal.
+    Nothing is read once more: what the credentials say stands in their statement. Whoever signs first keeps that in
+    the store; who comes later puts it into its own file, so all files are equal.
     """
     if not plan.marks.wanted:
         return final, None
-    whole, target = sha256_of_file(final), final.with_name(f"signed-{final.name}")
-    key = f"{plan.prefix('stream').rsplit('/', 1)[0]}/credentials-{plan.hashes.file[:8]}-{whole[:16]}.c2pa"
+    target = final.with_name(f"signed-{final.name}")
     facts = {"title": plan.id, **plan.marks.said(), **ingredients(plan)}
     with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
-        sign(
+        whole = sign(
             final,
             target,
             identity(),
@@ -42,13 +41,14 @@ def signed(store: Store, plan: TitlePlan, final: Path, alive: Callable[[], None]
             version=__version__,
             facts=facts,
             ingredients=_ingredients(store, plan, Path(folder), alive),
+            alive=alive,
         )
-    alive()
-    box = statement_of(target)[1]
-    if not store.create(key, box):
-        put_statement(target, store.get(key))
     final.unlink()
-    return target, read_credentials(target)
+    box = statement_of(target)[1]
+    key = f"{plan.prefix('stream').rsplit('/', 1)[0]}/credentials-{plan.hashes.file[:8]}-{whole[:16]}.c2pa"
+    if not store.create(key, box) and put_statement(target, first := store.get(key)):
+        box = first  # one of another length, by a time stamp of another length, cannot take its place: ours stays
+    return target, read_statement(box)
 
 
 def _ingredients(store: Store, plan: TitlePlan, folder: Path, alive: Callable[[], None]) -> Iterator[Ingredient]:

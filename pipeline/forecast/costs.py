@@ -16,7 +16,7 @@ from models.families.registry import FAMILIES
 from pipeline.core.errors import UserError
 from pipeline.core.timeline import CLIP, FPS, SPEECH_PER_FRAME
 from pipeline.manifest.options import DEFAULT_CRF, Options
-from pipeline.media.sound import BITRATE
+from pipeline.media.sound import BITRATE, MUSIC_RATE
 from pipeline.titles.title_plan import TitlePlan
 
 # -- speed --------------------------------------------------------------------------------------------------------
@@ -214,10 +214,16 @@ def store_bytes(plan: TitlePlan) -> Bytes:
 
 
 def scratch_bytes(plan: TitlePlan) -> int:
-    """Most that one worker holds on its local disk: inputs and sound while preparing, the file while finishing."""
+    """Most that one worker holds on its local disk: inputs and sound while preparing, the file while finishing.
+
+    A file that is signed is there three times: joined, as the signing library's own copy, and signed. Of renditions one
+    is in hand at a time; all are counted, because the largest is not known beforehand.
+    """
     track, speech = sound_bytes(plan)
-    preparing = sum(one.size for one in plan.audio) + 2 * track + speech
-    return max(preparing, store_bytes(plan).final + track)
+    music = plan.frames * MUSIC_RATE * 2 * 4 // FPS if plan.options.vocals == "separate" else 0
+    preparing = sum(one.size for one in plan.audio) + 2 * track + speech + music
+    copies = 3 if plan.marks.wanted else 1
+    return max(preparing, copies * store_bytes(plan).final + track)
 
 
 # -- a catalog ----------------------------------------------------------------------------------------------------

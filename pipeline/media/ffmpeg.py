@@ -179,8 +179,8 @@ def running(
     has changed: also while nothing is left but to wait until a file of gigabytes has been put in order.
 
     Raises FfmpegFailed if the program fails or shows nothing of that for `limit` seconds, FfmpegKilled if something
-    else ended it, StoreError if the disk is full. If the body raises, the program is killed. A program that is fed through a pipe
-    and closes it early has failed: its message says more than the pipe.
+    else ended it, StoreError if the disk is full. If the body raises, the program is killed. A program that is fed
+    through a pipe and closes it early has failed: its message says more than the pipe.
     """
     arguments = output if isinstance(output, list) else output.get_args()
     command = [binary(), "-nostdin", "-hide_banner", "-v", "error", "-xerror", "-y", *arguments]

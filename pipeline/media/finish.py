@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -80,12 +80,14 @@ def write_final(
     cues: Sequence[Cue] = (),
     language: str = "und",
     xmp: bytes = b"",
+    alive: Callable[[], None] = lambda: None,
 ) -> None:
     """Joins the first `frames` frames of a title with its sound into `out`, nothing being encoded again.
 
     `fragments` are those of the frames in order, from GOP 0 on; they are read one at a time. The sound is cut by
     packets: a prefix of whole GOPs ends on a packet. The file starts fast (index first), keeps the sound's edit list,
-    chapters, tags, `cover` (a JPEG) and `cues` as a text track, and ends with `xmp`.
+    chapters, tags, `cover` (a JPEG) and `cues` as a text track, and ends with `xmp`. `alive` is called with every
+    fragment and while the file is put in order.
     Raises DamagedObject if the parts do not make up these frames; `out` is then removed.
     """
     track, out = Path(track), Path(out)
@@ -103,10 +105,10 @@ def write_final(
             words.write_text(captions.vtt(said), "utf-8")
         command = _copy(track, notes, out, seconds, image, words, three_letters(language))
         try:
-            with ffmpeg.running(command, stdin=subprocess.PIPE) as run:
-                run.stdin.write(init)
+            with ffmpeg.running(command, stdin=subprocess.PIPE, alive=alive, makes=(out,)) as run:
+                run.feed(init)
                 for fragment in fragments:
-                    run.stdin.write(fragment)
+                    run.feed(fragment)
             found = _frames_in(out)
             if found != frames:
                 raise DamagedObject(f"{out.name}: {found} frames were joined, {frames} were expected; verify the title")

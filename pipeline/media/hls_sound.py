@@ -13,7 +13,6 @@ from pipeline.core.errors import LongtakeError
 from pipeline.core.timeline import AAC_PACKET, GOP, SOUND_PER_FRAME, SOUND_RATE, gops_of, packets_of
 from pipeline.media.boxes import top_boxes
 
-
 _PACKETS_A_SIGN = 10_000  # copied between two signs of life: a tenth of a second
 
 
@@ -25,9 +24,7 @@ class SoundFragments:
     ranges: tuple[tuple[int, int], ...]
 
 
-def write_fragments(
-    track: Path, target: Path, frames: int, alive: Callable[[], None] = lambda: None
-) -> SoundFragments:
+def write_fragments(track: Path, target: Path, frames: int, alive: Callable[[], None] = lambda: None) -> SoundFragments:
     """Copies the packets of GOP g into fragment g, at decode time 92160·g of 48,000 a second.
 
     The first packet of the track is the encoder's priming and stays out: fragmented files keep no edit list, so it

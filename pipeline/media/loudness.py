@@ -99,7 +99,9 @@ def write_levelled(
         for block in levelled(joined(), channels, gain, limited):
             meter.hear(block)
             encoder.feed(np.ascontiguousarray(block, "<f4").data)
-    return Levelled(track, hls, channels, write_fragments(track, hls, frames, alive), before, meter.read(), gain, limited)
+    return Levelled(
+        track, hls, channels, write_fragments(track, hls, frames, alive), before, meter.read(), gain, limited
+    )
 
 
 def measure(blocks: Iterable[np.ndarray], channels: int) -> Measured:

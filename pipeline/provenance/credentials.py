@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,13 @@ import c2pa
 from pipeline.core.errors import InputError, LongtakeError, SetupError
 from pipeline.media.boxes import top_boxes
 from pipeline.provenance.signing_identity import Identity
+from pipeline.provenance.watched import Watched, busy
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 TRUST = "LONGTAKE_CREDENTIALS_TRUST"  # a PEM file of the roots whose signers are believed
 FACTS = "org.longtake.provenance"  # the assertion with inputs, hashes and options
 C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # identity of the box in ISO media files
+_UNTRUSTED, _NOT_ITS_FILE = "signingCredential.untrusted", "assertion.bmffHash.mismatch"
 _KINDS = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"fLaC": "audio/flac", b"ID3": "audio/mpeg"}
 
 
@@ -66,9 +68,13 @@ class Credentials:
 
 def sign(
     source: Path, target: Path, who: Identity, *, title: str, software: str, version: str, facts: dict[str, Any],
-    ingredients: Iterable[Ingredient] = (),
-) -> None:  # fmt: skip
-    """Write `source`, a finished MP4, with signed credentials to `target`. Memory does not grow with its length."""
+    ingredients: Iterable[Ingredient] = (), alive: Callable[[], None] = lambda: None,
+) -> str:  # fmt: skip
+    """Write `source`, a finished MP4, with signed credentials to `target`; returns the sha256 of `source`.
+
+    Memory does not grow with its length; on disk the library holds one more copy meanwhile. `alive` is called as long
+    as bytes are read and written.
+    """
     statement = {
         "claim_generator_info": [{"name": software, "version": version}],
         "title": title,
@@ -90,8 +96,10 @@ def sign(
         ):
             for one in ingredients:
                 _add(builder, one)
-            with source.open("rb") as given, target.open("w+b") as out:
-                builder.sign(signer, "video/mp4", given, out)
+            with source.open("rb") as given, target.open("w+b") as out, busy(alive):
+                heard = Watched(given, alive)
+                builder.sign(signer, "video/mp4", heard, Watched(out, alive))
+                return heard.sha256()
     except c2pa.C2paError as error:
         target.unlink(missing_ok=True)
         raise SetupError(
@@ -115,6 +123,23 @@ def read_credentials(path: Path, kind: str = "video/mp4") -> Credentials:
         return Credentials("invalid", faults=(_words(error),))
     except OSError as error:
         raise InputError(f"{path.name}: cannot be opened ({error.strerror}); give a readable file") from None
+    return _credentials(said, state)
+
+
+def read_statement(box: bytes) -> Credentials:
+    """What a box with credentials says, without the file that it was made for: that one's bytes are not looked at."""
+    data = box[box.index(b"jumb") - 4 :]
+    with _context() as context, closing(c2pa.Reader("application/c2pa", io.BytesIO(data), context=context)) as reader:
+        said = json.loads(reader.json())
+    found = said.get("validation_results", {}).get("activeManifest", {})
+    codes = {kind: {one.get("code") for one in found.get(kind, [])} for kind in ("success", "failure")}
+    said["validation_status"] = [one for one in said.get("validation_status", []) if one.get("code") != _NOT_ITS_FILE]
+    wrong = codes["failure"] - {_NOT_ITS_FILE, _UNTRUSTED}
+    state = "invalid" if wrong else "trusted" if "signingCredential.trusted" in codes["success"] else "valid"
+    return _credentials(said, state)
+
+
+def _credentials(said: dict[str, Any], state: str) -> Credentials:
     active = said.get("manifests", {}).get(said.get("active_manifest"), {})
     data = {one.get("label"): one.get("data") for one in active.get("assertions", [])}
     actions = (data.get("c2pa.actions.v2") or data.get("c2pa.actions") or {}).get("actions", [])
@@ -128,7 +153,7 @@ def read_credentials(path: Path, kind: str = "video/mp4") -> Credentials:
         faults=tuple(
             str(one.get("explanation") or one.get("code"))
             for one in said.get("validation_status", [])
-            if one.get("code") != "signingCredential.untrusted"
+            if one.get("code") != _UNTRUSTED
         ),
     )
 

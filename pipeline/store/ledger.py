@@ -24,7 +24,7 @@ from pipeline.store.digests import sha256
 from pipeline.store.record import Record, Stored, lacking
 from pipeline.store.small_json import get_small
 from pipeline.store.store import Store
-from pipeline.store.transfer import check, fits
+from pipeline.store.transfer import fetch_object
 
 _NAME = re.compile(r"(\d{8})\.(\d+)\.json$")
 _READERS = 16  # threads that read records of a stage: S3 answers in tens of milliseconds
@@ -188,12 +188,4 @@ class Ledger:
         where = f"title {record.title}, {record.stage} at frame {record.first}, object {name}"
         if name not in record.objects:
             raise DamagedObject(f"{where}: its record names no such object")
-        stored = record.objects[name]
-        try:
-            data = self.store.get(stored.key)
-            if not fits(stored, data):  # a second look: a record is not voided for an answer that was cut on its way
-                data = self.store.get(stored.key)
-        except MissingObject as error:
-            raise DamagedObject(f"{where}: {stored.key} is missing") from error
-        check(stored, data, where)
-        return data
+        return fetch_object(self.store, record.objects[name], where)

@@ -26,9 +26,21 @@ def check(stored: Stored, data: bytes, where: str) -> None:
         )
 
 
+def fetch_object(store: Store, stored: Stored, where: str) -> bytes:
+    """An object, checked. Raises DamagedObject where it is not what its record says, or is not there."""
+    try:
+        data = store.get(stored.key)
+        if not fits(stored, data):  # a second look: a record is not voided for an answer that was cut on its way
+            data = store.get(stored.key)
+    except MissingObject as error:
+        raise DamagedObject(f"{where}: {stored.key} is missing") from error
+    check(stored, data, where)
+    return data
+
+
 def fetch_checked(store: Store, stored: Stored, path: Path, where: str) -> None:
     """Stream an object into a local file, checked. Raises DamagedObject."""
-    for _ in range(2):  # as in Ledger.load
+    for _ in range(2):  # as above
         try:
             store.get_file(stored.key, path)
         except MissingObject as error:

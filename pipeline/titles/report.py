@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,11 +19,8 @@ from pipeline.titles.title_plan import TitlePlan, digest
 SOFTWARE = f"Longtake {__version__}"
 
 
-def title_report(plan: TitlePlan, run: str, chain: Iterable[Record], stream: Iterable[Record], more: dict[str, Any]):  # type: ignore[no-untyped-def]
-    """The report of a finished title; `chain` and `stream` are its records in order, read once."""
-    stages: dict[str, Any] = {}
-    for name, records in (("chain", chain), ("upscale", stream)):
-        stages[name] = _stage(run, records)
+def title_report(plan: TitlePlan, run: str, stages: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """The report of a finished title; `stages` are the facts of its chain and of its stream (`stage_facts`)."""
     return {
         "id": plan.id,
         "family": plan.family,
@@ -42,7 +39,7 @@ def title_report(plan: TitlePlan, run: str, chain: Iterable[Record], stream: Ite
     }
 
 
-def _stage(run: str, records: Iterable[Record]) -> dict[str, Any]:
+def stage_facts(run: str, records: Iterable[Record]) -> dict[str, Any]:
     """Units of a stage: made by this run or found from former ones, made anew after damage, time and place."""
     made_here = total = again = 0
     seconds = 0.0
@@ -106,14 +103,30 @@ def _further_inputs(plan: TitlePlan) -> dict[str, Stored | None]:
     return {"canvas_fill": plan.canvas_image, "cover": plan.publishing.cover, "captions": plan.publishing.captions}
 
 
-def records_digest(ledgers: Sequence[Ledger], frames: int) -> str:
+class RecordsDigest:
     """Of what a title is made of: the sha256 of the objects of every record of its chain and stream, in order."""
-    whole = hashlib.sha256()
-    for ledger in ledgers:
-        for record in ledger.read_prefix(range(0, frames, GOP)):
+
+    def __init__(self) -> None:
+        self._whole = hashlib.sha256()
+
+    def hear(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The same records, taken in as they pass."""
+        for record in records:
             objects = sorted(stored.sha256 for stored in record.objects.values())
-            whole.update(digest([record.stage, record.first, objects]).encode())
-    return whole.hexdigest()
+            self._whole.update(digest([record.stage, record.first, objects]).encode())
+            yield record
+
+    def read(self) -> str:
+        return self._whole.hexdigest()
+
+
+def records_digest(ledgers: Sequence[Ledger], frames: int) -> str:
+    """`RecordsDigest` of the records that are there."""
+    whole = RecordsDigest()
+    for ledger in ledgers:
+        for _ in whole.hear(ledger.read_prefix(range(0, frames, GOP))):
+            pass
+    return whole.read()
 
 
 def notes_of(store: Store, plan: TitlePlan) -> list[str]:

@@ -1,0 +1,105 @@
+"""What a finished title is made of, read once: its records, and its fragments side by side, in order, each checked."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pipeline.core.errors import DamagedObject
+from pipeline.core.timeline import GOP
+from pipeline.media.stills import tiles_of
+from pipeline.store.ledger import Ledger
+from pipeline.store.record import Record, Stored
+from pipeline.store.stages import STAGES, dropped
+from pipeline.store.store import Store
+from pipeline.store.transfer import fetch_object
+from pipeline.titles.report import RecordsDigest, stage_facts
+from pipeline.titles.title_plan import TitlePlan
+
+AHEAD = 16  # fragments on their way at a time, of 2 MB each at 4096 x 4096
+
+Asked = TypeVar("Asked")
+Given = TypeVar("Given")
+
+
+@dataclass
+class Parts:
+    """Of one title. Some hundred bytes a GOP: the records themselves are not kept.
+
+    `fragments`: those of a rendition by its suffix, in order. `stages`: facts for the report. `gone`: keys of the
+    objects that `keep` does without once the title is done. `shown`: fragments that passed and are shown on pages.
+    """
+
+    fragments: dict[str, list[Stored]]
+    stages: dict[str, Any]
+    records: str
+    gone: list[str]
+    shown: dict[int, bytes] = field(default_factory=dict)
+
+
+def read_parts(store: Store, plan: TitlePlan, run: str) -> Parts:
+    """One pass over the records of chain and stream. Raises DamagedObject where one of the stream's is gone."""
+    digest, fragments, gone = RecordsDigest(), dict[str, list[Stored]](), list[str]()
+    leaving = {name for name in dropped(plan.options.keep) if STAGES[name].when_done}
+
+    def passing(stage: str) -> Iterator[Record]:
+        ledger = Ledger(store, plan.prefix(stage))
+        for record in digest.hear(ledger.read_prefix(range(0, plan.frames, GOP))):
+            if stage in leaving:
+                gone.extend(ledger.own_objects(record))
+            if stage == "stream":
+                for one in plan.renditions:
+                    fragments.setdefault(one.suffix, []).append(record.objects[f"fragment{one.suffix}"])
+            yield record
+
+    stages = {name: stage_facts(run, passing(stage)) for name, stage in (("chain", "chain"), ("upscale", "stream"))}
+    check_whole(plan, fragments.get("", []), plan.gops)
+    return Parts(fragments, stages, digest.read(), gone)
+
+
+def check_whole(plan: TitlePlan, fragments: list[Stored], gops: int) -> None:
+    if len(fragments) < gops:
+        raise DamagedObject(f"title {plan.id}: the record of GOP {len(fragments)} is gone")
+
+
+def passing_fragments(store: Store, plan: TitlePlan, parts: Parts, suffix: str = "") -> Iterator[bytes]:
+    """A rendition's fragments in order. Those that pages show are kept, so that they need not come twice."""
+    tiles = set() if suffix else set(tiles_of(plan.gops))
+
+    def load(numbered: tuple[int, Stored]) -> bytes:
+        return load_fragment(store, plan, *numbered, suffix)
+
+    for gop, data in enumerate(side_by_side(load, enumerate(parts.fragments[suffix]))):
+        if gop in tiles:
+            parts.shown[gop] = data
+        yield data
+
+
+def load_fragment(store: Store, plan: TitlePlan, gop: int, stored: Stored, suffix: str = "") -> bytes:
+    """A fragment, checked. What is damaged voids the record that names it."""
+    try:
+        return fetch_object(store, stored, f"title {plan.id}, stream at frame {gop * GOP}, object fragment{suffix}")
+    except DamagedObject as error:
+        ledger = Ledger(store, plan.prefix("stream"))
+        record = ledger.read(gop * GOP)
+        if record is not None and stored in record.objects.values():
+            ledger.void(record, str(error))
+        raise
+
+
+def side_by_side(do: Callable[[Asked], Given], items: Iterable[Asked], ahead: int = AHEAD) -> Iterator[Given]:
+    """`do` of every item, in order; at most `ahead` of them are under way or wait to be taken."""
+    waiting: deque[Future[Given]] = deque()
+    with ThreadPoolExecutor(ahead, thread_name_prefix="parts") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(do, item))
+                if len(waiting) == ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
