@@ -8,8 +8,9 @@ from pathlib import Path
 
 from actors.inputs import fetch_input
 from pipeline import __version__
+from pipeline.core.errors import SetupError
 from pipeline.provenance.credentials import Credentials, Ingredient, put_statement, read_statement, sign, statement_of
-from pipeline.provenance.signing_identity import identity
+from pipeline.provenance.signing_identity import CERTIFICATE, identity, signer_name
 from pipeline.store.store import Store
 from pipeline.titles.report import ingredients
 from pipeline.titles.title_plan import TitlePlan
@@ -29,6 +30,11 @@ def signed(store: Store, plan: TitlePlan, final: Path, alive: Callable[[], None]
     """
     if not plan.marks.wanted:
         return final, None
+    if (name := signer_name()) != plan.signer:
+        raise SetupError(
+            f"{CERTIFICATE}: this machine signs with {_told(name)}, title {plan.id} was planned with "
+            f"{_told(plan.signer)}; set the same certificate and key on every node, or on none"
+        )
     target = final.with_name(f"signed-{final.name}")
     facts = {"title": plan.id, **plan.marks.said(), **ingredients(plan)}
     with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
@@ -49,6 +55,10 @@ def signed(store: Store, plan: TitlePlan, final: Path, alive: Callable[[], None]
     if not store.create(key, box) and put_statement(target, first := store.get(key)):
         box = first  # one of another length, by a time stamp of another length, cannot take its place: ours stays
     return target, read_statement(box)
+
+
+def _told(name: str) -> str:
+    return f"identity {name}" if name else "an identity made up for the occasion"
 
 
 def _ingredients(store: Store, plan: TitlePlan, folder: Path, alive: Callable[[], None]) -> Iterator[Ingredient]:

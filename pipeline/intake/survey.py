@@ -26,6 +26,7 @@ from pipeline.media.burn import cannot_be_drawn
 from pipeline.media.canvas import is_image
 from pipeline.media.sound import AudioFacts, joined_chapters, probe
 from pipeline.media.tags import continuous
+from pipeline.provenance.signing_identity import signer_name
 from pipeline.provenance.watermark import key_name, read_key
 from pipeline.sources.captions import LARGEST_CAPTIONS, clock, read_captions
 from pipeline.sources.embedding import read_embedding
@@ -263,6 +264,7 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
         options = replace(options, burn_captions=False)
     prompts = tuple((clip_of_second(prompt.at), prompt.text) for prompt in title.prompts)
     mark_key = key_name(read_key())
+    signer = signer_name() if options.marks == "on" else ""
     weights_hash = weights.hash or family.default_weights_hash()
     return TitlePlan(
         id=title.id,
@@ -290,8 +292,10 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
             publishing=publishing,
             title=title.id,
             mark_key=mark_key,
+            signer=signer,
         ),
         mark_key=mark_key,
+        signer=signer,
         canvas_image=image,
         publishing=publishing,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,14 @@ class Identity:
     test: bool = False
     time_stamps: str | None = None
 
+    @property
+    def name(self) -> str:
+        first = x509.load_pem_x509_certificates(self.certificate)[0]
+        key = first.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        return hashlib.sha256(key + first.subject.public_bytes()).hexdigest()[:16]
+
 
 def identity() -> Identity:
     """The identity of the environment, else a test identity that is thrown away afterwards. Raises SetupError."""
@@ -55,6 +64,15 @@ def identity() -> Identity:
         raise SetupError(f"{CERTIFICATE}: expired on {first.not_valid_after_utc:%Y-%m-%d}; get a new certificate")
     test = "Longtake test identity" in first.subject.rfc4514_string()
     return Identity(_algorithm(loaded), chain, secret, test, os.environ.get(TIME_STAMPS) or None)
+
+
+def signer_name() -> str:
+    """Name of the identity that this machine signs with, never its key; empty where it makes one up. Raises SetupError.
+
+    It is made of the certificate's public key and of the name in it, so a certificate that is renewed for the same key
+    is the same identity.
+    """
+    return identity().name if os.environ.get(CERTIFICATE) or os.environ.get(KEY) else ""
 
 
 def made_up(name: str, days: int = 365) -> Identity:

@@ -63,6 +63,7 @@ class TitlePlan:
     canvas_image: Stored | None = None  # what canvas_fill names, if it names a picture
     publishing: Publishing = field(default_factory=Publishing)
     mark_key: str = "public"  # name of the watermark's key
+    signer: str = ""  # name of the identity that signs the finished file; empty: one made up for the occasion
 
     @property
     def gops(self) -> int:
@@ -205,6 +206,7 @@ def title_hashes(
     publishing: Publishing,
     title: str = "",
     mark_key: str = "public",
+    signer: str = "",
 ) -> Hashes:
     """Hashes of the title of that id; `options` are complete (defaults filled in)."""
     values = asdict(options)
@@ -242,5 +244,8 @@ def title_hashes(
         }
     )
     declared = {"subject": options.subject, "consent": options.consent}
-    file = digest({"stream": stream, "publishing": publishing.identity(), "declared": declared})
+    written: dict[str, Any] = {"stream": stream, "publishing": publishing.identity(), "declared": declared}
+    if signer and options.marks == "on":  # as it was before who signs was part of it
+        written["signer"] = signer
+    file = digest(written)
     return Hashes(sound, chain, picture, stream, file)

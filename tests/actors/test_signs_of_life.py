@@ -70,9 +70,9 @@ def test_finishing_and_dropping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     with one_playlist():
         assert render_inline(write_manifest(tmp_path, [20 * GOP], keep=keep, marks="on")) == 0
     assert beats.most <= 24, "so many are under way side by side"
-    assert beats.asked["get fragment"] == 20
+    assert beats.asked["get fragment.m4s"] == 20
     assert beats.asked["put_file final.mp4"] == 1
-    assert beats.asked["delete fragment"] == (20 if keep == "final" else 0)
+    assert beats.asked["delete fragment.m4s"] == (20 if keep == "final" else 0)
 
 
 def test_sound_voices_and_levelling(tmp_path: Path) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from actors.publish import PublishWorker
 from benchmarks.credentials import write_large
 from pipeline import detect, verify
 from pipeline.core.command import run_command
@@ -25,11 +31,13 @@ from pipeline.provenance.credentials import (
     Ingredient,
     put_statement,
     read_credentials,
+    read_statement,
     sign,
     statement_of,
 )
-from pipeline.provenance.signing_identity import CERTIFICATE, KEY, identity, made_up
+from pipeline.provenance.signing_identity import CERTIFICATE, KEY, Identity, identity, made_up
 from pipeline.provenance.watermark import KEY as MARK_KEY
+from pipeline.titles.title_plan import TitlePlan
 from tests.conftest import render_inline, write_manifest
 
 Manifest = Callable[..., Path]
@@ -174,6 +182,97 @@ def test_an_identity_of_ones_own(
     monkeypatch.setenv(KEY, "no-such-file")
     with pytest.raises(SetupError, match="cannot be read"):
         identity()
+
+
+def sign_as(monkeypatch: pytest.MonkeyPatch, who: Identity | None) -> None:
+    for name, value in ((CERTIFICATE, who and who.certificate), (KEY, who and who.key)):
+        monkeypatch.delenv(name, raising=False)
+        if value:
+            monkeypatch.setenv(name, value.decode())
+
+
+def renewed(who: Identity) -> Identity:
+    """The same key and name in a new certificate."""
+    before = x509.load_pem_x509_certificates(who.certificate)[0]
+    now = datetime.datetime.now(datetime.UTC)
+    after = (
+        x509.CertificateBuilder()
+        .subject_name(before.subject)
+        .issuer_name(before.issuer)
+        .public_key(before.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=30))
+        .sign(ed25519.Ed25519PrivateKey.generate(), None)
+    )
+    return replace(who, certificate=after.public_bytes(serialization.Encoding.PEM))
+
+
+def test_another_identity_signs_anew_and_renders_nothing(
+    fake_manifest: Manifest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign_as(monkeypatch, None)
+    manifest = with_options(fake_manifest([50]))
+    assert render_inline(manifest) == 0
+    final, signers = output_of(manifest) / "final.mp4", list[str]()
+    fragments = {path: path.read_bytes() for path in output_of(manifest).glob("stream/*/stream/objects/*")}
+    hashes = report_of(manifest)["hashes"]
+    for name in ("studio-ab", "studio-abcdef"):
+        sign_as(monkeypatch, who := made_up(name))
+        assert render_inline(manifest) == 0
+        signers.append(read_credentials(final).signer)
+        now = report_of(manifest)["hashes"]
+        assert {key for key in hashes if hashes[key] != now[key]} == {"file"}
+        assert report_of(manifest)["credentials"]["signer"] == signers[-1]
+        capsys.readouterr()
+        sign_as(monkeypatch, renewed(who))
+        assert render_inline(manifest) == 0
+        assert "done" in capsys.readouterr().err
+    assert signers == ["Longtake test identity / studio-ab", "Longtake test identity / studio-abcdef"]
+    assert {path: path.read_bytes() for path in output_of(manifest).glob("stream/*/stream/objects/*")} == fragments
+    sign_as(monkeypatch, None)
+    assert render_inline(manifest) == 0
+    assert read_credentials(final).signer.endswith("throwaway")
+    assert report_of(manifest)["hashes"] == hashes, "as it was before who signs was part of it"
+
+
+def test_a_node_with_another_identity_is_refused(
+    fake_manifest: Manifest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The driver has the studio's identity, the node that finishes has none: nothing is signed with another."""
+    sign_as(monkeypatch, made_up("studio"))
+    manifest, finish = with_options(fake_manifest([50])), PublishWorker._finish
+
+    def elsewhere(worker: PublishWorker, plan: TitlePlan) -> None:
+        with monkeypatch.context() as patch:
+            sign_as(patch, None)
+            finish(worker, plan)
+
+    monkeypatch.setattr(PublishWorker, "_finish", elsewhere)
+    assert render_inline(manifest) == 1
+    said = capsys.readouterr().err
+    assert f"{CERTIFICATE}: this machine signs with an identity made up for the occasion, title title-0 was" in said
+    assert "set the same certificate and key on every node" in said
+    assert not (output_of(manifest) / "final.mp4").exists()
+
+
+def test_a_renewed_certificate_is_the_same_identity() -> None:
+    """Its name is made of the key and of who it belongs to, not of dates and serial numbers."""
+    one, other = made_up("studio"), made_up("studio")
+    assert one.name != other.name
+    assert renewed(one).certificate != one.certificate
+    assert renewed(one).name == one.name
+
+
+def test_what_a_statement_says_without_its_file(marked: Path) -> None:
+    final = output_of(marked) / "final.mp4"
+    found = read_statement(statement_of(final)[1])
+    assert found == read_credentials(final)
+    assert found.state == "valid"
+    box = bytearray(statement_of(final)[1])
+    place = box.index(b"org.longtake.provenance", box.index(b"title-0"))
+    box[place - 200] ^= 1
+    assert read_statement(bytes(box)).state == "invalid"
 
 
 def test_credentials_of_inputs_are_kept(marked: Path, tmp_path: Path) -> None:
