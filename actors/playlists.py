@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actors.captions import Captions
@@ -10,20 +12,26 @@ from pipeline.core.timeline import GOP, gop_range
 from pipeline.media import playlists
 from pipeline.media.boxes import codec_string
 from pipeline.store.ledger import Ledger
-from pipeline.store.record import Record
+from pipeline.store.record import Record, Stored
 from pipeline.store.small_json import parse_json
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan
 
+# Titles of which it is remembered what was listed: two hundred bytes a GOP. Any idle worker writes a playlist, so in
+# the end every one would know all titles of a catalog by heart.
+MOST_HELD = 8
+
 
 @dataclass
 class _Fragments:
-    """What playlists need of the fragments listed so far: about a hundred bytes a GOP. `visit` is the scheduler's.
+    """What playlists need of the fragments listed so far. `visit` is the scheduler's.
 
-    (key, size) by the suffix of the rendition.
+    `listed`: (key, size) by the suffix of the rendition. `shown`: GOPs in the playlist that players see, as far as this
+    worker knows; None before it has looked.
     """
 
     visit: int
+    shown: int | None = None
     listed: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
 
 
@@ -32,20 +40,29 @@ class Playlists:
 
     def __init__(self, store: Store, captions: Captions):
         self.store, self._captions = store, captions
-        self._fragments: dict[str, _Fragments] = {}
+        self._fragments: OrderedDict[str, _Fragments] = OrderedDict()
 
     def visit(self, plan: TitlePlan, visit: int) -> None:
         """Forget what was listed before this visit: it may have been damaged and made again."""
         known = self._fragments.get(plan.hashes.stream)
         if known is None or known.visit != visit:
             self._fragments[plan.hashes.stream] = _Fragments(visit)
+        self._fragments.move_to_end(plan.hashes.stream)
+        while len(self._fragments) > MOST_HELD:
+            self._fragments.popitem(last=False)
 
     def forget(self, plan: TitlePlan) -> None:
         self._fragments.pop(plan.hashes.stream, None)
 
-    def write(self, plan: TitlePlan, gops: int) -> None:
-        """List the first `gops` GOPs; the title's own index then points at this stream."""
-        listed = self._listed(plan, gops)
+    def write(self, plan: TitlePlan, gops: int, known: Mapping[str, Sequence[Stored]] | None = None) -> None:
+        """List the first `gops` GOPs; the title's own index then points at this stream.
+
+        `known`: fragments of every rendition by its suffix, where they have been read already.
+        """
+        if known:
+            listed = {suffix: [(one.key, one.size) for one in found] for suffix, found in known.items()}
+        else:
+            listed = self._listed(plan, gops)
         frames = [stop - first for first, stop in (gop_range(gop, plan.frames) for gop in range(gops))]
         sound, ledger = sound_of(self.store, plan), Ledger(self.store, plan.prefix(plan.heard))
         with ledger.voiding(sound):
@@ -83,13 +100,18 @@ class Playlists:
             texts[f"{folder}/captions"] = playlists.captions_playlist(where, said[1], frames, finished)
         for name, text in (*texts.items(), ("index", both)):
             self.store.put(f"{plan.id}/hls/{name}.m3u8", text.encode())
+        self._fragments[plan.hashes.stream].shown = gops
 
     def shown(self, plan: TitlePlan) -> int:
-        """GOPs in the playlist that players see now."""
-        try:
-            return self.store.get(f"{plan.id}/hls/{plan.hashes.stream[:16]}/video.m3u8").count(b"#EXTINF")
-        except MissingObject:
-            return 0
+        """GOPs in the playlist that players see, read once a visit: within one, numbers only grow, whoever writes."""
+        known = self._fragments[plan.hashes.stream]
+        if known.shown is None:
+            try:
+                text = self.store.get(f"{plan.id}/hls/{plan.hashes.stream[:16]}/video.m3u8")
+            except MissingObject:
+                text = b""
+            known.shown = text.count(b"#EXTINF")
+        return known.shown
 
     def _listed(self, plan: TitlePlan, gops: int) -> dict[str, list[tuple[str, int]]]:
         """(key, size) of the fragments of the first GOPs or more, by suffix."""

@@ -75,7 +75,7 @@ class PublishWorker(Worker):
         Records are read once. A file passes over the scratch disk three times: it is joined, signed, sent.
         """
         parts = read_parts(self.store, plan, self.run_id)
-        self._playlists.write(plan, plan.gops)
+        self._playlists.write(plan, plan.gops, parts.fragments)
         with tempfile.TemporaryDirectory(prefix="longtake-") as name:
             files, credentials = self._files(plan, parts, Path(name))
         self._forget_renditions(plan)

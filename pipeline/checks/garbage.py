@@ -25,7 +25,7 @@ from pipeline.store.store import Listed, Store, Unfinished
 from pipeline.titles.found import Found, read_json
 
 OLD = 2 * ATTEMPT_LIFE  # seconds
-_OBJECT = re.compile(r"/objects/(\d{8})-[0-9a-f]{32}-[^/]+$")
+_OBJECT = re.compile(r"/objects/(\d{8})-[0-9a-f]{16,32}-[^/]+$")
 _PROBE = re.compile(r"_probe-[0-9a-f]{32}")
 
 ATTEMPT, KEPT, HALF = "attempts that no record names", "what keep lets go", "writes that were never finished"

@@ -59,7 +59,7 @@ def _chapter(number: int, chapter: Chapter) -> str:
 
 
 def _duration(frames: int) -> str:
-    return f"#EXTINF:{frames / FPS:.5f},"  # exact: a frame is 0.04 s
+    return f"#EXTINF:{frames / FPS:g},"  # exact: a frame is 0.04 s
 
 
 def video_playlist(

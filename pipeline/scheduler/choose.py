@@ -10,7 +10,10 @@ from pipeline.scheduler.work import Job, Kind
 Unit = tuple[str, Kind, int]
 Asked = Callable[[Unit], bool]
 
-PLAYLIST_EVERY = 5.0  # seconds between two playlists of a title
+PLAYLIST_EVERY = 5.0  # seconds between two playlists of a title, at least
+# … and for every GOP that it lists: a playlist is written whole, so what all of them hold together would grow with the
+# square of the length. At ten hours there is one every six minutes.
+PLAYLIST_EVERY_LISTED = 0.02
 
 
 def units_of(job: Job) -> list[Unit]:
@@ -62,6 +65,11 @@ def upscale_jobs(title: TitleState, free: Asked, alone: Asked, most: int) -> Ite
         yield Job(name, "upscale", run[0], len(run), title.visit)
 
 
+def playlist_due(title: TitleState) -> float:
+    """When the next playlist may be written."""
+    return title.listed_at + max(PLAYLIST_EVERY, PLAYLIST_EVERY_LISTED * title.listed)
+
+
 def publish_jobs(title: TitleState, free: Asked, now: float) -> Iterator[Job]:
     """The finished file once everything is there, until then a playlist from time to time; never both at once."""
     name = title.work.id
@@ -69,5 +77,5 @@ def publish_jobs(title: TitleState, free: Asked, now: float) -> Iterator[Job]:
         return
     if title.streamed == title.work.gops:
         yield Job(name, "finish", 0, title.work.gops, title.visit)
-    elif title.streamed > title.listed and now >= title.listed_at + PLAYLIST_EVERY:
+    elif title.streamed > title.listed and now >= playlist_due(title):
         yield Job(name, "playlist", 0, title.streamed, title.visit)

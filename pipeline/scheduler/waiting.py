@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from pipeline.scheduler.choose import (
-    PLAYLIST_EVERY,
     Unit,
     chain_jobs,
+    playlist_due,
     prepare_jobs,
     publish_jobs,
     units_of,
@@ -150,7 +150,7 @@ class Waiting:
         else:
             self.lines["publish"].remove(name)
             if title.active and title.streamed > title.listed:
-                self._look_at(title.listed_at + PLAYLIST_EVERY, name)
+                self._look_at(playlist_due(title), name)
 
     def _look_at(self, moment: float, name: str) -> None:
         """Place a title anew at that moment, where it is found out what comes next."""

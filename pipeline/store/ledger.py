@@ -47,7 +47,8 @@ def clock() -> float:
 
 
 def new_attempt() -> str:
-    return uuid.uuid4().hex
+    """A name that no other attempt at the same unit has; short, because playlists hold one a GOP."""
+    return uuid.uuid4().hex[:16]
 
 
 class Ledger:

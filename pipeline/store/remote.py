@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import random
 import threading
 import time
@@ -34,6 +35,7 @@ _NETWORK = ("botocore", "aiobotocore", "aiohttp", "urllib3")
 _SET_UP = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError", "NoRegionError")
 # HTTP's answers: nothing there; a create-only put of what is there; a range behind the end.
 _GONE, _TAKEN, _PAST_END = 404, 412, 416
+_COMPRESSED, _WORTH_IT, _GZIP = ".m3u8", 16 << 10, b"\x1f\x8b"  # what S3 keeps compressed, from so many bytes on
 _BATCH = 1000  # objects that S3 removes at one request
 
 # Tries are counted here alone: in three layers on top of each other they would take an hour to give up.
@@ -68,7 +70,8 @@ class RemoteStore(Store):
         return f"{self.root}/{check_key(key)}"
 
     def get(self, key: str) -> bytes:
-        return self._try(key, lambda: self.fs.cat_file(self.path(key)))
+        data = self._try(key, lambda: self.fs.cat_file(self.path(key)))
+        return gzip.decompress(data) if key.endswith(_COMPRESSED) and data.startswith(_GZIP) else data
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
         if stop <= start:
@@ -87,7 +90,11 @@ class RemoteStore(Store):
 
     def put(self, key: str, data: bytes) -> None:
         # Static hosting sends an object as the type that it was written with.
-        facts = {"ContentType": media_type(key), "CacheControl": "no-cache"} if self._s3 else {}
+        facts = {}
+        if self._s3:
+            facts = {"ContentType": media_type(key), "CacheControl": "no-cache"}
+            if key.endswith(_COMPRESSED) and len(data) >= _WORTH_IT:  # players take it as they take a page
+                data, facts["ContentEncoding"] = gzip.compress(data, mtime=0), "gzip"
         self._try(key, lambda: self.fs.pipe_file(self.path(key), data, **facts), writes=True)
 
     def create(self, key: str, data: bytes) -> bool:

@@ -24,7 +24,7 @@ def test_video_playlist() -> None:
         "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT\n"
         '#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI="../s/init.mp4"\n'
         "#EXT-X-PROGRAM-DATE-TIME:2000-01-01T00:00:00.000Z\n"
-        "#EXTINF:1.92000,\n../s/0%20a.m4s\n#EXTINF:0.04000,\n../s/b%3A48.m4s\n#EXT-X-ENDLIST\n"
+        "#EXTINF:1.92,\n../s/0%20a.m4s\n#EXTINF:0.04,\n../s/b%3A48.m4s\n#EXT-X-ENDLIST\n"
     )
 
 
@@ -33,8 +33,8 @@ def test_sound_playlist() -> None:
     assert text.splitlines()[6:] == [
         '#EXT-X-MAP:URI="a.mp4",BYTERANGE="700@0"',
         "#EXT-X-PROGRAM-DATE-TIME:2000-01-01T00:00:00.000Z",
-        "#EXTINF:1.92000,", "#EXT-X-BYTERANGE:90@700", "a.mp4",
-        "#EXTINF:1.92000,", "#EXT-X-BYTERANGE:80@790", "a.mp4",
+        "#EXTINF:1.92,", "#EXT-X-BYTERANGE:90@700", "a.mp4",
+        "#EXTINF:1.92,", "#EXT-X-BYTERANGE:80@790", "a.mp4",
     ]  # fmt: skip
     with pytest.raises(ValueError, match="sound of 1 GOPs for 2"):
         sound_playlist("a.mp4", 700, [(700, 90)], [48, 48], False)
