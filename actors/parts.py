@@ -13,6 +13,7 @@ from pipeline.core.timeline import GOP
 from pipeline.media.stills import tiles_of
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record, Stored
+from pipeline.store.stage_view import StageView
 from pipeline.store.stages import STAGES, dropped
 from pipeline.store.store import Store
 from pipeline.store.transfer import fetch_object
@@ -46,10 +47,10 @@ def read_parts(store: Store, plan: TitlePlan, run: str) -> Parts:
     leaving = {name for name in dropped(plan.options.keep) if STAGES[name].when_done}
 
     def passing(stage: str) -> Iterator[Record]:
-        ledger = Ledger(store, plan.prefix(stage))
-        for record in digest.hear(ledger.read_prefix(range(0, plan.frames, GOP))):
+        view = StageView(store, plan.prefix(stage), fold=True)
+        for record in digest.hear(view.unbroken(range(0, plan.frames, GOP))):
             if stage in leaving:
-                gone.extend(ledger.own_objects(record))
+                gone.extend(view.ledger.own_objects(record))
             if stage == "stream":
                 for one in plan.renditions:
                     fragments.setdefault(one.suffix, []).append(record.objects[f"fragment{one.suffix}"])

@@ -14,6 +14,7 @@ from pipeline.media.boxes import codec_string
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record, Stored
 from pipeline.store.small_json import parse_json
+from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan
 
@@ -117,8 +118,8 @@ class Playlists:
         """(key, size) of the fragments of the first GOPs or more, by suffix."""
         listed = self._fragments[plan.hashes.stream].listed
         there = len(listed.setdefault("", []))
-        ledger = Ledger(self.store, plan.prefix("stream"))
-        for record in ledger.read_prefix(range(there * GOP, gops * GOP, GOP)):
+        view = StageView(self.store, plan.prefix("stream"), fold=True).refresh(there * GOP)
+        for record in view.unbroken(range(there * GOP, gops * GOP, GOP)):
             for one in plan.renditions:
                 stored = record.objects[f"fragment{one.suffix}"]
                 listed.setdefault(one.suffix, []).append((stored.key, stored.size))

@@ -17,13 +17,31 @@ MOST_PARTS = 9_000  # S3 allows 10,000
 AT_ONCE = 4  # parts on their way: so many are in memory
 
 
-class Parts(Protocol):
-    """Where to: requests of S3 by name, each tried again on its own while its trouble may pass."""
+class Asks(Protocol):
+    """A store whose requests are tried again, each on its own, while their trouble may pass."""
 
-    def ask(self, name: str, **asked: Any) -> Any: ...
+    def ask(self, key: str, name: str, **asked: Any) -> Any: ...
+
+    def size(self, key: str) -> int: ...
+
+
+class Target:
+    """The object that a file becomes: `key` of a store, at `path`, bucket and name."""
+
+    def __init__(self, store: Asks, key: str, path: str):
+        self._store, self._key = store, key
+        self._bucket, _, self._name = path.partition("/")
+
+    def ask(self, name: str, **asked: Any) -> Any:
+        """A request of S3 by its name. Raises MissingObject."""
+        return self._store.ask(self._key, name, Bucket=self._bucket, Key=self._name, **asked)
 
     def arrived(self, size: int) -> bool:
         """Whether the finished object is there and of this size."""
+        try:
+            return self._store.size(self._key) == size
+        except MissingObject:
+            return False
 
 
 def part_size(size: int) -> int:
@@ -31,7 +49,7 @@ def part_size(size: int) -> int:
     return max(PART, -(-size // MOST_PARTS))
 
 
-def upload(parts: Parts, path: Path, facts: dict[str, str]) -> Sent:
+def upload(parts: Target, path: Path, facts: dict[str, str]) -> Sent:
     """Send a file, read once from its first to its last byte, in parts side by side. Returns what was sent.
 
     `facts`: headers of the object. Raises StoreError where a part is refused for good; nothing is then left behind.
@@ -56,7 +74,7 @@ def _read(read: Callable[[int], bytes], size: int, hear: Callable[[bytes], None]
         yield data
 
 
-def _send(parts: Parts, upload_id: str, pieces: Iterator[bytes]) -> list[dict[str, Any]]:
+def _send(parts: Target, upload_id: str, pieces: Iterator[bytes]) -> list[dict[str, Any]]:
     """ETags of all parts, in order."""
     found: dict[int, str] = {}
     waiting: dict[Future[Any], int] = {}
@@ -75,7 +93,7 @@ def _send(parts: Parts, upload_id: str, pieces: Iterator[bytes]) -> list[dict[st
     return [{"PartNumber": number, "ETag": found[number]} for number in sorted(found)]
 
 
-def _complete(parts: Parts, upload_id: str, tags: list[dict[str, Any]], size: int) -> None:
+def _complete(parts: Target, upload_id: str, tags: list[dict[str, Any]], size: int) -> None:
     """Put the parts together. A store that did so, and whose answer was lost, no longer knows the upload."""
     try:
         parts.ask("complete_multipart_upload", UploadId=upload_id, MultipartUpload={"Parts": tags})

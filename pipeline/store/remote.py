@@ -21,7 +21,8 @@ from pipeline.core.redact import redact_about
 from pipeline.sources.urls import protocol_of
 from pipeline.store.digests import sha256, sha256_of_file
 from pipeline.store.media_types import media_type
-from pipeline.store.multipart import PART, upload
+from pipeline.store.multipart import PART, Target, upload
+from pipeline.store.remote_faults import SET_UP, may_pass, status_of
 from pipeline.store.store import Listed, Names, Sent, Store, Unfinished, check_key, key_in
 
 T = TypeVar("T")
@@ -29,10 +30,6 @@ T = TypeVar("T")
 # Tried again after these waits (seconds, each times a random 0.5-1.5): half a minute of trouble is ridden out, after
 # which the caller decides.
 RETRY_WAITS = (0.2, 0.5, 1.0, 3.0, 8.0, 20.0)
-# Trees of their own, which do not descend from OSError.
-_NETWORK = ("botocore", "aiobotocore", "aiohttp", "urllib3")
-# botocore's own complaints about the set-up, which no waiting mends.
-_SET_UP = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError", "NoRegionError")
 # HTTP's answers: nothing there; a create-only put of what is there; a range behind the end.
 _GONE, _TAKEN, _PAST_END = 404, 412, 416
 _COMPRESSED, _WORTH_IT, _GZIP = ".m3u8", 16 << 10, b"\x1f\x8b"  # what S3 keeps compressed, from so many bytes on
@@ -82,7 +79,7 @@ class RemoteStore(Store):
             try:
                 return self.fs.cat_file(self.path(key), start=start, end=stop)
             except OSError as error:
-                if _status(error) == _PAST_END:
+                if status_of(error) == _PAST_END:
                     return b""
                 raise
 
@@ -105,7 +102,7 @@ class RemoteStore(Store):
             except FileExistsError:
                 return False
             except OSError as error:
-                if _status(error) == _TAKEN:  # SeaweedFS's reaches s3fs users as a plain OSError
+                if status_of(error) == _TAKEN:  # SeaweedFS's reaches s3fs users as a plain OSError
                     return False
                 raise
             return True
@@ -119,7 +116,7 @@ class RemoteStore(Store):
             self._try(key, lambda: self.fs.pipe_file(self.path(key), data, **facts), writes=True)
             return Sent(sha256(data), len(data))
         if self._s3:
-            return upload(_Upload(self, key), path, facts)
+            return upload(Target(self, key, self.path(key)), path, facts)
         sent = Sent(sha256_of_file(path, self.progress), path.stat().st_size)
         self._try(key, lambda: self.fs.put_file(str(path), self.path(key), callback=_Steps(self.progress)), writes=True)
         return sent
@@ -225,7 +222,7 @@ class RemoteStore(Store):
             try:
                 return self.fs.call_s3(name, **asked)
             except OSError as error:
-                if _status(error) == _GONE:
+                if status_of(error) == _GONE:
                     raise FileNotFoundError(str(error)) from error
                 raise
 
@@ -295,12 +292,12 @@ class RemoteStore(Store):
                     "environment and the bucket's policy"
                 ) from error
             except Exception as error:
-                if type(error).__name__ in _SET_UP:
+                if type(error).__name__ in SET_UP:
                     raise OutputError(
                         f"output {self}: {self._told(error)}; give credentials and region through the environment or "
                         "the machine's role, and check the address"
                     ) from error
-                if not _may_pass(error) or wait is None:
+                if not may_pass(error) or wait is None:
                     raise StoreError(f"output {self}: {key}: {self._told(error)}") from error
                 time.sleep(wait * random.uniform(0.5, 1.5))
         raise AssertionError("unreachable")
@@ -318,39 +315,3 @@ class _Steps(Callback):
 
     def relative_update(self, inc: int = 1) -> None:
         self._progress()
-
-
-class _Upload:
-    """One object on its way in parts."""
-
-    def __init__(self, store: RemoteStore, key: str):
-        self._store, self._key = store, key
-        self._bucket, _, self._name = store.path(key).partition("/")
-
-    def ask(self, name: str, **asked: Any) -> Any:
-        return self._store.ask(self._key, name, Bucket=self._bucket, Key=self._name, **asked)
-
-    def arrived(self, size: int) -> bool:
-        try:
-            return self._store.size(self._key) == size
-        except MissingObject:
-            return False
-
-
-def _status(error: BaseException | None) -> int | None:
-    """HTTP's status of the answer that an error stands for. Messages hold keys, and keys hold any number."""
-    while error is not None:
-        response = getattr(error, "response", None)  # of botocore's errors, which s3fs raises others from
-        if isinstance(response, dict):
-            found: int | None = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            return found
-        for name in ("status", "code"):
-            if isinstance(number := getattr(error, name, None), int):
-                return number
-        error = error.__cause__
-    return None
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether a fault of a remote store is of the passing kind: connections, time-outs, 5xx."""
-    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _NETWORK
