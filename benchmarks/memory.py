@@ -7,6 +7,7 @@ the peak resident size (VmHWM) of the driver and of every worker from /proc.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -55,14 +56,15 @@ def peak_kib(pid: int) -> int:
     return int(found[1]) if found else 0
 
 
-def worker_peaks(seen: dict[tuple[str, int], int]) -> None:
-    """Update the peaks of all Ray workers on this machine, by actor class and pid."""
+def worker_peaks(seen: dict[tuple[str, int], int], session: int | None = None) -> None:
+    """Update the peaks of all Ray workers on this machine, or in one session of processes, by actor class and pid."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
             name = WORKER.search((entry / "cmdline").read_text())
-            if name and name[1].endswith("Worker"):
+            elsewhere = session is not None and os.getsid(int(entry.name)) != session
+            if name and name[1].endswith("Worker") and not elsewhere:
                 key = (name[1], int(entry.name))
                 seen[key] = max(seen.get(key, 0), peak_kib(int(entry.name)))
         except (FileNotFoundError, ProcessLookupError, PermissionError):

