@@ -33,6 +33,7 @@ from pipeline.store.transfer import fetch_checked
 from pipeline.titles.found import read_json
 from pipeline.titles.report import SOFTWARE, notes_of, provenance, title_report
 from pipeline.titles.title_plan import TitlePlan
+from pipeline.titles.wishes import wishes_of
 
 LARGEST_COVER = 1400  # pixels of an edge; what players and shops show
 
@@ -93,6 +94,7 @@ class PublishWorker(Worker):
             more["credentials"] = credentials.said()
         more["contact"] = facts
         more["renditions"] = {name: {"sha256": one.sha256, "size": one.size} for name, one in files.items()}
+        more["wishes"] = wishes_of(plan)
         if plan.heard == "loudness":
             more["loudness"] = sound_of(self.store, plan).facts
         self._put_json(f"{plan.id}/report.json", title_report(plan, self.run_id, parts.stages, more))

@@ -25,6 +25,7 @@ from pipeline.core.side_by_side import side_by_side
 from pipeline.driver.drive import Executor, drive
 from pipeline.driver.ending import conclude
 from pipeline.driver.marks import Marks
+from pipeline.driver.other_versions import EVERY, by_version
 from pipeline.driver.preflight import driver_lease, load_catalog, open_output
 from pipeline.driver.progress import Reporter
 from pipeline.driver.request import Request
@@ -40,11 +41,12 @@ from pipeline.media import ffmpeg
 from pipeline.pages.writer import Pages
 from pipeline.provenance.signing_identity import identity
 from pipeline.scheduler.schedule import Schedule
-from pipeline.scheduler.work import Event
+from pipeline.scheduler.work import Event, Scanned
 from pipeline.sources import urls
 from pipeline.store.lease import Lease
 from pipeline.store.store import Store
 from pipeline.titles import scan
+from pipeline.titles.earlier import note_plan
 from pipeline.titles.title_plan import TitlePlan
 from pipeline.titles.title_work import title_work
 from pipeline.wiring import executor_of, metrics_of
@@ -74,7 +76,14 @@ class Lanes(click.ParamType):
 @click.option("--skip-invalid", is_flag=True, help="Render the titles that are valid; exit 1 if others were not.")
 @click.option("--skip-done", is_flag=True, help="Do not open the inputs of titles that are done.")
 @click.option("--retry-failed", is_flag=True, help="Render only titles that failed when they were last tried.")
-@click.option("--renew", is_flag=True, help="Render again what is lost for good: a file whose parts keep let go.")
+@click.option(
+    "--renew",
+    multiple=True,
+    is_flag=False,
+    flag_value=EVERY,
+    metavar="[ID]",
+    help="Render anew what an earlier version made or what is lost for good: this title (several times), or all.",
+)
 @click.option("--fail-fast", is_flag=True, help="Stop as soon as a title has failed; exit 1.")
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", show_default=True)
 @click.option("--address", help="Ray cluster to join; default: RAY_ADDRESS, else this machine alone.")
@@ -136,7 +145,10 @@ def render(request: Request, stop: Stop) -> int:
         plans = {one.title.id: plan_title(family, one, weights) for one in seen}
         for one in seen:
             copy_inputs(store, one, tell)
-        code = _run(request, stop, lease, catalog, store, family, plans, run)
+        plans, waiting = by_version(store, plans, request.renew, tell)
+        code = _run(request, stop, lease, catalog, store, family, plans, run) if plans else 0
+    if waiting:
+        return INTERRUPTED
     return max(code, 1) if problems else code
 
 
@@ -186,7 +198,7 @@ def _run(
             drive(
                 schedule,
                 executor,
-                lambda name: scan.scan(store, plans[name], works[name].gops, renew=request.renew),
+                lambda name: _look_up(request, store, plans[name], works[name].gops),
                 stop=lambda: stop.reason() or (lease.lost if lease else None) or _first_failure(request, schedule),
                 grace=request.grace,
                 mark=marks.note,
@@ -205,6 +217,13 @@ def _run(
 def _all_done(store: Store, plans: dict[str, TitlePlan]) -> bool:
     """Whether nothing is left to do."""
     return all(side_by_side(partial(scan.is_done, store), plans.values()))
+
+
+def _look_up(request: Request, store: Store, plan: TitlePlan, goal: int) -> Scanned:
+    found = scan.scan(store, plan, goal, renew=EVERY in request.renew or plan.id in request.renew)
+    if not found.done:
+        note_plan(store, plan)
+    return found
 
 
 def _first_failure(request: Request, schedule: Schedule) -> str | None:

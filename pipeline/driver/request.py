@@ -17,8 +17,8 @@ class Request:
     skip_invalid: bool
     skip_done: bool
     retry_failed: bool
+    renew: tuple[str, ...]
     fail_fast: bool
-    renew: bool
     executor: str
     address: str | None
     chains: int | None

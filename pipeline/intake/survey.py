@@ -25,7 +25,7 @@ from pipeline.manifest.catalog import Catalog, Title, check_prompts
 from pipeline.media.burn import cannot_be_drawn
 from pipeline.media.canvas import is_image
 from pipeline.media.sound import AudioFacts, joined_chapters, probe
-from pipeline.media.tags import continuous
+from pipeline.media.tags import Chapter, continuous
 from pipeline.provenance.signing_identity import signer_name
 from pipeline.provenance.watermark import key_name, read_key
 from pipeline.sources.captions import LARGEST_CAPTIONS, clock, read_captions
@@ -298,18 +298,24 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
         signer=signer,
         canvas_image=image,
         publishing=publishing,
+        own_weights=weights.own,
+        given_title=title.title,
+        given_chapters=tuple((one.start, one.title) for one in _given_chapters(seen)),
     )
+
+
+def _given_chapters(seen: Seen) -> tuple[Chapter, ...]:
+    return given_chapters([(one.at, one.text) for one in seen.title.chapters], seen.frames)
 
 
 def _publishing(seen: Seen, extras: Mapping[str, Stored]) -> Publishing:
     title, options = seen.title, seen.title.options
     parts = [f"part {number + 1}" for number in range(len(seen.facts))]
-    chapters = given_chapters([(one.at, one.text) for one in title.chapters], seen.frames)
     return Publishing(
         tags=named(seen.facts[0].tags, title.title, options.author),
         cover=extras.get("cover"),
         captions=extras.get("captions"),
-        chapters=chapters or continuous(joined_chapters(parts, seen.facts), seen.frames * 1000 // FPS),
+        chapters=_given_chapters(seen) or continuous(joined_chapters(parts, seen.facts), seen.frames * 1000 // FPS),
         language=options.language,
         loudness=options.loudness,
     )

@@ -13,12 +13,14 @@ from pipeline.core.redact import redact
 from pipeline.core.side_by_side import side_by_side
 from pipeline.intake.recall import recall
 from pipeline.intake.selection import select_titles
-from pipeline.manifest.catalog import Catalog, load_manifest
+from pipeline.manifest.catalog import Catalog, Title, load_manifest
 from pipeline.sources import urls
 from pipeline.store.opening import open_store
 from pipeline.store.store import Store
 from pipeline.titles import found
+from pipeline.titles.earlier import earlier
 from pipeline.titles.found import Found
+from pipeline.titles.title_plan import TitlePlan
 
 _MANIFESTS = (".yaml", ".yml", ".json")
 
@@ -38,9 +40,27 @@ class Target:
             for streams in side_by_side(partial(found.in_output, self.store), names):
                 yield from ((one, ()) for one in streams)
             return
-        titles = self.catalog.titles
-        for title, known in zip(titles, side_by_side(partial(recall, self.catalog, self.store), titles), strict=True):
-            yield found.of_plan(known.plan) if known.plan else Found(title.id), known.notes
+        yield from side_by_side(partial(_of, self.catalog, self.store), self.catalog.titles)
+
+
+def _of(catalog: Catalog, store: Store, title: Title) -> tuple[Found, tuple[str, ...]]:
+    """What the title's plan made, and notes."""
+    known = recall(catalog, store, title)
+    one, more = _made(store, known.plan) if known.plan else (Found(title.id), ())
+    return one, (*known.notes, *more)
+
+
+def _made(store: Store, plan: TitlePlan) -> tuple[Found, tuple[str, ...]]:
+    """What a plan made; where another version has made or begun the same, that."""
+    before = earlier(store, plan)
+    if before is None:
+        return found.of_plan(plan), ()
+    if before.own is not None:
+        return found.of_plan(before.own), ("begun by an earlier version; it goes on as that planned it",)
+    if before.kept is not None:
+        return before.kept, (f"of an earlier version: kept; `render --renew {plan.id}` renders it",)
+    text = f"made by an earlier version, which this one cannot go on with: {before.why}; `render --renew {plan.id}`"
+    return found.of_plan(plan), (text,)
 
 
 def open_target(target: str, output: str | None, only: Sequence[str]) -> Target:

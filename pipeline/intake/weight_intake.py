@@ -33,10 +33,12 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Weights:
-    """The files of a plan, by name in the tree. Without any, the family's own rule makes its weights."""
+    """The files of a plan, by name in the tree. Without any, the family's own rule makes its weights. `own`: the
+    manifest names them."""
 
     files: tuple[tuple[str, Stored], ...] = ()
     hash: str | None = None
+    own: bool = False
 
 
 NO_WEIGHTS = Weights()
@@ -104,7 +106,7 @@ def take_weights(
                 tell(f"weights: copying {path} to the output")
                 store.put_file(stored.key, path)
         _remember(store, family, found.url, taken)
-    return _weights([(one.name, source) for one, source in taken])
+    return _weights([(one.name, source) for one, source in taken], family, found.url)
 
 
 def recall_weights(family: Family, url: str | None, store: Store) -> Weights | None:
@@ -115,12 +117,14 @@ def recall_weights(family: Family, url: str | None, store: Store) -> Weights | N
     known = _remembered(store, family, url)
     if not known:
         return None
-    return _weights([(name, SourceFile(url, e["sha256"], e["size"], e["stamp"])) for name, e in known.items()])
+    files = [(name, SourceFile(url, e["sha256"], e["size"], e["stamp"])) for name, e in known.items()]
+    return _weights(files, family, url)
 
 
-def _weights(files: list[tuple[str, SourceFile]]) -> Weights:
+def _weights(files: list[tuple[str, SourceFile]], family: Family, url: str) -> Weights:
     named = sorted((name, _stored(source)) for name, source in files)
-    return Weights(tuple(named), weights_hash((name, stored.sha256) for name, stored in named))
+    own = url != shipped_weights(family.name)
+    return Weights(tuple(named), weights_hash((name, stored.sha256) for name, stored in named), own)
 
 
 def _stored(source: SourceFile) -> Stored:

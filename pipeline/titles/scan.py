@@ -115,7 +115,7 @@ class _Scan:
         elif whole_title:
             raise LostForGood(
                 f"title {self.plan.id}: {reason}, and what it was made of was let go (keep: {kept}); put it back, or "
-                "render the title again with --renew"
+                f"render the title again with --renew {self.plan.id}"
             )
         return record
 

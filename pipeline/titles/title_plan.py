@@ -64,6 +64,9 @@ class TitlePlan:
     publishing: Publishing = field(default_factory=Publishing)
     mark_key: str = "public"  # name of the watermark's key
     signer: str = ""  # name of the identity that signs the finished file; empty: one made up for the occasion
+    own_weights: bool = False  # weights that the manifest names, not the family's
+    given_title: str | None = None  # as the manifest has it; None: the sound file's
+    given_chapters: tuple[tuple[int, str], ...] = ()  # (milliseconds, title) as the manifest has them
 
     @property
     def gops(self) -> int:
@@ -144,6 +147,20 @@ class TitlePlan:
     @property
     def encoding(self) -> Encoding:
         return encoding_of(self.options)
+
+    def made_with(self) -> dict[str, Any]:
+        """What hashes hold beside wishes: programs and revisions, by name."""
+        return {
+            "ffmpeg": ffmpeg.version(),
+            "sound revision": SOUND_REVISION,
+            "loudness revision": LOUDNESS_REVISION if self.heard == "loudness" else None,
+            "chain revision": self.constants.chain_revision,
+            "picture revision": self.constants.picture_revision,
+            "canvas revision": CANVAS_REVISION,
+            "stream revision": STREAM_REVISION,
+            "marks revision": self.marks.identity()["revision"],
+            "encoders": [one.encoding.identity() for one in self.renditions],
+        }
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,129 @@
+"""A title that another version of Longtake has finished or begun: the same wishes, made with something else.
+
+What is finished is kept. What is half done goes on under its own plan where this version can make the rest of it, else
+it waits until somebody asks for it anew. Plans leave a note beside their stream, `plan.json`, when they begin.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pipeline.store.ledger import Ledger
+from pipeline.store.record import Stored
+from pipeline.store.store import Store
+from pipeline.titles.found import Found, in_output, read_json, readable
+from pipeline.titles.losses import lost
+from pipeline.titles.title_plan import Hashes, TitlePlan
+from pipeline.titles.wishes import pictures_of, plain, reported, same, wishes_of
+
+# What may have changed where the sound is committed: only what makes sound depends on it.
+_OF_SOUND = ("ffmpeg", "sound revision")
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What another version left of a title. Exactly one of `kept`, `own` and `why` is given.
+
+    `kept`: its finished stream. `own`: the plan under which it goes on. `why`: what keeps this version from that.
+    `changed`: what is another one now.
+    """
+
+    stream: str  # first 16 digits of its hash
+    changed: tuple[str, ...] = ()
+    kept: Found | None = None
+    own: TitlePlan | None = None
+    why: str = ""
+
+
+def note_plan(store: Store, plan: TitlePlan) -> None:
+    """Leave beside the stream what the plan is, once; what a later version needs to go on with it."""
+    key = _key(plan.id, plan.hashes.stream[:16])
+    if store.exists(key):
+        return
+    facts = {
+        "wishes": pictures_of(wishes_of(plan)),
+        "made_with": plan.made_with(),
+        "frames": plan.frames,
+        "hashes": asdict(plan.hashes),
+        "weights": [[name, asdict(stored)] for name, stored in plan.weights],
+        "weights_hash": plan.weights_hash,
+    }
+    store.create(key, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+
+
+def earlier(store: Store, plan: TitlePlan) -> Earlier | None:
+    """What another version left of the title and still counts; None where this plan is the one to go by.
+
+    That is so once anything of its own stream is there: somebody has asked for it by `--renew`, or wished otherwise.
+    """
+    streams = store.folders(f"{plan.id}/stream")
+    own, wishes = plan.hashes.stream[:16], wishes_of(plan)
+    report = read_json(store, f"{plan.id}/report.json") or {}
+    shown = report.get("hashes")
+    shown = shown if isinstance(shown, dict) else {}
+    stream = str(shown.get("stream"))[:16]
+    current = (shown.get("stream"), shown.get("file")) == (plan.hashes.stream, plan.hashes.file)
+    if shown and not current and (stream == own or own not in streams):
+        told = reported(plan, report, read_json(store, f"{plan.id}/provenance.json") or {})
+        done = readable(Ledger(store, f"{plan.id}/stream/{stream}/done"), 0) if stream in streams else None
+        if done is not None and told is not None and same(told, wishes):
+            kept = next((one for one in in_output(store, plan.id) if one.stream_hash == stream), None)
+            changed = _changed(plan, read_json(store, _key(plan.id, stream)) or {})
+            gone = lost(store, done)
+            return Earlier(stream, changed, kept=kept if not gone else None, why=gone or "")
+    if own in streams:
+        return None
+    notes = {name: read_json(store, _key(plan.id, name)) for name in streams}
+    begun = [
+        (name, note)
+        for name, note in notes.items()
+        if note and isinstance(note.get("wishes"), dict) and same(note["wishes"], pictures_of(wishes))
+    ]
+    found = [_begun(store, plan, name, note) for name, note in begun]
+    return next((one for one in found if one.own), found[0] if found else None)
+
+
+def _begun(store: Store, plan: TitlePlan, stream: str, note: Mapping[str, Any]) -> Earlier:
+    changed = _changed(plan, note)
+    try:
+        weights = tuple((str(name), Stored(**stored)) for name, stored in note["weights"])
+        hashes = replace(Hashes(**note["hashes"]), file=plan.hashes.file)
+        theirs = replace(plan, hashes=hashes, weights=weights, weights_hash=str(note["weights_hash"]))
+        frames = note["frames"]
+    except (KeyError, TypeError, ValueError) as error:
+        return Earlier(stream, changed, why=f"{_key(plan.id, stream)} is damaged ({type(error).__name__})")
+    if frames != plan.frames:
+        return Earlier(stream, changed, why=f"its sound counts {frames} frames there, {plan.frames} here")
+    others = [one for one in changed if not one.startswith((*_OF_SOUND, "weights"))]
+    sound = any(one.startswith(_OF_SOUND) for one in changed)
+    if sound and any(readable(Ledger(store, theirs.prefix(stage)), 0) is None for stage in ("sound", theirs.heard)):
+        others += [one for one in changed if one.startswith(_OF_SOUND)]
+    gone = [name for name, stored in weights if not store.exists(stored.key)]
+    if others or gone:
+        why = "; ".join([*others, *(f"its weights {name} are no longer there" for name in gone)])
+        return Earlier(stream, changed, why=why)
+    return Earlier(stream, changed, own=theirs)
+
+
+def _changed(plan: TitlePlan, note: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a plan was made with that is another one now, in words; nothing where no note tells."""
+    was, now = note.get("made_with"), plain(plan.made_with())
+    if not isinstance(was, dict):
+        return ()
+    names = [name for name in now.keys() | was.keys() if was.get(name) != now.get(name)]
+    words = [f"{name} {_short(was.get(name))}, now {_short(now.get(name))}" for name in sorted(names)]
+    if note.get("weights_hash") != plan.weights_hash:
+        words.append(f"weights {str(note.get('weights_hash'))[:12]}, now {plan.weights_hash[:12]}")
+    return tuple(words)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _key(title: str, stream: str) -> str:
+    return f"{title}/stream/{stream}/plan.json"
