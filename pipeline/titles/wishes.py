@@ -19,7 +19,7 @@ from pipeline.titles.title_plan import TitlePlan
 
 Wishes = dict[str, Any]
 _SHOWN = ("chain", "picture", "stream")  # hashes of pictures and sound; options of others change what is written around
-_AROUND = ("title", "chapters", "around")
+_AROUND = ("title", "chapters", "around", "signer")
 
 
 def wishes_of(plan: TitlePlan) -> Wishes:
@@ -33,6 +33,7 @@ def wishes_of(plan: TitlePlan) -> Wishes:
             "prompts": made_of["prompts"],
             "inputs": made_of["inputs"],
             "key": plan.mark_key if plan.marks.payload else "",
+            "signer": plan.signer if plan.marks.wanted else "",
             **_options(plan.family, made_of["options"]),
             "title": plan.given_title,
             "chapters": [list(one) for one in plan.given_chapters],

@@ -53,7 +53,9 @@ def contents(output: Path, *titles: str) -> dict[str, str]:
 def records(files: dict[str, str]) -> dict[str, str]:
     """Those of `contents` that are records, void markers, numerics classes, headers, or objects under a hash."""
     return {
-        path: digest for path, digest in files.items() if path.split("/")[1] in ("sound", "loudness", "chain", "stream")
+        path: digest
+        for path, digest in files.items()
+        if path.split("/")[1] in ("sound", "loudness", "chain", "stream") and not path.endswith("/plan.json")
     }
 
 
