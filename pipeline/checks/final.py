@@ -16,7 +16,6 @@ from pipeline.provenance.credentials import read_credentials
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
 from pipeline.titles.found import read_json
-from pipeline.titles.report import records_digest
 
 FRAME = Fraction(1, FPS)
 
@@ -33,7 +32,7 @@ def check_final(findings: Findings, store: Store, *, every_picture: bool = False
     for frames in {done.frames, done.facts.get("frames")} - {found.frames}:
         text = f"the done record says {frames} frames, expected {found.frames}"
         findings.fault("done", None, text, findings.remedy_of_views())
-    _check_digest(findings, store)
+    _check_digest(findings)
     report = read_json(store, f"{found.title}/report.json")
     hashes = report.get("hashes") if report else None
     made = hashes.get("stream") if isinstance(hashes, dict) else None
@@ -52,12 +51,11 @@ def check_final(findings: Findings, store: Store, *, every_picture: bool = False
     _check_sidecars(findings, store, stored, made)
 
 
-def _check_digest(findings: Findings, store: Store) -> None:
+def _check_digest(findings: Findings) -> None:
     """The records must be those that the file was made of. Said only where no fault explains it already."""
-    ledgers = [ledger for stage in ("chain", "stream") if (ledger := findings.found.ledger(store, stage))]
-    if findings.faults or findings.done is None or len(ledgers) < 2 or min(findings.chained, findings.upscaled) == 0:
+    if findings.faults or findings.done is None or min(findings.chained, findings.upscaled) == 0:
         return
-    if records_digest(ledgers, findings.found.frames) != findings.done.facts.get("records"):
+    if findings.records.read() != findings.done.facts.get("records"):
         text = "the chain's and the stream's records are not those that the file was made of"
         findings.fault("done", None, text, findings.remedy_of_views())
 

@@ -18,6 +18,7 @@ from pipeline.store.record import Record, Stored
 from pipeline.store.stages import STAGES, dropped
 from pipeline.store.store import Store
 from pipeline.titles.found import Found
+from pipeline.titles.report import RecordsDigest
 
 MOST_FAULTS = 200  # kept of a title; more of the same help nobody
 _CHUNK = 4 << 20
@@ -50,6 +51,8 @@ class Findings:
     objects: int = 0
     bytes: int = 0
     pictures: int = 0
+    records: RecordsDigest = field(default_factory=RecordsDigest)  # of the chain and the stream, without a gap
+    fragments: dict[str, dict[int, str]] = field(default_factory=dict)  # object → GOP → its key, if it is there
     chained: int = 0  # GOPs without a gap
     upscaled: int = 0
 
@@ -61,6 +64,11 @@ class Findings:
     def dropped(self) -> frozenset[str]:
         """Stages whose objects may be gone."""
         return dropped(str(self.done.facts.get("kept"))) if self.done else frozenset()
+
+    def count_object(self, one: Looked) -> None:
+        if one.wrong is None or one.size:
+            self.objects += 1
+            self.bytes += one.size
 
     def fault(self, stage: str, frame: int | None, found: str, remedy: str) -> None:
         if len(self.faults) < MOST_FAULTS:
@@ -115,58 +123,90 @@ def read_record(findings: Findings, ledger: Ledger, stage: str, first: int) -> R
     try:
         record = ledger.read(first)
     except StoreError as error:
-        findings.fault(stage, first, str(error), findings.remedy(ledger, first))
-        raise Unreadable from error
-    if record and record.stage != stage:
-        text = f"{ledger.key(first, record.generation)} is a record of stage {record.stage!r}"
-        findings.fault(stage, first, text, findings.remedy(ledger, first, record.generation))
+        return told(findings, ledger, stage, first, error)
+    return told(findings, ledger, stage, first, record)
+
+
+def told(
+    findings: Findings, ledger: Ledger, stage: str, first: int, found: Record | StoreError | None
+) -> Record | None:
+    """A record that a view of the stage has found. Raises Unreadable, having told the fault."""
+    if isinstance(found, StoreError):
+        findings.fault(stage, first, str(found), findings.remedy(ledger, first))
+        raise Unreadable from found
+    if found and found.stage != stage:
+        text = f"{ledger.key(first, found.generation)} is a record of stage {found.stage!r}"
+        findings.fault(stage, first, text, findings.remedy(ledger, first, found.generation))
         raise Unreadable
-    return record
+    return found
 
 
-def check_objects(findings: Findings, ledger: Ledger, record: Record) -> bool:
+@dataclass(frozen=True)
+class Looked:
+    """An object that was read: what is wrong with it, if anything; its bytes where they were asked for."""
+
+    name: str
+    stored: Stored
+    wrong: str | None
+    size: int = 0
+    data: bytes = b""
+
+
+def look_at(store: Store, record: Record, *, keep: bool = False) -> list[Looked]:
+    """All objects of a record, read and compared with what it says; tells nobody, so it may run beside others."""
+    return [look_at_object(store, name, stored, keep=keep) for name, stored in sorted(record.objects.items())]
+
+
+def check_objects(findings: Findings, ledger: Ledger, record: Record, looked: list[Looked] | None = None) -> bool:
     """Whether all objects of a record are what it says; what is not is a fault."""
     unnamed = [name for name in STAGES[record.stage].objects if name not in record.objects]
+    remedy = findings.remedy(ledger, record.first, record.generation)
     if unnamed:
-        remedy = findings.remedy(ledger, record.first, record.generation)
         findings.fault(record.stage, record.first, f"its record names no object {unnamed[0]}", remedy)
     good = not unnamed
-    for name, stored in sorted(record.objects.items()):
-        wrong = check_object(findings, ledger.store, stored)
-        missing = wrong == _MISSING
-        if wrong is None or (missing and record.stage in findings.dropped):
+    for one in look_at(ledger.store, record) if looked is None else looked:
+        findings.count_object(one)
+        if one.wrong is None or (one.wrong == MISSING and record.stage in findings.dropped):
             continue
         good = False
-        remedy = findings.remedy(ledger, record.first, record.generation)
-        findings.fault(record.stage, record.first, f"object {name}: {stored.key} {wrong}", remedy)
+        findings.fault(record.stage, record.first, f"object {one.name}: {one.stored.key} {one.wrong}", remedy)
     return good
 
 
-_MISSING = "is missing"
+MISSING = "is missing"
 
 
 def check_object(findings: Findings, store: Store, stored: Stored) -> str | None:
     """What is wrong with an object, read in pieces; None if it is the one described."""
-    digest, size = hashlib.sha256(), 0
+    looked = look_at_object(store, "", stored)
+    findings.count_object(looked)
+    return looked.wrong
+
+
+def look_at_object(store: Store, name: str, stored: Stored, *, keep: bool = False) -> Looked:
+    digest, size, kept = hashlib.sha256(), 0, list[bytes]()
     try:
-        actual = store.size(stored.key)
-        while size < actual:
-            chunk = store.get_range(stored.key, size, min(size + _CHUNK, actual))
-            if not chunk:
-                break
+        while True:
+            asked = min(_CHUNK, max(0, stored.size - size) + 1)  # one more than there should be: it ends there
+            chunk = store.get_range(stored.key, size, size + asked)
             digest.update(chunk)
             size += len(chunk)
+            if keep:
+                kept.append(chunk)
+            if len(chunk) < asked or size > stored.size:
+                break
+        if size > stored.size:
+            size = store.size(stored.key)
     except MissingObject:
-        return _MISSING
+        return Looked(name, stored, MISSING)
     except StoreError as error:
-        return f"cannot be read ({error})"
-    findings.objects += 1
-    findings.bytes += size
+        return Looked(name, stored, f"cannot be read ({error})")
     if size != stored.size:
-        return f"has {size} bytes, its record says {stored.size}"
+        return Looked(name, stored, f"has {size} bytes, its record says {stored.size}", size)
     if digest.hexdigest() != stored.sha256:
-        return f"has sha256 {digest.hexdigest()[:12]}…, its record says {stored.sha256[:12]}…"
-    return None
+        text = f"has sha256 {digest.hexdigest()[:12]}…, its record says {stored.sha256[:12]}…"
+        return Looked(name, stored, text, size)
+    return Looked(name, stored, None, size, b"".join(kept))
 
 
 @contextmanager

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from pipeline.checks.findings import Findings, Unreadable, check_objects, read_record
-from pipeline.core.timeline import GOP, gop_range
+from pipeline.checks.findings import Findings, Looked, Unreadable, check_objects, look_at, read_record, told
+from pipeline.core.errors import StoreError
+from pipeline.core.side_by_side import side_by_side
+from pipeline.core.timeline import GOP
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record, seed_state_hash
+from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
 from pipeline.titles.found import readable
+
+Found = Record | StoreError | None
 
 
 def check_preparation(findings: Findings, store: Store) -> None:
@@ -22,10 +28,10 @@ def check_preparation(findings: Findings, store: Store) -> None:
     for name in store.folders(f"{title}/loudness"):
         with suppress(Unreadable):
             _check_single(findings, Ledger(store, f"{title}/loudness/{name}"), "loudness")
-    if ledger := findings.found.ledger(store, "features"):
-        for first in ledger.hinted():
+    if view := findings.found.view(store, "features", folds=False):
+        for first, found, looked in read_whole(view, view.firsts):
             with suppress(Unreadable):
-                _check_features(findings, ledger, first)
+                _check_features(findings, view.ledger, told(findings, view.ledger, "features", first, found), looked)
 
 
 def _check_single(findings: Findings, ledger: Ledger, stage: str) -> None:
@@ -39,37 +45,49 @@ def _check_single(findings: Findings, ledger: Ledger, stage: str) -> None:
         findings.fault(stage, 0, text, findings.remedy_of_views())
 
 
-def _check_features(findings: Findings, ledger: Ledger, first: int) -> None:
-    record, plan = read_record(findings, ledger, "features", first), findings.found.plan
+def read_whole(view: StageView, firsts: Iterable[int]) -> Iterator[tuple[int, Found, list[Looked]]]:
+    """(first frame, record or what is in its place, its objects), in order; records and objects side by side."""
+
+    def look(one: tuple[int, Found]) -> tuple[int, Found, list[Looked]]:
+        return *one, look_at(view.store, one[1]) if isinstance(one[1], Record) else []
+
+    return side_by_side(look, view.each(firsts))
+
+
+def _check_features(findings: Findings, ledger: Ledger, record: Record | None, looked: list[Looked]) -> None:
+    plan = findings.found.plan
     if record:
         if plan:
-            _check_frames(findings, ledger, record, first, min(plan.constants.feature_block, plan.frames - first))
-        check_objects(findings, ledger, record)
+            block = min(plan.constants.feature_block, plan.frames - record.first)
+            _check_frames(findings, ledger, record, record.first, block)
+        check_objects(findings, ledger, record, looked)
 
 
 def check_chain(findings: Findings, store: Store) -> int:
     """GOPs chained without a gap. Every GOP must start from the state that the one before it left."""
-    ledger = findings.found.ledger(store, "chain")
-    if ledger is None:
-        return 0
     found, chained = findings.found, 0
+    view = found.view(store, "chain", folds=False)
+    if view is None:
+        return 0
+    ledger = view.ledger
     features: dict[str, str | None] = {}  # the blocks in use, by name: at most two at a time
     state = _seed_state(findings, store)
-    for gop in range(found.gops):
-        first, stop = gop_range(gop, found.frames)
-        chained = gop + 1
+    for first, at, looked in read_whole(view, range(0, found.frames, GOP)):
+        stop = min(first + GOP, found.frames)
+        chained = first // GOP + 1
         try:
-            record = read_record(findings, ledger, "chain", first)
+            record = told(findings, ledger, "chain", first, at)
         except Unreadable:
             state = None  # the next link cannot be judged
             continue
         if record is None:
-            _check_gap(findings, ledger, first)
-            return gop
+            _check_gap(findings, view, first)
+            return first // GOP
+        list(findings.records.hear([record]))
         _check_frames(findings, ledger, record, first, stop - first)
-        check_objects(findings, ledger, record)
+        check_objects(findings, ledger, record, looked)
         if state is not None and record.parent != state:
-            before = "conditioning and seed give" if gop == 0 else f"the GOP at frame {first - GOP} left"
+            before = "conditioning and seed give" if first == 0 else f"the GOP at frame {first - GOP} left"
             findings.fault(
                 "chain",
                 first,
@@ -96,9 +114,9 @@ def _seed_state(findings: Findings, store: Store) -> str | None:
     return seed_state_hash(arrays.sha256, plan.seed) if plan and arrays else None
 
 
-def _check_gap(findings: Findings, ledger: Ledger, first: int) -> None:
+def _check_gap(findings: Findings, view: StageView, first: int) -> None:
     """A chain that ends early is unfinished; one that goes on after a gap has lost a record."""
-    later = [one for one in ledger.hinted() if one > first]
+    later = [one for one in view.firsts if one > first]
     if later:
         findings.fault(
             "chain",

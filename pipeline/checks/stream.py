@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
+from typing import Any
 
-from pipeline.checks.findings import Findings, Unreadable, check_objects, read_record
+from pipeline.checks.findings import MISSING, Findings, Looked, Unreadable, check_objects, look_at, told
 from pipeline.core.errors import DamagedObject, MissingObject, StoreError
+from pipeline.core.side_by_side import side_by_side
 from pipeline.core.timeline import GOP, VIDEO_TIMESCALE, gop_range
 from pipeline.media.encode import decode_frames
 from pipeline.media.fragments import sample_times
 from pipeline.store.digests import sha256
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record
+from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
-from pipeline.titles.found import readable
 
 TICKS = VIDEO_TIMESCALE // 25  # of a frame
-_CHAINS = 4  # chain records held while neighbouring fragments are checked
+_CHAINS = 64  # chain records held while neighbouring fragments are checked
 
 
 def check_stream(findings: Findings, store: Store, *, every_picture: bool = False) -> int:
     """GOPs with a fragment, without a gap from the first. Raises nothing for faults of the title."""
     found = findings.found
-    ledger = found.ledger(store, "stream")
-    if ledger is None:
+    view = found.view(store, "stream", folds=False)
+    if view is None:
         return 0
-    init, inits = _init(findings, store), dict[str, bytes | None]()
+    ledger, looking = view.ledger, _Looking(store, _init(findings, view), every_picture)
     latents = _latents(findings, store)
-    firsts = range(0, found.frames, GOP) if findings.done else ledger.hinted()
+    firsts = range(0, found.frames, GOP) if findings.done else view.firsts
     pictures: set[str] = set()
     prefix = 0
-    for first in firsts:
+    for first, at, looked, seen in side_by_side(looking.look, view.each(firsts)):
         try:
-            record = read_record(findings, ledger, "stream", first)
+            record = told(findings, ledger, "stream", first, at)
         except Unreadable:
             continue
         if record is None:
@@ -41,54 +44,119 @@ def check_stream(findings: Findings, store: Store, *, every_picture: bool = Fals
                 text = "its record is missing, though the title is done"
                 findings.fault("stream", first, text, findings.remedy(ledger, first))
             continue
-        prefix += first == prefix * GOP
+        if first == prefix * GOP:
+            prefix += 1
+            list(findings.records.hear([record]))
+        for one in looked:
+            if one.wrong != MISSING:
+                findings.fragments.setdefault(one.name, {})[first // GOP] = one.stored.key
         _check_record(findings, ledger, record, latents)
         picture = record.facts.get("picture")
         if isinstance(picture, str) and picture not in pictures:
             pictures.add(picture)
             _check_picture(findings, ledger, record, len(pictures))
-        if not check_objects(findings, ledger, record) or init is None:
+        if not check_objects(findings, ledger, record, looked) or looking.init is None:
             continue
-        for suffix in (name.removeprefix("fragment") for name in record.objects if name.startswith("fragment")):
-            header = init if not suffix else inits.setdefault(suffix, _init(findings, store, suffix))
+        remedy = findings.remedy(ledger, first, record.generation)
+        for suffix in (one.name.removeprefix("fragment") for one in looked if one.name.startswith("fragment")):
+            header = looking.init if not suffix else looking.inits.setdefault(suffix, _init(findings, view, suffix))
             if header is None:
                 continue
             if sha256(header) != record.facts.get(f"init{suffix}"):
                 text = f"it was encoded for another header than {_init_key(findings, suffix)}"
-                findings.fault("stream", first, text, findings.remedy(ledger, first, record.generation))
-            else:
-                _check_media(findings, ledger, record, header, every_picture, f"fragment{suffix}")
+                findings.fault("stream", first, text, remedy)
+            elif media := seen.get(suffix):
+                findings.pictures += media.pictures
+                if media.wrong:
+                    findings.fault("stream", first, media.wrong, remedy)
     return prefix
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What decoding a fragment showed."""
+
+    pictures: int
+    wrong: str | None
+
+
+class _Looking:
+    """Reads records' objects and decodes them, beside others: nothing is told from here."""
+
+    def __init__(self, store: Store, init: bytes | None, every_picture: bool):
+        self._store, self._every = store, every_picture
+        self.init = init
+        self.inits: dict[str, bytes | None] = {}
+
+    def look(self, one: tuple[int, Record | StoreError | None]) -> tuple[int, Any, list[Looked], dict[str, _Seen]]:
+        first, record = one
+        if not isinstance(record, Record):
+            return first, record, [], {}
+        looked = look_at(self._store, record, keep=True)
+        seen = {}
+        for fragment in looked:
+            suffix = fragment.name.removeprefix("fragment")
+            # Headers of renditions are read when their first fragment comes; those before it are looked at as well.
+            header = self.init if not suffix else self._header(record, suffix)
+            fits = header is not None and sha256(header) == record.facts.get(f"init{suffix}")
+            if fragment.wrong is None and header is not None and fits and fragment.name.startswith("fragment"):
+                seen[suffix] = self._decoded(record, header, fragment.data)
+        return first, record, [replace(fragment, data=b"") for fragment in looked], seen
+
+    def _header(self, record: Record, suffix: str) -> bytes | None:
+        if suffix not in self.inits:
+            folder = record.objects[f"fragment{suffix}"].key.split("/stream/objects/")[0]
+            try:
+                return self._store.get(f"{folder}/init{suffix}.mp4")
+            except StoreError:
+                return None
+        return self.inits[suffix]
+
+    def _decoded(self, record: Record, header: bytes, data: bytes) -> _Seen:
+        """Times of all packets, and the pictures: that at the GOP's border, or every one."""
+        try:
+            wrong = wrong_times(sample_times(header, data), record.first, record.frames)
+            count = sum(1 for _ in islice(decode_frames(header, [data]), None if self._every else 1))
+        except (DamagedObject, ValueError) as error:
+            return _Seen(0, str(error))
+        if self._every and count != record.frames:
+            wrong = wrong or f"it decodes to {count} pictures, expected {record.frames}"
+        return _Seen(count, wrong or (None if count else "no picture can be decoded"))
 
 
 def _init_key(findings: Findings, suffix: str = "") -> str:
     return f"{findings.found.stream}/init{suffix}.mp4"
 
 
-def _init(findings: Findings, store: Store, suffix: str = "") -> bytes | None:
+def _init(findings: Findings, view: StageView, suffix: str = "") -> bytes | None:
     key = _init_key(findings, suffix)
     try:
-        return store.get(key)
+        return view.store.get(key)
     except MissingObject:
-        ledger = findings.found.ledger(store, "stream")
-        if "stream" not in findings.dropped and ledger and ledger.hinted():
+        if "stream" not in findings.dropped and view.firsts:
             text = f"{key} is missing, without which no fragment can be decoded"
-            findings.fault("stream", None, text, "restore it from a backup, or render under another crf")
+            findings.fault("stream", None, text, "render again: it is written again")
         return None
 
 
 def _latents(findings: Findings, store: Store) -> Callable[[int], str | None]:
-    """sha256 of the latents that the chain holds at a frame, read once for neighbouring fragments."""
-    ledger = findings.found.ledger(store, "chain")
+    """sha256 of the latents that the chain holds at a frame; asked for in rising order, and again for neighbours."""
+    view = findings.found.view(store, "chain", folds=False)
     held: dict[int, str | None] = {}
+    last = -1
+    # What cannot be read is told by the check of the chain.
+    coming = view.each(view.firsts) if view else iter(())
 
     def at(first: int) -> str | None:
-        if first not in held:
-            while len(held) >= _CHAINS:
+        nonlocal last
+        while last < first and (one := next(coming, None)) is not None:
+            last, record = one
+            held[last] = (
+                record.objects["latents"].sha256 if isinstance(record, Record) and "latents" in record.objects else None
+            )
+            while len(held) > _CHAINS:
                 held.pop(next(iter(held)))
-            record = readable(ledger, first)  # what cannot be read is told by the check of the chain
-            held[first] = record.objects["latents"].sha256 if record and "latents" in record.objects else None
-        return held[first]
+        return held.get(first)
 
     return at
 
@@ -120,28 +188,6 @@ def _check_picture(findings: Findings, ledger: Ledger, record: Record, number: i
     else:
         return
     findings.fault("stream", record.first, text, findings.remedy(ledger, record.first, record.generation))
-
-
-def _check_media(
-    findings: Findings, ledger: Ledger, record: Record, init: bytes, every_picture: bool, name: str
-) -> None:
-    """Times of all packets, and the pictures: that at the GOP's border, or every one."""
-    try:
-        data = ledger.store.get(record.objects[name].key)
-    except StoreError:
-        return  # told before, or allowed to be gone
-    remedy = findings.remedy(ledger, record.first, record.generation)
-    try:
-        wrong = wrong_times(sample_times(init, data), record.first, record.frames)
-        count = sum(1 for _ in islice(decode_frames(init, [data]), None if every_picture else 1))
-    except (DamagedObject, ValueError) as error:
-        findings.fault("stream", record.first, str(error), remedy)
-        return
-    findings.pictures += count
-    if every_picture and count != record.frames:
-        wrong = wrong or f"it decodes to {count} pictures, expected {record.frames}"
-    if wrong or not count:
-        findings.fault("stream", record.first, wrong or "no picture can be decoded", remedy)
 
 
 def wrong_times(times: list[tuple[int, int]], first: int, frames: int) -> str | None:

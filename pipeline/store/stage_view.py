@@ -105,7 +105,7 @@ class StageView:
         wanted: Iterable[int] = self.firsts
         if firsts is not None:
             wanted = [first for first in firsts if first in self._listed()] if self._trusted else firsts
-        for first, found in self._each(wanted):
+        for first, found in self.each(wanted):
             if isinstance(found, Record):
                 yield found
             elif found is not None and skip is None:
@@ -120,7 +120,7 @@ class StageView:
         """
         if firsts and (self._sizes is None or firsts[-1] not in self._sizes):
             self.refresh(base_of(firsts[0]))
-        for first, found in self._each(firsts):
+        for first, found in self.each(firsts):
             if found is None:  # committed since, or a listing that lags: one more question costs little
                 found = self._truth(first)
             if isinstance(found, StoreError):
@@ -144,8 +144,8 @@ class StageView:
         assert self._sizes is not None
         return self._sizes
 
-    def _each(self, firsts: Iterable[int]) -> Iterator[Found]:
-        """What is there at each of `firsts`, in order; read side by side, in bounded memory."""
+    def each(self, firsts: Iterable[int]) -> Iterator[Found]:
+        """(first frame, what is there: a record, None, or why it cannot be read) of each, in order, side by side."""
         waiting: deque[tuple[int, Future[list[Found]]]] = deque()
         ahead = 0
         pool = ThreadPoolExecutor(_READERS, thread_name_prefix="records")
