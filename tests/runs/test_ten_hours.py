@@ -19,6 +19,7 @@ from tests.support.requests import counting
 
 GOPS = 18_750  # ten hours
 LATENCY = 0.030
+READERS = 16  # requests side by side
 pytestmark = pytest.mark.slow
 
 
@@ -31,11 +32,12 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> LongOutput:
 
 
 def measured(action: Callable[[], object]) -> tuple[Counter[str], float]:
-    began = time.monotonic()
+    """Requests, and seconds that it takes on a machine that does nothing else: listings come one after the other."""
+    began, working = time.monotonic(), time.process_time()
     with counting(LATENCY) as counts:
         action()
-    took = time.monotonic() - began
-    print(dict(counts), f"{took:.1f} s")
+    took = time.process_time() - working + LATENCY * (counts["LIST"] + sum(counts.values()) / READERS)
+    print(dict(counts), f"{took:.1f} s, {time.monotonic() - began:.1f} s by the clock")
     return Counter(counts), took
 
 

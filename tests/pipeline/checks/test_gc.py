@@ -20,6 +20,7 @@ from pipeline.store import ledger as ledgers
 from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.opening import open_store
 from pipeline.store.record import Record
+from pipeline.store.stage_view import StageView
 from pipeline.store.store import Names, Store
 from pipeline.titles.found import Found
 from tests.conftest import Rendered, render_inline
@@ -262,3 +263,89 @@ def test_on_s3(rendered: Rendered, s3: S3Server, monkeypatch: pytest.MonkeyPatch
     assert not store.exists(key)
     assert not list(store.unfinished())
     assert verify.run([output]) == 0
+
+
+def test_the_loud_track_and_every_playlist_go_with_the_sound(rendered: Rendered) -> None:
+    text = rendered.manifest.read_text()
+    rendered.manifest.write_text(text.replace("defaults:\n", "defaults:\n  loudness: -16\n"))
+    assert rendered.render() == 0
+    (lists,) = rendered.output.glob("reading/hls/*/video.m3u8")
+    for name in ("video-64", "captions"):  # as of a rendition, and of a title with captions
+        lists.with_name(f"{name}.m3u8").write_bytes(lists.read_bytes())
+    rendered.manifest.write_text(text.replace("defaults:\n", "defaults:\n  keep: final\n  loudness: -16\n"))
+    assert gc.run([str(rendered.manifest), "--delete"]) == 0
+    assert not list(rendered.output.glob("reading/loudness/*/objects/*"))
+    assert not list(rendered.output.glob("reading/sound/*/objects/*"))
+    assert not list(rendered.output.glob("reading/hls/**/*.m3u8"))
+    assert rendered.render() == 0
+
+
+def plans(output: Path) -> dict[str, int]:
+    return {kind: len(list(output.glob(f"reading/{kind}/*"))) for kind in ("sound", "chain", "stream")}
+
+
+def test_plans_that_the_manifest_names_no_more(rendered: Rendered, capsys: pytest.CaptureFixture[str]) -> None:
+    text = rendered.manifest.read_text()
+    rendered.manifest.write_text(text.replace("- ", "- seed: 5\n  ", 1))
+    age(rendered.output)
+    manifest, output = str(rendered.manifest), rendered.output
+    assert rendered.render("--preview", "2") == 0
+    both = {"sound": 1, "chain": 2, "stream": 2}
+    assert gc.run([manifest, "--delete", "--abandoned", "0.1"]) == 0
+    assert plans(output) == both, "people still see the former stream"
+    assert rendered.render() == 0
+    assert gc.run([manifest, "--delete"]) == 0
+    assert plans(output) == both
+    assert gc.run([manifest, "--delete", "--abandoned", "7"]) == 0
+    assert plans(output) == both, "it may be of a run a few hours ago"
+    capsys.readouterr()
+    assert gc.run([manifest, "--delete", "--abandoned", "0.1"]) == 0
+    assert garbage.ABANDONED in capsys.readouterr().out
+    assert len({path.parent for path in output.glob("reading/chain/*/chain/*.json")}) == 1
+    assert len({path.parent for path in output.glob("reading/stream/*/stream/objects/*")}) == 1
+    assert verify.run([manifest]) == 0
+    assert rendered.render() == 0
+    rendered.manifest.write_text(text)
+    assert rendered.render() == 0, "what was removed is rendered again when it is named again"
+
+
+def test_abandoned_plans_are_known_by_a_manifest_only(rendered: Rendered, capsys: pytest.CaptureFixture[str]) -> None:
+    assert gc.run([str(rendered.output), "--abandoned", "1"]) == 2
+    assert "give a manifest" in capsys.readouterr().err
+
+
+def test_reports_of_runs_long_ago(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(garbage, "MOST_RUNS", 3)
+    runs = rendered.output / "_runs"
+    for day in range(1, 8):
+        (runs / f"2026010{day}T000000Z-aaaaaaaa.json").write_text('{"titles": {}}')
+    assert gc.run([str(rendered.output), "--delete"]) == 0
+    assert len(list(runs.glob("2026*.json"))) >= 7, "they are young"
+    age(runs)
+    assert gc.run([str(rendered.output), "--delete"]) == 0
+    assert len(list(runs.glob("*.json"))) == 3
+
+
+def test_checkpoints_out_of_date_go_and_current_ones_stay() -> None:
+    store = Clocked()
+    ledger = Ledger(store, FOUND.prefix("chain"))
+    for gop in range(256):
+        objects = {"latents": ledger.stage_object(gop * 48, attempt := new_attempt(), "latents", b"x")}
+        ledger.commit(Record("chain", "t", "p", gop * 48, 48, attempt, objects))
+    assert len(list(StageView(store, ledger.prefix, fold=True).records())) == 256
+    record = ledger.read(48)
+    assert record is not None
+    ledger.void(record, "for this test")
+    attempt = new_attempt()
+    objects = {"latents": ledger.stage_object(48, attempt, "latents", b"y")}
+    ledger.commit(Record("chain", "t", "p", 48, 48, attempt, objects))
+    assert len(list(StageView(store, ledger.prefix, fold=True).records())) == 256
+    folds = sorted(key for key in store.list(ledger.prefix) if "/fold-" in key)
+    assert len(folds) == 2
+    store.now = LONG_AGO
+    found = {one.key: one.why for one in garbage.attempts(store, FOUND, store.now)}
+    assert list(found.values()).count(garbage.FOLD) == 1
+    assert list(found.values()).count(garbage.ATTEMPT) == 1
+    for key in found:
+        store.delete(key)
+    assert len(list(StageView(store, ledger.prefix).records())) == 256
