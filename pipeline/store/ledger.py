@@ -8,7 +8,6 @@ turned out damaged gets a create-only `.void` marker beside it, and the next gen
 from __future__ import annotations
 
 import json
-import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,6 @@ from pipeline.store.small_json import get_small
 from pipeline.store.store import Store
 from pipeline.store.transfer import fetch_object
 
-_NAME = re.compile(r"(\d{8})\.(\d+)\.json$")
 _READERS = 16  # threads that read records of a stage: S3 answers in tens of milliseconds
 # Seconds within which an attempt commits what it has put, or not at all: what is older and without a record can be
 # removed (`longtake gc`). Even the sound of ten hours is put in minutes.
@@ -99,11 +97,6 @@ class Ledger:
                     if record is None:
                         return
                     yield record
-
-    def hinted(self) -> list[int]:
-        """First frames for which a listing shows records: a hint of which to read."""
-        found = (_NAME.search(key) for key in self.store.list(self.prefix))
-        return sorted({int(match[1]) for match in found if match})
 
     def stage_object(self, first: int, attempt: str, name: str, data: bytes | Path) -> Stored:
         """Put one object of an attempt; it counts only once a record names it."""

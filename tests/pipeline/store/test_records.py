@@ -227,16 +227,6 @@ def test_a_prefix_may_mend(ledger: Ledger, store: LocalStore) -> None:
     assert [r.first for r in ledger.read_prefix(range(0, 480, 48), mend=True)] == [0]
 
 
-def test_hints_are_the_first_frames_of_a_listing(ledger: Ledger, store: LocalStore) -> None:
-    assert ledger.hinted() == []
-    for first in (96, 0, 48):
-        ledger.commit(attempt_at(ledger, first))
-    ledger.void(ledger.read(48), "x")
-    ledger.commit(attempt_at(ledger, 48))
-    store.put(f"{ledger.prefix}/notes.txt", b"")
-    assert ledger.hinted() == [0, 48, 96]
-
-
 def test_small_shared_objects_are_made_once(store: LocalStore) -> None:
     assert create_json(store, "numerics.json", {"threads": 1}) == {"threads": 1}
     assert create_json(store, "numerics.json", {"threads": 2}) == {"threads": 1}
