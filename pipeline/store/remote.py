@@ -67,7 +67,8 @@ class RemoteStore(Store):
         return f"{self.root}/{check_key(key)}"
 
     def get(self, key: str) -> bytes:
-        data = self._try(key, lambda: self.fs.cat_file(self.path(key)))
+        # Without limits s3fs asks for the size first: two requests for one object.
+        data = self._cat(key, start=0) if self._s3 else self._cat(key)
         return gzip.decompress(data) if key.endswith(_COMPRESSED) and data.startswith(_GZIP) else data
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
@@ -75,9 +76,12 @@ class RemoteStore(Store):
             self.size(key)
             return b""
 
+        return self._cat(key, start=start, end=stop)
+
+    def _cat(self, key: str, **limits: int) -> bytes:
         def attempt() -> bytes:
             try:
-                return self.fs.cat_file(self.path(key), start=start, end=stop)
+                return self.fs.cat_file(self.path(key), **limits)
             except OSError as error:
                 if status_of(error) == _PAST_END:
                     return b""

@@ -1,4 +1,4 @@
-"""Fifteen minutes of film on S3 with 30 ms a request: what it asks for, and what happens after the driver was killed."""
+"""Fifteen minutes of film on S3 with 30 ms a request: what they ask for; what follows after the driver is killed."""
 
 from __future__ import annotations
 

@@ -103,6 +103,14 @@ def test_few_enough_parts() -> None:
         assert size / multipart.part_size(size) <= 10_000
 
 
+def test_an_object_is_one_request(store: Store, proxy: FaultyS3) -> None:
+    for key, data in (("a", b"bytes" * 1000), ("empty", b"")):
+        store.put(key, data)
+        before = proxy.asked
+        assert store.get(key) == data
+        assert proxy.asked == before + 1
+
+
 def test_many_objects_go_at_once(store: Store, proxy: FaultyS3) -> None:
     keys = [f"objects/{number}" for number in range(30)]
     for key in keys[:-1]:
