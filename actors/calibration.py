@@ -22,4 +22,5 @@ def calibrated(store: Store, plan: TitlePlan, part: Any) -> int:
     if store.exists(key):
         return int(json.loads(store.get(key))["lanes"])
     found = {"lanes": calibrate(part, replace(options, steps=min(options.steps, 2))), "numerics": facts}
+    part.release()
     return int(create_json(store, key, found)["lanes"])

@@ -13,6 +13,7 @@ import numpy as np
 from actors.calibration import calibrated
 from actors.titles import TitleReader
 from actors.worker import Worker, failure_of, log
+from models.families.finite import AGAIN, finite
 from models.families.protocol import Arrays, Lane
 from models.parts.lanes import independent
 from pipeline.core.errors import DamagedObject, LongtakeError
@@ -51,6 +52,7 @@ class _Run:
     state: Arrays
     clips: list[int]  # still to be made
     latents: list[np.ndarray] = field(default_factory=list)
+    remade: list[int] = field(default_factory=list)  # clips that were not finite, and were made again
     used: dict[str, str] = field(default_factory=dict)
 
 
@@ -75,7 +77,8 @@ class ChainWorker(Worker):
             count = lanes or calibrated(self.store, plan, part)
             part.arithmetic(plan.clip_options, count)  # compiling, where asked for, takes minutes
             return Ready(device, count if self._independent(plan, count) else 1)
-        except Exception:  # noqa: BLE001 - the first title's job meets it again and says so
+        except Exception as error:  # noqa: BLE001 - the first title's job meets it again and says so
+            self.leave_if_dead(error)
             log.exception("the chain worker is not ready")
             return Ready()
 
@@ -101,10 +104,15 @@ class ChainWorker(Worker):
             try:
                 self._clip(seats)
             except Exception as error:  # noqa: BLE001 - the scheduler judges it
+                self.leave_if_dead(error)
                 for run in runs:
                     failed = self._failed(run.job, failure_of(error, run.job))
                     outcomes.setdefault(run.job.title, failed)
                 break
+            for seat, run in enumerate(seats):
+                if run is not None and (why := _not_finite(run)):
+                    outcomes[run.job.title] = self._failed(run.job, Failure("user", why))
+                    seats[seat] = None
             made = {seat: run for seat, run in enumerate(seats) if run is not None and not run.clips}
             for seat, outcome in zip(made, self._commit_all(list(made.values())), strict=True):
                 outcomes[outcome.job.title] = outcome
@@ -173,8 +181,10 @@ class ChainWorker(Worker):
     def _begin(self, job: Job, plan: TitlePlan, lanes: int) -> _Run:
         started = time.monotonic()
         part = self.part(plan, "chain")
-        arithmetic = part.arithmetic(plan.clip_options, lanes)
-        if not self._independent(plan, lanes):
+        with self.long_task():  # of options that no title had before on this worker
+            arithmetic = part.arithmetic(plan.clip_options, lanes)
+            independent = self._independent(plan, lanes)
+        if not independent:
             raise NumericsDiffer(
                 f"title {plan.id}: begun in batches of {lanes} lanes, which are not independent of each other on this "
                 "device; continue it on the class of machine that it was begun on"
@@ -234,11 +244,15 @@ class ChainWorker(Worker):
         """Sample the next clip of every lane side by side."""
         plan = next(run.plan for run in seats if run is not None)
         lanes = [None if run is None else self._lane(run, run.clips[0]) for run in seats]
-        for run, result in zip(seats, self.part(plan, "chain").next_clip(lanes), strict=True):
+        part = self.part(plan, "chain")
+        results = part.next_clip(lanes)
+        for seat, (run, result) in enumerate(zip(seats, results, strict=True)):
             if run is not None:
                 latents, run.state = result
                 run.latents.append(latents)
-                run.clips.pop(0)
+                clip = run.clips.pop(0)
+                if seat in part.remade:
+                    run.remade.append(clip)
         self.alive()
 
     def _lane(self, run: _Run, clip: int) -> Lane:
@@ -274,6 +288,7 @@ class ChainWorker(Worker):
             state=sha256(state),
             uses={"conditioning": chain.reader.conditioning()[0].objects["arrays"].sha256, **run.used},
             numerics=run.numerics,
+            facts={"remade": {str(clip): AGAIN for clip in run.remade}} if run.remade else {},
             made=self.made(run.started),
         )
         commit = ledger.commit(record)
@@ -283,6 +298,19 @@ class ChainWorker(Worker):
             return self._passed(run)
         chain.gop, chain.state, chain.state_hash = gop + 1, run.state, sha256(state)
         return self.committed(Done(plan.id, "chain", gop, True, record.made["seconds"]))
+
+
+def _not_finite(run: _Run) -> str | None:
+    """Why a GOP cannot go on: what the networks gave for its last clip, in any type, is no number."""
+    if finite([run.latents[-1], *run.state.values()]):
+        return None
+    clip = gop_clips(run.job.first, run.plan.frames)[len(run.latents) - 1]
+    again = f", in {AGAIN} either" if "not_finite" in run.numerics else ""
+    return (
+        f"title {run.plan.id}: GOP {run.job.first}, frames {clip * CLIP} to {clip * CLIP + CLIP - 1}: the chain's "
+        f"networks gave NaN or infinite numbers{again}, expected finite ones; nothing of it was kept: check the "
+        "weights (`longtake weights check`), portrait and sound, or render with another seed"
+    )
 
 
 assert GOP % CLIP == 0

@@ -19,7 +19,8 @@ import numpy as np
 from actors.behind import Behind
 from actors.dressing import Dressing
 from actors.titles import TitleReader
-from actors.worker import Worker, log
+from actors.worker import NotFiniteNumbers, Worker, log
+from models.families.finite import AGAIN, NotFinite
 from models.families.protocol import PictureOptions
 from pipeline.core.errors import DamagedObject, LongtakeError
 from pipeline.core.timeline import gop_range
@@ -78,7 +79,8 @@ class UpscaleWorker(Worker):
             return Ready()
         try:
             return Ready(str(self.part(plan, "upscale").numerics().get("device", "")))
-        except Exception:  # noqa: BLE001 - the first title's job meets it again and says so
+        except Exception as error:  # noqa: BLE001 - the first title's job meets it again and says so
+            self.leave_if_dead(error)
             log.exception("the upscaler is not ready")
             return Ready()
 
@@ -103,7 +105,7 @@ class UpscaleWorker(Worker):
     def _gop_in_memory(self, reader: TitleReader, gop: int, part: Any, behind: Finishing) -> Iterator[Done]:
         """Make the GOP; from its beginning in smaller pieces, where the device's memory did not hold it."""
         try:
-            yield from self._gop(reader, gop, part, behind)
+            yield from self._gop_in_numbers(reader, gop, part, behind)
             return
         except Exception as error:
             if not _ran_out(error):
@@ -114,13 +116,34 @@ class UpscaleWorker(Worker):
             raise TooLittleMemory(ran_out)
         log.warning("%s; trying smaller pieces, from now on", ran_out)
         try:
-            yield from self._gop(reader, gop, part, behind)
+            yield from self._gop_in_numbers(reader, gop, part, behind)
         except Exception as error:
             if not _ran_out(error):
                 raise
             raise TooLittleMemory(ran_out) from None
 
-    def _gop(self, reader: TitleReader, gop: int, part: Any, behind: Finishing) -> Iterator[Done]:
+    def _gop_in_numbers(self, reader: TitleReader, gop: int, part: Any, behind: Finishing) -> Iterator[Done]:
+        """Make the GOP; from its beginning in a type that reaches further, where a picture was not finite."""
+        try:
+            yield from self._gop(reader, gop, part, behind)
+            return
+        except NotFinite as error:
+            wider, why = part.wider(), str(error)
+        log.warning("title %s: GOP %d: %s; %s", reader.plan.id, gop, why, f"again in {AGAIN}" if wider else "given up")
+        self._base = {}
+        try:
+            if wider is not None:
+                yield from self._gop(reader, gop, wider, behind, {"remade": AGAIN})
+                return
+        except NotFinite as error:
+            why = str(error)
+        finally:
+            self._base = {}
+        raise NotFiniteNumbers(_no_numbers(reader.plan, gop, why, wider is not None))
+
+    def _gop(
+        self, reader: TitleReader, gop: int, part: Any, behind: Finishing, facts: dict[str, Any] | None = None
+    ) -> Iterator[Done]:
         """Make the GOP's pictures, while the one before is being finished; yields what is finished meanwhile."""
         started = time.monotonic()
         plan = reader.plan
@@ -132,7 +155,7 @@ class UpscaleWorker(Worker):
             yield Done(plan.id, "upscale", gop, won=False)
             return
         self._decode(plan, start, latents, part)
-        making = _Making(plan, gop, ledger, used, started, self._dressing_of(plan), self._drawer_of(plan))
+        making = _Making(plan, gop, ledger, used, started, self._dressing_of(plan), self._drawer_of(plan), facts or {})
         unit = behind.begin(lambda pictures: self._finish(making, pictures))
         try:
             for picture in self._pictures(reader, gop, part, making.facts):
@@ -296,4 +319,13 @@ def _too_little(plan: TitlePlan, gop: int, error: Exception) -> str:
         f"title {plan.id}: GOP {gop} at resolution {plan.options.resolution} does not fit the memory of the device, in "
         "smaller pieces either; end what else runs there, or set a smaller resolution or background: lanczos, or take "
         f"a device with more memory ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+    )
+
+
+def _no_numbers(plan: TitlePlan, gop: int, why: str, again: bool) -> str:
+    first, stop = gop_range(gop, plan.frames)
+    return (
+        f"title {plan.id}: GOP {gop}, frames {first} to {stop - 1}: {why}{f', in {AGAIN} either' if again else ''}, "
+        "expected finite ones; nothing of it was kept: check the weights (`longtake weights check`), or render with "
+        "another fidelity or background"
     )

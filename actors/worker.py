@@ -9,12 +9,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from actors.inputs import fetch_weights
+from models.families.dead_device import MEMORY, is_dead
 from models.families.registry import load_part
 from models.families.weight_files import Part
-from pipeline.core.errors import DamagedObject, MissingObject, OutputError, StoreError, UserError
+from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject, OutputError, StoreError, UserError
 from pipeline.scheduler.work import Cause, Done, Failure, Job, Outcome, Ready, Role, Work
 from pipeline.store.opening import open_store
 from pipeline.titles.numerics import LanesDiffer, NumericsDiffer, claim
@@ -27,8 +29,16 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _USERS_OWN = ("PromptProblem", "WeightsProblem", "GuidanceDevices")  # mistakes that no further try mends
 
 
+BEAT, LONGEST_TASK = 10.0, 3600.0  # seconds between signs of life in a long task, and after which they end
+DEAD_DEVICE = 70  # exit code of a worker that has lost its device (EX_SOFTWARE of sysexits.h)
+
+
 class Stopped(Exception):
     """Raised between units once the worker has been told to stop."""
+
+
+class NotFiniteNumbers(LongtakeError):
+    """What networks gave holds NaN or infinities, in every type that could be tried."""
 
 
 class Worker:
@@ -92,11 +102,42 @@ class Worker:
         """A sign of life: a clip, a window, a second of sound, a request of the store, some megabytes of a file."""
         self._beat = time.monotonic()
 
+    @contextmanager
+    def long_task(self) -> Iterator[None]:
+        """Signs of life from a thread, while something runs that gives none itself and may take minutes: compiling."""
+        over = threading.Event()
+
+        def beat() -> None:
+            for _ in range(int(LONGEST_TASK / BEAT)):
+                self.alive()
+                if over.wait(BEAT):
+                    return
+
+        thread = threading.Thread(target=beat, name="sign of life", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
     def committed(self, done: Done) -> Done:
         self.alive()
         with self._lock:
             self._news.append(done)
         return done
+
+    def leave_if_dead(self, error: BaseException) -> None:
+        """End this process where it has lost its accelerator: the unit in hand is then tried again on another one.
+
+        Only a worker with a process of its own has an accelerator, so nobody else goes with it.
+        """
+        if self.device == "cpu" or not is_dead(error):
+            return
+        log.critical("the %s worker has lost its device and leaves: %s: %s", self.role, type(error).__name__, error)
+        for handler in (*log.handlers, *logging.getLogger().handlers):
+            handler.flush()
+        os._exit(DEAD_DEVICE)
 
     def check_stop(self) -> None:
         if self._stop.is_set():
@@ -121,6 +162,7 @@ class Worker:
             for item in units:
                 done.append(self.committed(item))
         except Exception as error:  # noqa: BLE001 - whatever goes wrong is the scheduler's to judge
+            self.leave_if_dead(error)
             return Outcome(job, tuple(done), failure_of(error, job))
         return Outcome(job, tuple(done))
 
@@ -137,7 +179,7 @@ def failure_of(error: Exception, job: Job) -> Failure:
             cause = "damaged"  # what a record names and is gone is as bad: the next look at the title voids the record
         case StoreError() | OutputError() | ConnectionError() | TimeoutError():
             cause = "infrastructure"  # credentials that expired are among these: nobody's input is at fault
-        case UserError():
+        case UserError() | NotFiniteNumbers():
             cause = "user"
         case OSError() if error.errno in _DISK_FULL:
             cause = "infrastructure"
@@ -147,7 +189,7 @@ def failure_of(error: Exception, job: Job) -> Failure:
             # torch is not imported here, so what comes from the networks is known by name.
             if type(error).__name__ in _USERS_OWN:
                 return Failure("user", str(error))
-            cause = "memory" if type(error).__name__ == "OutOfMemoryError" else "crash"
+            cause = "memory" if type(error).__name__ == MEMORY else "crash"
             log.exception("%s of title %s failed", job.kind, job.title)
             return Failure(cause, f"{type(error).__name__}: {error}")
     return Failure(cause, str(error))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from models.autoencoder.cosines import Cosines
 from models.families.config import VaeConfig
+from models.image.wider import widened
 
 
 class Vae(nn.Module):
@@ -68,7 +69,8 @@ class Vae(nn.Module):
 
     def decode_raw(self, latents: Tensor) -> Tensor:
         """`latents` [n c h w] -> pixels [n 3 H W] around -1 … 1, not clamped."""
-        decoded = self.model.decode((latents / self.config.scale).to(self.model.dtype)).sample.float()
+        decoded = self.model.decode((latents / self.config.scale).to(self.model.dtype)).sample
+        decoded = widened(decoded, torch.float32)
         pixels = F.pixel_shuffle(decoded, self.config.unshuffle)
         if self.cosines is not None:
             pixels = pixels + self.cosines.join(latents)
@@ -89,11 +91,10 @@ class Vae(nn.Module):
         last = first_frame + len(latents) - 1
         decoded = []
         for start in range(first_frame - first_frame % group, last + 1, group):
-            wanted = range(start, start + group)
-            numbers = [min(max(number, first_frame), last) - first_frame for number in wanted]
-            pixels = self.decode_raw(latents[numbers])
-            here = [place for place, number in enumerate(wanted) if first_frame <= number <= last]
-            decoded.append((pixels[here] / 2 + 0.5).clamp(0, 1))
+            numbers = torch.arange(start, start + group, device=latents.device).clamp(first_frame, last)
+            pixels = self.decode_raw(latents[numbers - first_frame])
+            here = pixels[max(first_frame - start, 0) : last + 1 - start]
+            decoded.append((here / 2 + 0.5).clamp(0, 1))
         return torch.cat(decoded)
 
 

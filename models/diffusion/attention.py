@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from models.diffusion.layers import LayerSequence
 
+GRID = 65_535
+"""Blocks that a grid has beyond its first side, on every CUDA device; fused kernels give each row one."""
+
 
 @dataclass(frozen=True)
 class KeyValue:
@@ -43,12 +46,20 @@ class Attention(nn.Module):
             # The fused kernel's way back takes most of a training step on a CPU.
             answer = torch.softmax(q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5, dim=-1) @ v
         else:
-            answer = F.scaled_dot_product_attention(q, k, v)
+            answer = _fused(q, k, v)
         return rearrange(answer, "r n l d -> r l (n d)")
 
     def forward(self, x: Tensor, seen: KeyValue | None = None) -> Tensor:
         """`x` [r l c] over `seen`, or over itself."""
         return self.to_out(self.attend(self.to_q(x), seen or self.keys(x)))
+
+
+def _fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention of rows [r n l d], in parts where they are more than an accelerator's grid has places for."""
+    if not q.is_cuda or len(q) <= GRID:
+        return F.scaled_dot_product_attention(q, k, v)
+    parts = zip(*(x.split(GRID // 2 + 1) for x in (q, k, v)), strict=True)
+    return torch.cat([F.scaled_dot_product_attention(*part) for part in parts])
 
 
 class GatedLinear(nn.Module):

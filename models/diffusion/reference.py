@@ -79,7 +79,8 @@ def reference_banks(
     )
 
     def split(bank: Tensor) -> Bank:
-        rounded = bank.half().to(bank.dtype) if config.half_banks else bank
+        # bfloat16 is what is taken where float16 does not reach: it must not go through it.
+        rounded = bank.half().to(bank.dtype) if config.half_banks and bank.dtype != torch.bfloat16 else bank
         by_picture = rounded.unflatten(0, (len(pictures), -1))
         by_half = by_picture[len(portraits) :].unflatten(0, (halves, frames))
         return Bank(

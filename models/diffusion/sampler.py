@@ -56,8 +56,9 @@ def solve(predict: Predict, noise: Tensor, config: SamplerConfig, steps: int, so
     schedule = scheduler(config) if solver == "ddim" else multistep_scheduler(config)
     schedule.set_timesteps(steps)
     latents = noise
-    for timestep in schedule.timesteps:
-        latents = schedule.step(predict(latents, timestep), timestep, latents, return_dict=False)[0]
+    # The schedule looks its numbers up on the processor; the network gets its own copies, all at once.
+    for timestep, there in zip(schedule.timesteps, schedule.timesteps.to(noise.device), strict=True):
+        latents = schedule.step(predict(latents, there), timestep, latents, return_dict=False)[0]
         yield latents
 
 

@@ -74,17 +74,28 @@ class TransformerBlock(nn.Module):
         if reference is None:
             return self.attn1.to_out(self.attn1.attend(query, own))
         plain = x.shape[0] - reference.key.shape[0] * frames
-        # The published order counts the frames of both halves, and a clip's start depends on its length.
-        turn = [(frames + frame) % reference.key.shape[1] for frame in range(frames)]
         both = KeyValue(
-            torch.cat([own.key[plain:], reference.key[:, turn].flatten(0, 1)], dim=1),
-            torch.cat([own.value[plain:], reference.value[:, turn].flatten(0, 1)], dim=1),
+            _behind(own.key[plain:], reference.key, frames), _behind(own.value[plain:], reference.value, frames)
         )
         result = self.attn1.attend(query[plain:], both)
         if plain:
             alone = KeyValue(own.key[:plain], own.value[:plain])
             result = torch.cat([self.attn1.attend(query[:plain], alone), result])
         return self.attn1.to_out(result)
+
+
+def _behind(own: Tensor, reference: Tensor, frames: int) -> Tensor:
+    """Frames' own keys or values [(r f) l c] with the reference's [r k l c] behind them: [(r f) 2·l c].
+
+    The frames of a row take the k in turn. The published order counts the frames of both halves, and a clip's start
+    depends on its length. Views alone, no index: a device would have to be given one at every step.
+    """
+    number = reference.shape[1]
+    if number == 1:
+        taken = reference.expand(-1, frames, -1, -1)
+    else:
+        taken = torch.stack([reference[:, (frames + frame) % number] for frame in range(frames)], dim=1)
+    return torch.cat([own.unflatten(0, (-1, frames)), taken], dim=2).flatten(0, 1)
 
 
 class SpatialTransformer(nn.Module):

@@ -13,45 +13,52 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-MODES = ("default", "max-autotune-no-cudagraphs")
-"""Without CUDA graphs: these overwrite the features that `deep_every` keeps from step to step."""
-MODE = "LONGTAKE_COMPILE_MODE"
 GRAPHS = 64  # shapes and kinds of step that may be compiled for; torch's own limit of 8 counts all titles together
 
 log = logging.getLogger("longtake")
 
 
-def mode() -> str:
-    """How hard the compiler tries, by the environment. Raises ValueError."""
-    chosen = os.environ.get(MODE, MODES[0])
-    if chosen not in MODES:
-        raise ValueError(f"{MODE} is {chosen!r}: expected {' or '.join(MODES)}; set one of these, or leave it out")
-    return chosen
+def told() -> str:
+    """What compiled, as a numerics class names it beside torch: its own compiler, and what makes an accelerator's code.
+
+    The compiler is told to choose by rule (`deterministic`). Left to itself it times its choices on the device, and two
+    workers of one class would add in different orders. CUDA graphs are left out: they overwrite the features that
+    `deep_every` keeps from step to step.
+    """
+    with suppress(PackageNotFoundError):
+        return f"inductor, deterministic, triton {version('triton')}"
+    return "inductor, deterministic"
 
 
 class CompiledStep:
     """A step that is compiled when it first runs."""
 
-    def __init__(self, step: Callable[..., Tensor], mode: str, backend: Any = "inductor") -> None:
-        """`backend`: of `torch.compile`; only its own compiler has modes."""
+    def __init__(self, step: Callable[..., Tensor], backend: Any = "inductor") -> None:
+        """`backend`: of `torch.compile`."""
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(base / "longtake" / "compiled"))
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, GRAPHS)
         self._plain = step
-        self._step = torch.compile(
-            step, dynamic=False, fullgraph=True, backend=backend, mode=mode if backend == "inductor" else None
-        )
+        self._by_rule = backend == "inductor"
+        self._step = torch.compile(step, dynamic=False, fullgraph=True, backend=backend)
         self.note: str | None = None
         """Why it is not compiled."""
 
     def __call__(self, *given: Any) -> Tensor:
-        return self._step(*given)
+        if not self._by_rule or self.note:
+            return self._step(*given)
+        from torch._inductor import config  # slow to import
+
+        with config.patch(deterministic=True):
+            return self._step(*given)
 
     def settle(self, trial: Callable[[], object]) -> None:
         """Run `trial`, which calls the step in all its shapes; should that fail, be the plain step from now on."""

@@ -14,7 +14,7 @@ import torch
 
 from models.diffusion.denoiser import DenoisingUNet
 from models.diffusion.two_devices import Denoise, Elsewhere, devices_for
-from models.execution.compiled import CompiledStep, mode
+from models.execution.compiled import CompiledStep, told
 from models.execution.eight_bit import in_eight_bits
 from models.families.protocol import ClipOptions
 
@@ -51,7 +51,7 @@ class Stepping:
             facts: dict[str, Any] = {"guidance_devices": options.devices} if way.elsewhere else {}
             if way.compiled:
                 self._try(way, trial)
-                facts |= {} if any(step.note for step in way.compiled) else {"compiled": mode()}
+                facts |= {} if any(step.note for step in way.compiled) else {"compiled": told()}
             self._settled[key] = facts
         return self._settled[key]
 
@@ -66,7 +66,7 @@ class Stepping:
         apart = options.devices > 1 and options.guidance_scale > 1
         devices = devices_for(options.devices, self._device) if apart else [self._device]
         steps: list[Denoise] = [self._on(device, options.linears) for device in devices]
-        compiled = tuple(CompiledStep(step, mode()) for step in steps) if options.compiled else ()
+        compiled = tuple(CompiledStep(step) for step in steps) if options.compiled else ()
         steps = list(compiled) or steps
         return Way(steps[0], Elsewhere(steps[1], devices[1]) if apart else None, compiled)
 

@@ -5,6 +5,8 @@ Anchors, variances and thresholds are the published RetinaFace ones. Coordinates
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
 
@@ -73,12 +75,47 @@ def suppress(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
     return order[kept]
 
 
+class Seen(NamedTuple):
+    """An image that the network has looked at; nobody has read yet what it saw, which makes an accelerator wait."""
+
+    numbers: Tensor  # [a, 4 + 2 + 10] boxes, scores and landmarks of all anchors, on the image's device
+    size: tuple[int, int]  # of what the network was given
+    scale: float  # by which that had been enlarged
+
+
 @torch.inference_mode()
+def look(net: nn.Module, image: Tensor, scale: float = 1.0) -> Seen:
+    """One RGB image [3, h, w] in 0..1 -> what the network says of it."""
+    bgr = image.flip(0) * 255 - _means(image.device)
+    numbers = torch.cat([part[0].float() for part in net(bgr[None])], dim=1)
+    return Seen(numbers, (image.shape[-2], image.shape[-1]), scale)
+
+
+@lru_cache(maxsize=8)
+def _means(device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(MEANS_BGR, device=device).view(3, 1, 1)
+
+
+def landmarks_in(found: Sequence[Seen | Tensor]) -> list[Tensor]:
+    """Landmarks [k, 5, 2] of the faces in each image, as `detect_enlarged` has them; what is read already stays.
+
+    Images of one size are read together.
+    """
+    unread = [one for one in found if isinstance(one, Seen)]
+    read = iter(torch.stack([one.numbers for one in unread]).cpu() if unread else ())
+    return [wide_enough(one._replace(numbers=next(read))).landmarks if isinstance(one, Seen) else one for one in found]
+
+
 def detect(net: nn.Module, image: Tensor, score: float = SCORE, overlap: float = OVERLAP) -> Faces:
     """One RGB image [3, h, w] in 0..1 -> the faces in it, at this size, on the CPU."""
-    height, width = image.shape[-2:]
-    bgr = image.flip(0) * 255 - torch.tensor(MEANS_BGR, device=image.device).view(3, 1, 1)
-    boxes, scores, points = (part[0].float().cpu() for part in net(bgr[None]))
+    return read(look(net, image), score, overlap)
+
+
+def read(seen: Seen, score: float = SCORE, overlap: float = OVERLAP) -> Faces:
+    """What the network saw -> the faces, in the pixels that it was given, on the CPU."""
+    height, width = seen.size
+    boxes, scores, points = seen.numbers.cpu().split([4, 2, 10], dim=1)
     anchor = anchors(height, width)
     rows = (scores[:, 1] > score).nonzero()[:, 0]
     size = torch.tensor([width, height])
@@ -94,13 +131,23 @@ def detect_enlarged(net: nn.Module, image: Tensor) -> Faces:
 
     Faces with less than 5 pixels between the eyes are left out.
     """
+    return wide_enough(look_enlarged(net, image))
+
+
+@torch.inference_mode()
+def look_enlarged(net: nn.Module, image: Tensor) -> Seen:
     height, width = image.shape[-2:]
     scale = max(SMALLEST_SIDE / min(height, width), 1.0)
     if scale > 1:
         size = (int(height * scale), int(width * scale))
         image = F.interpolate(image[None], size=size, mode="bilinear", align_corners=False)[0]
-    faces = detect(net, image)
-    boxes, points = faces.boxes / scale, faces.landmarks / scale
+    return look(net, image, scale)
+
+
+def wide_enough(seen: Seen) -> Faces:
+    """The faces with 5 pixels between the eyes or more, in the pixels of the image as it was before enlarging."""
+    faces = read(seen)
+    boxes, points = faces.boxes / seen.scale, faces.landmarks / seen.scale
     wide = (points[:, 0] - points[:, 1]).norm(dim=1) >= LEAST_EYE_DISTANCE
     return Faces(boxes[wide], faces.scores[wide], points[wide])
 

@@ -23,7 +23,7 @@ PARSED_BLUR, PARSED_SIGMA = 101, 11.0
 
 def parsed_mask(labels: Tensor) -> Tensor:
     """Labels [s, s] of an aligned face -> soft mask [s, s] of what is face (not background, neck, cloth, hair)."""
-    face = torch.isin(labels, torch.tensor(FACE_LABELS, device=labels.device)).float()
+    face = torch.stack([labels == label for label in FACE_LABELS]).any(0).float()
     for _ in range(2):
         face = gaussian_blur(face, PARSED_BLUR, PARSED_SIGMA)
     inner = slice(PARSED_BORDER, -PARSED_BORDER)
@@ -42,20 +42,38 @@ class Place(NamedTuple):
 
 
 def find_place(
-    matrix: Tensor, side: int, size: tuple[int, int], scale: float, device: torch.device | str = "cpu"
+    matrix: Tensor,
+    side: int,
+    size: tuple[int, int],
+    scale: float,
+    device: torch.device | str = "cpu",
+    area: float | None = None,
 ) -> Place | None:
     """Matrix from a face of `side` pixels to a picture of `size` (h, w) -> its place, None if it lies outside.
 
-    `scale` is how many times the picture was enlarged (the erosion of the square grows with it).
+    `scale` is how many times the picture was enlarged (the erosion of the square grows with it); `area` is what
+    `covered` gave, for whoever asks for many places at once: looking at a number makes an accelerator wait.
     """
     region, local = _reach(matrix, side, size, scale)
     if region is None:
         return None
     rows, columns = region
-    part = (rows.stop - rows.start, columns.stop - columns.start)
-    square = erode(warp(torch.ones(1, side, side, device=device), local, part)[0], int(2 * scale))
-    edge = int(math.sqrt(float(square.sum(dtype=torch.float64)))) // EDGE_SHARE
+    square = _square(local, side, region, scale, device)
+    area = float(square.sum(dtype=torch.float64)) if area is None else area
+    edge = int(math.sqrt(area)) // EDGE_SHARE
     return Place(rows, columns, local, gaussian_blur(erode(square, 2 * edge), 2 * edge + 1))
+
+
+def covered(matrix: Tensor, side: int, size: tuple[int, int], scale: float, device: torch.device) -> Tensor | None:
+    """Pixels of the picture that the face covers, a single number on the device; None if it lies outside."""
+    region, local = _reach(matrix, side, size, scale)
+    return None if region is None else _square(local, side, region, scale, device).sum(dtype=torch.float64)
+
+
+def _square(local: Tensor, side: int, region: tuple[slice, slice], scale: float, device: torch.device | str) -> Tensor:
+    """Where the face's square lies in a part of the picture, drawn in a little at its border."""
+    part = (region[0].stop - region[0].start, region[1].stop - region[1].start)
+    return erode(warp(torch.ones(1, side, side, device=device), local, part)[0], int(2 * scale))
 
 
 def paste(picture: Tensor, face: Tensor, matrix: Tensor, scale: float, parsed: Tensor | None = None) -> Tensor:

@@ -43,6 +43,9 @@ class _Part:
     def numerics(self) -> dict[str, Any]:
         return {"arithmetic": "integer"}
 
+    def release(self) -> None:
+        """Nothing is held."""
+
 
 class Prepare(_Part):
     def conditioning(self, portrait: np.ndarray, base_size: int, hints: Hints) -> tuple[Arrays, list[str]]:
@@ -65,6 +68,8 @@ class Prepare(_Part):
 
 
 class Chain(_Part):
+    remade: frozenset[int] = frozenset()
+
     def start(self, conditioning: Arrays, seed: int, base_size: int) -> Arrays:
         shape = self.family.latent_shape(base_size)
         cells = np.arange(np.prod(shape), dtype=np.uint64).reshape(shape)
@@ -108,6 +113,9 @@ class Upscale(_Part):
 
     def shrink(self) -> bool:
         return False
+
+    def wider(self) -> None:
+        return None
 
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[np.ndarray]:
         # The place in the group is hashed in, so a group that is not anchored on absolute frame numbers shows.

@@ -17,6 +17,7 @@ KEPT = 64  # base frames at hand: those of a GOP with what it reads before
 NUMBER = 4  # bytes of one in float32
 GROUPS = (8, 4, 2, 1)
 TILES = (0, 1024, 512, 256, 128)  # 0: whole pictures, which cost least time
+USUAL = 0.75  # of a device's memory that is free beside an upscaler's weights, and a chain's on a card of 24 GB
 SHARE = 0.6  # of what is free: kernels need workspaces, and an allocator loses some between its blocks
 
 
@@ -77,8 +78,8 @@ def fitting(free: int, base: int, resolution: int, of: Footprint, decoded: int =
 class Fitted:
     """The pieces of one worker: the family's own until memory says otherwise, and never larger again once it ran out.
 
-    `free` is what the device has free, None where the family's own figures hold, as on a processor: there the bits must
-    not depend on what else is running.
+    `free` is what the device has free, and what this process holds there without using it; None where the family's own
+    figures hold, as on a processor: there the bits must not depend on what else is running.
     """
 
     def __init__(self, own: Pieces, of: Footprint | None, decoded: int, pad: int) -> None:
@@ -88,8 +89,19 @@ class Fitted:
         self._chosen: dict[tuple[int, int], Pieces] = {}
         self._planned = self._shrunk = False
 
-    def choose(self, base: int, resolution: int, free: int | None, begun: Mapping[str, Any] | None = None) -> None:
-        """For pictures of a size; `begun`: the numerics class that a title was begun in, whose pieces are taken."""
+    def choose(
+        self,
+        base: int,
+        resolution: int,
+        free: int | None,
+        begun: Mapping[str, Any] | None = None,
+        total: int | None = None,
+    ) -> None:
+        """For pictures of a size; `begun`: the numerics class that a title was begun in, whose pieces are taken.
+
+        `total`: bytes of the device. Where they are given they decide, so that every worker on such a device takes the
+        same pieces whatever else runs there; `free` decides only where that would not fit.
+        """
         self._side = largest_input(base, resolution)
         if self._shrunk:
             return
@@ -101,7 +113,10 @@ class Fitted:
             self.now = Pieces(theirs["group"], theirs["tile"])
             return
         if (base, resolution) not in self._chosen:  # once: what is free now is what earlier pictures left
-            found = fitting(free, base, resolution, self._of, self._decoded, self._pad)
+            said = base, resolution, self._of, self._decoded, self._pad
+            found = fitting(free if total is None else int(total * USUAL), *said)
+            if needed(found, *said) > free * SHARE:
+                found = fitting(free, *said)
             self._chosen[base, resolution] = found
         self.now = self._chosen[base, resolution]
 

@@ -51,7 +51,7 @@ class Family:
     threads: int  # CPU threads of one worker
     decode_group: int  # frames that the autoencoder decodes in one call, anchored on absolute frame numbers
     accelerator_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    """In what the large networks compute on an accelerator (`models.execution.precision`). It enters the numerics
+    """In what the large networks compute on an accelerator (`models.weights.precision`). It enters the numerics
     class, as the device itself does, and no hash."""
     chain_revision: int = 1
     picture_revision: int = 1
@@ -178,6 +178,9 @@ class PreparePart(Protocol):
 
 
 class ChainPart(Protocol):
+    remade: frozenset[int]
+    """Places of the last call whose clip was made again, in a type that reaches further (`models.families.finite`)."""
+
     def numerics(self) -> dict[str, Any]: ...
 
     def start(self, conditioning: Arrays, seed: int, base_size: int) -> Arrays:
@@ -192,6 +195,9 @@ class ChainPart(Protocol):
     def sample(self, seed: int, options: ClipOptions) -> Lane:
         """A made-up input, as the self-test of lanes takes it (`models.parts.lanes`)."""
 
+    def release(self) -> None:
+        """Give back memory of the device that is held and not in use."""
+
 
 class UpscalePart(Protocol):
     def numerics(self) -> dict[str, Any]: ...
@@ -201,6 +207,9 @@ class UpscalePart(Protocol):
 
     def shrink(self) -> bool:
         """After torch.OutOfMemoryError: compute less at once from now on; False where it has been so already."""
+
+    def wider(self) -> UpscalePart | None:
+        """What makes a GOP again whose pictures were not finite; None where there is nothing that reaches further."""
 
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[Any]:
         """[n, C, h, w] → n base frames."""
@@ -215,4 +224,7 @@ class UpscalePart(Protocol):
         """Whether a face was restored in a frame that `restore` gave."""
 
     def planes(self, frame: Any) -> np.ndarray:
-        """One frame → yuv420p planes, uint8 [3·R/2, R]: Y, then U and V (BT.709, limited range)."""
+        """One frame → yuv420p planes, uint8 [3·R/2, R]: Y, then U and V (BT.709, limited range).
+
+        Raises models.families.finite.NotFinite for a picture with numbers that are none.
+        """

@@ -54,7 +54,7 @@ def rescale(matrix: Tensor, picture: float, crop: float) -> Tensor:
 
 def crop_face(image: Tensor, matrix: Tensor, side: int) -> Tensor:
     """image [3, h, w] RGB in 0..1 -> [3, side, side]."""
-    return warp(image, matrix, (side, side), torch.tensor(BORDER_RGB))
+    return warp(image, matrix, (side, side), BORDER_RGB)
 
 
 def published_inverse(matrix: Tensor, scale: int, face_enlarged: bool) -> Tensor:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from models.image.sending import all_sent
+
 RUN = 64  # outputs a product
 
 Runs = tuple[tuple[int, Tensor], ...]
@@ -20,18 +22,23 @@ def runs_of_taps(index: Tensor, weight: Tensor, device: torch.device) -> Runs:
 
     Taps of the same input add up, so an index may be clamped at the border.
     """
-    runs = []
+    starts, matrices = [], []
     for places, shares in zip(index.split(RUN, 1), weight.split(RUN, 1), strict=True):
         first = int(places.min())
         matrix = shares.new_zeros(int(places.max()) + 1 - first, places.shape[1])
-        runs.append((first, matrix.scatter_add_(0, places - first, shares).to(device)))
-    return tuple(runs)
+        starts.append(first)
+        matrices.append(matrix.scatter_add_(0, places - first, shares))
+    return tuple(zip(starts, all_sent(matrices, device), strict=True))
 
 
-def sliding_runs(kernel: Tensor, outputs: int, device: torch.device) -> Runs:
-    """Output j is the sum over taps t of input[j + t] * kernel[t]: the same matrix for every run but the last."""
-    index = torch.arange(len(kernel))[:, None] + torch.arange(RUN)
-    ((_, matrix),) = runs_of_taps(index, kernel[:, None].expand_as(index), device)
+def sliding_runs(kernel: Tensor, outputs: int) -> Runs:
+    """Output j is the sum over taps t of input[j + t] * kernel[t]: the same matrix for every run but the last.
+
+    Made where the kernel is.
+    """
+    rows = torch.arange(len(kernel) + RUN - 1, device=kernel.device)
+    tap = rows[:, None] - torch.arange(RUN, device=kernel.device)
+    matrix = kernel[tap.clamp(0, len(kernel) - 1)] * ((tap >= 0) & (tap < len(kernel)))
     sizes = [min(RUN, outputs - first) for first in range(0, outputs, RUN)]
     return tuple((n * RUN, matrix[: len(kernel) + size - 1, :size]) for n, size in enumerate(sizes))
 

@@ -6,11 +6,15 @@ depend on the version of an image library. Matrices are 2x3, float64, on the CPU
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.image.taps import filter_axis, runs_of_taps, sliding_runs
+from models.image.taps import Runs, filter_axis, runs_of_taps, sliding_runs
 
 FINE = 1024  # positions are first rounded to this fraction of a pixel ...
 STEPS = 32  # ... then to this one
@@ -23,7 +27,7 @@ def invert(matrix: Tensor) -> Tensor:
 
 
 def warp(
-    image: Tensor, matrix: Tensor, size: tuple[int, int], fill: Tensor | None = None, extended: bool = False
+    image: Tensor, matrix: Tensor, size: tuple[int, int], fill: Sequence[float] | None = None, extended: bool = False
 ) -> Tensor:
     """image [c, h, w], matrix from the image to the result -> [c, *size], bilinear.
 
@@ -32,12 +36,9 @@ def warp(
     and differs by rounding only.
     """
     back = invert(matrix.double())
-    y, x = (torch.arange(n, dtype=torch.float64) for n in size)
-    across = (back[:, :1] * x * FINE).round().long()
-    down = ((back[:, 1:2] * y + back[:, 2:]) * FINE).round().long() + FINE // STEPS // 2
     if not float(back[0, 1]) and not float(back[1, 0]):
-        rows, columns = across[1, 0] + down[1], across[0] + down[0, 0]
-        return _warp_upright(image, rows // (FINE // STEPS), columns // (FINE // STEPS), fill, extended)
+        return _warp_upright(image, tuple(back.flatten().tolist()), size, fill, extended)
+    across, down = _places(back.tolist(), size, image.device)
 
     # A ring of `fill` around the image catches every position outside of it.
     border = 2 if extended else 1
@@ -46,10 +47,11 @@ def warp(
     framed = F.pad(image, (1, 1, 1, 1))
     height, width = framed.shape[-2:]
     if fill is not None:
-        framed[:] = fill.to(image).view(-1, 1, 1)
+        for plane, value in zip(framed, fill, strict=True):
+            plane.fill_(value)
         framed[:, 1:-1, 1:-1] = image
     pixels = framed.flatten(1)
-    place = (down.to(image.device)[:, :, None] + across.to(image.device)[:, None, :]) // (FINE // STEPS)
+    place = (down[:, :, None] + across[:, None, :]) // (FINE // STEPS)
     (left, top), (right_share, low_share) = place // STEPS, (place % STEPS) / STEPS
 
     def take(dx: int, dy: int) -> Tensor:
@@ -63,20 +65,52 @@ def warp(
     return torch.lerp(upper, lower, low_share)
 
 
-def _warp_upright(image: Tensor, rows: Tensor, columns: Tensor, fill: Tensor | None, extended: bool) -> Tensor:
-    """Rows [h] and columns [w] of the image, in 1/STEPS pixel, that the result's are taken from."""
-    shares = []
-    for dim, places in ((-2, rows), (-1, columns)):
-        length, beyond = image.shape[dim], int(extended)
-        left, share = places // STEPS, (places % STEPS).float() / STEPS
-        index, weight = torch.stack([left, left + 1]), torch.stack([1 - share, share])
-        weight *= (index >= -beyond) & (index < length + beyond)
-        image = filter_axis(image, dim, runs_of_taps(index.clamp(0, length - 1), weight, image.device))
-        shares.append(weight.sum(0))
-    if fill is not None and min(float(share.min()) for share in shares) < 1:
-        outside = 1 - shares[0][:, None] * shares[1]
-        image = image + fill.to(image).view(-1, 1, 1) * outside.to(image)
+def _places(back: list[list[float]], size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """What a column [2 w] and a row [2 h] of the result add to the place in the image, x and y, in 1/FINE pixel.
+
+    Computed on the device, from numbers: nothing is copied there.
+    """
+    y, x = (torch.arange(n, dtype=torch.float64, device=device) for n in size)
+    across = torch.stack([x * right * FINE for right, _, _ in back]).round().long()
+    down = torch.stack([(y * low + shift) * FINE for _, low, shift in back]).round().long()
+    return across, down + FINE // STEPS // 2
+
+
+def _warp_upright(
+    image: Tensor, back: tuple[float, ...], size: tuple[int, int], fill: Sequence[float] | None, extended: bool
+) -> Tensor:
+    """`back`: the matrix from the result to the image, row by row, without a turn."""
+    rows, columns = _upright(back, size, (image.shape[-2], image.shape[-1]), extended, image.device)
+    image = filter_axis(filter_axis(image, -2, rows.runs), -1, columns.runs)
+    if fill is not None and min(rows.least, columns.least) < 1:
+        outside = (1 - rows.shares[:, None] * columns.shares).to(image)
+        image = image + torch.stack([outside * value for value in fill])
     return image
+
+
+class _Axis(NamedTuple):
+    runs: Runs
+    shares: Tensor  # of each output, what comes from within the image
+    least: float
+
+
+@lru_cache(maxsize=8)  # a fixed crop is cut out of every frame of a title, and pasted back
+def _upright(
+    back: tuple[float, ...], size: tuple[int, int], shape: tuple[int, int], extended: bool, device: torch.device
+) -> tuple[_Axis, _Axis]:
+    with torch.inference_mode(False):
+        across, down = _places([list(back[:3]), list(back[3:])], size, torch.device("cpu"))
+        rows, columns = across[1, 0] + down[1], across[0] + down[0, 0]
+        found = []
+        for length, fine in zip(shape, (rows, columns), strict=True):
+            places, beyond = fine // (FINE // STEPS), int(extended)
+            left, share = places // STEPS, (places % STEPS).float() / STEPS
+            index, weight = torch.stack([left, left + 1]), torch.stack([1 - share, share])
+            weight *= (index >= -beyond) & (index < length + beyond)
+            runs = runs_of_taps(index.clamp(0, length - 1), weight, device)
+            shares = weight.sum(0)
+            found.append(_Axis(runs, shares.to(device), float(shares.min())))
+    return found[0], found[1]
 
 
 def erode(mask: Tensor, size: int) -> Tensor:
@@ -102,11 +136,11 @@ def erode(mask: Tensor, size: int) -> Tensor:
 def gaussian_blur(mask: Tensor, size: int, sigma: float | None = None) -> Tensor:
     """mask [..., h, w] -> the same shape, mirrored at the border; `size` odd; sigma from the size if not given."""
     sigma = sigma or 0.3 * ((size - 1) * 0.5 - 1) + 0.8
-    x = torch.arange(size, dtype=torch.float64) - size // 2
+    x = torch.arange(size, dtype=torch.float64, device=mask.device) - size // 2
     kernel = torch.exp(-x.square() / (2 * sigma**2))
     kernel = (kernel / kernel.sum()).float()
     for dim in (-1, -2):
-        mask = filter_axis(_mirror(mask, dim, size // 2), dim, sliding_runs(kernel, mask.shape[dim], mask.device))
+        mask = filter_axis(_mirror(mask, dim, size // 2), dim, sliding_runs(kernel, mask.shape[dim]))
     return mask
 
 
@@ -115,7 +149,7 @@ def _mirror(x: Tensor, dim: int, reach: int) -> Tensor:
     length = x.shape[dim]
     period = max(2 * (length - 1), 1)
     margins = []
-    for place in (torch.arange(-reach, 0), torch.arange(length, length + reach)):
-        place = (place % period).to(x.device)
+    for first, stop in ((-reach, 0), (length, length + reach)):
+        place = torch.arange(first, stop, device=x.device) % period
         margins.append(x.index_select(dim, torch.minimum(place, period - place).clamp(max=length - 1)))
     return torch.cat([margins[0], x, margins[1]], dim)

@@ -5,7 +5,8 @@ Every random number is drawn on the CPU in float32 from a generator keyed by see
 
 from __future__ import annotations
 
-from dataclasses import astuple
+import copy
+from dataclasses import astuple, replace
 from itertools import groupby
 from typing import Any
 
@@ -17,7 +18,9 @@ from models.diffusion.clip import Clip, run_clip
 from models.diffusion.motion_frames import add_motion_noise, latent_protection, patch_drop
 from models.execution.stepping import Stepping
 from models.families.config import Sampling
+from models.families.finite import finite
 from models.families.protocol import Arrays, ClipOptions, Family, Lane
+from models.image.wider import in_bfloat16
 from models.parts.clip_noise import PublishedNoise, keyed_normal, keyed_patches
 from models.parts.part import Part
 from models.prompts.prompts import PromptProblem, Prompts
@@ -25,6 +28,9 @@ from models.speech.wav2vec import audio_windows
 
 
 class Chain(Part):
+    remade: frozenset[int] = frozenset()
+    """Places of the last call whose clip was not finite, and was made again (`models.families.finite`)."""
+
     def __init__(self, family: Family, weights: str | None, device: str) -> None:
         super().__init__(family, weights, device)
         config = self.config
@@ -33,6 +39,9 @@ class Chain(Part):
         self._text, self._prompts = self._text_branch()
         self._vae = self.ready("vae") if config.carry == "pixels" else None
         self._published: dict[int, PublishedNoise] = {}
+
+    def numerics(self) -> dict[str, Any]:
+        return super().numerics() | self._made_again()
 
     def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
         return self._stepping.settle(options, lanes, lambda: self.next_clip([self.sample(0, options)] * lanes))
@@ -75,6 +84,7 @@ class Chain(Part):
     def next_clip(self, lanes: list[Lane | None]) -> list[tuple[np.ndarray, Arrays] | None]:
         """One clip of every lane. Lanes of other options are sampled after each other, each batch as large as all."""
         results: list[tuple[np.ndarray, Arrays] | None] = [None] * len(lanes)
+        remade: set[int] = set()
         places = [place for place, lane in enumerate(lanes) if lane is not None]
 
         def options(place: int) -> tuple[float | str, ...]:
@@ -85,10 +95,27 @@ class Chain(Part):
         for _, group in groupby(sorted(places, key=options), key=options):
             mine = list(group)
             batch = [lane for place in mine if (lane := lanes[place]) is not None]
-            made = self._sample(batch + [batch[0]] * (len(lanes) - len(batch)), batch[0].options)
+            batch += [batch[0]] * (len(lanes) - len(batch))
+            made = self._sample(batch, batch[0].options)
+            broken = {number for number, (latents, state) in enumerate(made) if not finite([latents, *state.values()])}
+            if broken and self._made_again():
+                # Of the whole batch, whose shape decides about bits; the other lanes keep what they have.
+                again = self._in_bfloat16()._sample(batch, replace(batch[0].options, compiled=False, devices=1))
+                made = [again[number] if number in broken else one for number, one in enumerate(made)]
+                remade |= {place for number, place in enumerate(mine) if number in broken}
             for place, result in zip(mine, made, strict=False):
                 results[place] = result
+        self.remade = frozenset(remade)
         return results
+
+    def _in_bfloat16(self) -> Chain:
+        """The same part in bfloat16, for one call: so seldom that it is not worth its memory."""
+        wide = copy.copy(self)
+        wide._networks, wide._text, wide._vae = (
+            None if network is None else in_bfloat16(network) for network in (self._networks, self._text, self._vae)
+        )
+        wide._stepping = Stepping(wide._networks.denoising_unet, self.device)
+        return wide
 
     def _sample(self, lanes: list[Lane], options: ClipOptions) -> list[tuple[np.ndarray, Arrays]]:
         draws = [self._draw(lane) for lane in lanes]
@@ -96,13 +123,13 @@ class Chain(Part):
             reference=self._stack(lanes, "reference"),
             motion=torch.stack([self._motion(lane, uniform) for lane, (uniform, _) in zip(lanes, draws, strict=True)]),
             face_embedding=self._stack(lanes, "face_embedding"),
-            audio=torch.stack([self._audio(lane) for lane in lanes]).to(self.device),
+            audio=self._sent(torch.stack([self._audio(lane) for lane in lanes])),
             region=self._stack(lanes, "region_mask"),
             masks=self._masks(lanes),
             last=self._last(lanes),
             **self._embedded(lanes),
         )
-        noise = torch.stack([latents for _, latents in draws]).to(self.device)
+        noise = self._sent(torch.stack([latents for _, latents in draws]))
         sampling = Sampling(
             options.steps,
             options.guidance_scale,
@@ -139,7 +166,7 @@ class Chain(Part):
         return self.ready("text"), Prompts(text.embedding_width, self.ready("clip"), words[1].parent)
 
     def _stack(self, lanes: list[Lane], name: str) -> Tensor:
-        return torch.from_numpy(np.stack([lane.conditioning[name] for lane in lanes])).to(self.device)
+        return self._sent(torch.from_numpy(np.stack([lane.conditioning[name] for lane in lanes])))
 
     def _masks(self, lanes: list[Lane]) -> tuple[tuple[Tensor, ...], ...]:
         levels = range(len(self.config.chain.unet.channels))
@@ -159,8 +186,8 @@ class Chain(Part):
             if any(lane.text for lane in lanes):
                 raise PromptProblem("a prompt was given, and the folder of weights has no text branch")
             return {}
-        present = torch.tensor([lane.text is not None for lane in lanes], device=self.device)
-        return {"prompt": self._prompts([lane.text or "" for lane in lanes]).to(self.device), "prompted": present}
+        present = self._sent(torch.tensor([lane.text is not None for lane in lanes]))
+        return {"prompt": self._sent(self._prompts([lane.text or "" for lane in lanes])), "prompted": present}
 
     def _motion(self, lane: Lane, uniform: Tensor) -> Tensor:
         """Latents [m, c, h, w] of the frames carried over, after patch drop (eq. 5, 6) and noise (eq. 7)."""
@@ -172,18 +199,18 @@ class Chain(Part):
             protect = latent_protection(protect, config.vae.factor) if config.carry == "latents" else protect
         # A small network is spared to draw anew what a dropped patch hid: the portrait shows through there.
         instead = torch.from_numpy(lane.conditioning["reference"]) if config.chain.unet.corrects else None
-        frames = patch_drop(frames, uniform, config.drop_rate, protect, instead).to(self.device)
+        frames = self._sent(patch_drop(frames, uniform, config.drop_rate, protect, instead))
         latents = self._vae.encode(frames) if self._vae is not None else frames
         if config.motion_noise == 0:
             return latents
         noise = keyed_normal(tuple(latents.shape), lane.seed, "motion", lane.clip)
-        return add_motion_noise(latents, noise.to(self.device), config.motion_noise)
+        return add_motion_noise(latents, self._sent(noise), config.motion_noise)
 
     def _last(self, lanes: list[Lane]) -> Tensor | None:
         """Latents [lanes, c, h, w] of the last frame carried over, for networks that copy it."""
         if not self.config.chain.unet.corrects:
             return None
-        return torch.from_numpy(np.stack([lane.state["motion"][-1] for lane in lanes])).to(self.device)
+        return self._sent(torch.from_numpy(np.stack([lane.state["motion"][-1] for lane in lanes])))
 
     def _state(self, latents: Tensor) -> Arrays:
         last = latents[-self.config.chain.motion_frames :]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from models.families.dead_device import MEMORY, is_dead
 from models.families.protocol import Arrays, ClipOptions, Lane
 
 MOST = 8  # lanes that are tried
@@ -51,14 +52,20 @@ def calibrate(
             began = clock()
             part.next_clip(batch)
             each = (clock() - began) / lanes
-        except Exception as error:
-            if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
+        except (MemoryError, RuntimeError) as error:
+            # Too little memory, or a kernel that does not take so many rows: fewer lanes will do. But for one lane
+            # there are no fewer, and after some errors the device computes nothing more.
+            if is_dead(error) or (lanes == 1 and not _ran_out(error)):
                 raise
             break
         if each > fastest * WORTH:
             break
         best, fastest, lanes = lanes, each, lanes * 2
     return best
+
+
+def _ran_out(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ == MEMORY
 
 
 def _same(one: tuple[Any, Arrays], other: tuple[Any, Arrays]) -> bool:

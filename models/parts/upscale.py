@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -10,9 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.faces.detection import Seen
+from models.families.finite import NotFinite
 from models.families.memory_plan import Fitted, Pieces
 from models.families.protocol import Arrays, Family, PictureOptions
 from models.image.masks import Box
+from models.image.wider import in_bfloat16
 from models.image.yuv import yuv420p
 from models.parts.part import Part
 from models.restoration.plate import stands_still
@@ -21,7 +25,7 @@ from models.restoration.upscale import UpscaledFrame, Upscaler
 
 class BaseFrame(NamedTuple):
     picture: Tensor  # [3, S, S], 0..1
-    landmarks: Tensor  # [k, 5, 2] of the faces in it, found once
+    faces: Seen | Tensor  # what was seen of them, once; or their landmarks [k, 5, 2]
 
 
 class Upscale(Part):
@@ -42,16 +46,25 @@ class Upscale(Part):
         self._plate: tuple[object, tuple[Tensor, Tensor]] | None = None  # with what it was made of
 
     def numerics(self) -> dict[str, Any]:
-        return super().numerics() | self._fitted.told()
+        return super().numerics() | self._fitted.told() | self._made_again()
+
+    def wider(self) -> Upscale | None:
+        """The same part in bfloat16, for what was not finite in float16; None where nothing is in that."""
+        if not self._made_again():
+            return None
+        wide = copy.copy(self)
+        wide._vae = in_bfloat16(self._vae)
+        wide._upscalers = {name: one.in_bfloat16() for name, one in self._upscalers.items()}
+        wide._plate = None
+        return wide
 
     def fit(self, options: PictureOptions, begun: Mapping[str, Any] | None) -> None:
-        free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
-        self._fitted.choose(options.base_size, options.resolution, free, begun)
+        free, total = _memory(self.device) if self.device.type == "cuda" else (None, None)
+        self._fitted.choose(options.base_size, options.resolution, free, begun, total)
         self._take_pieces()
 
     def shrink(self) -> bool:
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        self.release()
         shrunk = self._fitted.shrink()
         self._take_pieces()
         return shrunk
@@ -63,10 +76,10 @@ class Upscale(Part):
     @torch.inference_mode()
     def decode(self, latents: np.ndarray, options: PictureOptions) -> list[BaseFrame]:
         """[n, C, h, w] → n base frames, decoded in one group of n."""
-        group = torch.from_numpy(latents).float().to(self.device)
+        group = self._sent(torch.from_numpy(latents).float())
         pictures = self._vae.decode(group, group=len(group))
         found = self._upscalers[options.compat].find_faces(pictures)
-        return [BaseFrame(picture, landmarks) for picture, landmarks in zip(pictures, found, strict=True)]
+        return [BaseFrame(picture, faces) for picture, faces in zip(pictures, found, strict=True)]
 
     @torch.inference_mode()
     def still(self, frames: list[BaseFrame], conditioning: Arrays, options: PictureOptions) -> bool:
@@ -96,7 +109,7 @@ class Upscale(Part):
             options.background,  # type: ignore[arg-type]
             _face_of(conditioning),
             keep=slice(places.start, places.stop),
-            found=[frame.landmarks for frame in window],
+            found=[frame.faces for frame in window],
             plate=self._plate_of(conditioning, options)[1] if options.plate == "on" else None,
         )
 
@@ -104,7 +117,20 @@ class Upscale(Part):
         return frame.face_found
 
     def planes(self, frame: UpscaledFrame) -> np.ndarray:
-        return yuv420p(frame.picture).cpu().numpy()
+        """Raises NotFinite."""
+        planes = yuv420p(frame.picture)
+        # One copy from the device for both: the sum of values in 0..1 is finite if all of them are.
+        known = frame.picture.sum(dtype=torch.float32).isfinite().to(torch.uint8)
+        copied = torch.cat([planes.flatten(), known[None]]).cpu().numpy()
+        if not copied[-1]:
+            raise NotFinite("a picture holds NaN or infinite numbers")
+        return copied[:-1].reshape(planes.shape)
+
+
+def _memory(device: torch.device) -> tuple[int, int]:
+    """Bytes of an accelerator that this process may take, those included that its allocator keeps; and all it has."""
+    free, total = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), total
 
 
 def _face_of(conditioning: Arrays) -> Box:

@@ -6,6 +6,7 @@ h x w pixels, values 0..1.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from models.families.upscale_config import EnlargerConfig
 from models.image.resample import resize_lanczos
+from models.image.wider import widened
 
 RESIDUAL_SCALE = 0.2  # of every residual in the published network
 SLOPE = 0.2  # of every leaky ReLU
@@ -99,7 +101,7 @@ class Enlarger(nn.Module):
             part = _leaky(_double_and_convolve(self.conv_up2, x[..., above:below, :]))
             part = self.conv_last(_leaky(self.conv_hr(part)))
             out[..., 2 * top : 2 * bottom, :] = part[..., 2 * (top - above) : 2 * (bottom - above), :]
-        return out.to(image.dtype)
+        return widened(out, image.dtype)
 
 
 def _leaky(fresh: Tensor) -> Tensor:
@@ -113,12 +115,18 @@ def _double_and_convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
     An output pixel sees 2 x 2 pixels of x, which of them depends on whether it is the first or second of its pair;
     the weights that fall on the same pixel add up. [n, c, h, w] -> [n, d, 2h, 2w]
     """
-    where = torch.tensor(PAIRS, dtype=conv.weight.dtype, device=x.device)
+    where = _pairs(conv.weight.dtype, x.device)
     weight = torch.einsum("dcyx,pay,qbx->pqdcab", conv.weight, where, where).flatten(0, 2)
     assert conv.bias is not None
     weight = weight.contiguous(memory_format=torch.channels_last)
     four = F.conv2d(x, weight, conv.bias.repeat(4), padding=1)
     return rearrange(four, "n (p q d) h w -> n (h p) (w q) d", p=2, q=2).movedim(-1, 1)
+
+
+@lru_cache(maxsize=8)
+def _pairs(kind: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(PAIRS, dtype=kind, device=device)
 
 
 def double(net: nn.Module, image: Tensor, tile: int = 0, pad: int = 40) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from models.families.upscale_config import EnlargerConfig, FoldedEnlargerConfig
 from models.image.resample import resize_lanczos
+from models.image.wider import widened
 from models.restoration.background import Enlarger
 
 FOLD = 2
@@ -40,7 +41,7 @@ class FoldedEnlarger(nn.Module):
             x = x + layer(F.relu(x))
         with torch.no_grad():
             plain = resize_lanczos(image, (2 * height, 2 * width))
-        return plain + F.pixel_shuffle(self.last(F.relu(x)), 2 * FOLD).to(image.dtype)
+        return plain + widened(F.pixel_shuffle(self.last(F.relu(x)), 2 * FOLD), image.dtype)
 
 
 def make_enlarger(config: EnlargerConfig | FoldedEnlargerConfig) -> nn.Module:

@@ -20,6 +20,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from models.families.upscale_config import RestorerConfig
+from models.image.wider import widened
 from models.restoration.codebook import Encoder, Generator, ResBlock, VectorQuantiser
 from models.restoration.fixed_batches import fixed_groups
 from models.restoration.temporal_skip import TemporalSkip
@@ -103,6 +104,8 @@ def adaptive_instance_norm(content: Tensor, style: Tensor) -> Tensor:
         variance, mean = torch.var_mean(x, dim=(2, 3), keepdim=True, correction=1)
         return mean, (variance + ADAIN_EPS).sqrt()
 
+    # In float32: float16 has no number near the smallest variance, and few where its root is steep.
+    content, style = content.float(), style.float()
     content_mean, content_spread = moments(content)
     style_mean, style_spread = moments(style)
     return (content - content_mean) / content_spread * style_spread + style_mean
@@ -132,6 +135,12 @@ class TemporalRestorer(nn.Module):
         )
         self.skip = TemporalSkip(config.skip) if config.skip is not None else None
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """In what encoder and generator are held and compute."""
+        first: nn.Conv2d = self.encoder.blocks[0]  # type: ignore[assignment]
+        return first.weight.dtype
+
     def encode(self, window: Tensor, tap_at: tuple[int, ...] = ()) -> tuple[Tensor, dict[int, Tensor]]:
         """Frames [n, 3, side, side] in [-1, 1], or latents, -> features [n, code_width, grid, grid], taps."""
         folded = window if self.config.input == "latents" else self._fold(window)
@@ -139,7 +148,7 @@ class TemporalRestorer(nn.Module):
 
     def predict(self, features: Tensor, frames: int) -> Tensor:
         """Features [(b f), code_width, grid, grid] -> logits [(b f), p, codes]."""
-        x = self.feat_emb(rearrange(features, "n c h w -> n (h w) c"))
+        x = self.feat_emb(rearrange(features.to(self.feat_emb.weight.dtype), "n c h w -> n (h w) c"))
         for layer in self.ft_layers:
             x = layer(x, self.position_emb, frames)
         return self.idx_pred_layer(x)
@@ -147,7 +156,7 @@ class TemporalRestorer(nn.Module):
     def draw(self, rows: Tensor, taps: dict[int, Tensor], fidelity: float) -> Tensor:
         """Rows [n, code_width, grid, grid] and encoder maps by size -> frames [n, 3, side, side]."""
         fuse_after = {self.generator.fuse_after[size]: size for size in taps}
-        x = rows
+        x = rows.to(self.dtype)
         for index, block in enumerate(self.generator.blocks):
             x = block(x)
             if fidelity > 0 and index in fuse_after:
@@ -192,10 +201,10 @@ class TemporalRestorer(nn.Module):
         Only the transformer and the skip's alignment look at several frames. Encoder and generator always run
         on `group` frames (the last group repeats its last frame), so what they compute for a frame does not
         depend on the window, and at most `group` of the generator's large maps live at a time. The work is done in
-        the network's own type, the frames come back in that of the window.
+        the network's own type (codes are chosen and spread in float32), the frames come back in that of the window.
         """
         given = window.dtype
-        window = window.to(self.quantize.embedding.weight.dtype)
+        window = window.to(self.dtype)
         kept = range(window.shape[0])[keep]
         features: list[Tensor] = []
         taps: list[dict[int, Tensor]] = []
@@ -207,14 +216,17 @@ class TemporalRestorer(nn.Module):
         codes = self.predict(torch.stack(features), len(features)).argmax(-1)
         skip = self.skip if fidelity > 0 else None
         aligned = window if skip is None else skip.align(window[None])[0]
-        for numbers, real in fixed_groups(torch.tensor(kept), group):
-            picked = numbers.tolist()
-            rows = self.rows(codes[picked], torch.stack([features[i] for i in picked]), adain)
+        for first in range(kept.start, kept.stop, group):
+            picked = [min(number, kept.stop - 1) for number in range(first, first + group)]
+            real = min(group, kept.stop - first)
+            # The same numbers where the frames are: a list would be copied to an accelerator each time.
+            there = torch.arange(first, first + group, device=window.device).clamp(max=kept.stop - 1)
+            rows = self.rows(codes[there], torch.stack([features[i] for i in picked]), adain)
             maps = {s: torch.stack([taps[i][s] for i in picked]) for s in taps[picked[0]]}
             frames = self.draw(rows, maps, fidelity)
             if skip is not None:
-                frames = skip.finish(window[picked], aligned[picked], frames, fidelity)
-            yield from frames[:real].to(given)
+                frames = skip.finish(window[there], aligned[there], frames, fidelity)
+            yield from widened(frames[:real], given)
 
     def _fold(self, frames: Tensor) -> Tensor:
         side = self.config.codebook.side

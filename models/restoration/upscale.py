@@ -8,15 +8,16 @@ Shapes: f frames of a window, h x w base pixels, R target pixels a side; picture
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from models.faces.detection import choose_faces, detect_enlarged, smooth_landmarks
+from models.faces.detection import Seen, choose_faces, landmarks_in, look_enlarged, smooth_landmarks
 from models.faces.parsenet import face_labels
-from models.faces.paste import Place, find_place, parsed_mask, paste_at
+from models.faces.paste import Place, covered, find_place, parsed_mask, paste_at
 from models.families.memory_plan import WINDOW, Pieces
 from models.families.upscale_config import UpscaleConfig
 from models.image.alignment import box_matrix, crop_face, landmark_matrix, rescale
@@ -24,6 +25,7 @@ from models.image.colour import keep_colour
 from models.image.masks import Box
 from models.image.resample import resize_lanczos
 from models.image.warp import invert
+from models.image.wider import in_bfloat16
 from models.restoration.background import enlarge, passes_needed
 from models.restoration.fixed_batches import fixed_groups
 from models.restoration.plate import laid_over
@@ -70,6 +72,13 @@ class Upscaler:
         self.parser = parser
         self._place: tuple[object, Place | None] | None = None  # the last face's: a fixed box has the same all along
 
+    def in_bfloat16(self) -> Upscaler:
+        """The same, whose networks of float16 are of bfloat16 (`models.families.finite`)."""
+        wide = copy.copy(self)
+        wide.restorer = in_bfloat16(self.restorer)  # type: ignore[assignment]
+        wide.enlarger = None if self.enlarger is None else in_bfloat16(self.enlarger)
+        return wide
+
     def __call__(
         self,
         window: Tensor,
@@ -93,7 +102,7 @@ class Upscaler:
         face_box: Box | None = None,
         latents: Tensor | None = None,
         keep: slice = slice(None),
-        found: list[Tensor] | None = None,
+        found: Sequence[Seen | Tensor] | None = None,
         plate: Tensor | None = None,
     ) -> Iterator[UpscaledFrame]:
         """The same, one picture at a time and only those of `keep` (the frames that the window owns).
@@ -113,6 +122,7 @@ class Upscaler:
         restored = self._restored_faces(window, matrices, fidelity, keep)
         passes = self._face_passes(window.shape[-1], resolution, face_box)
         kept = range(len(window))[keep]
+        areas = self._areas([matrices[number] for number in kept], window, resolution)
         backgrounds: Iterator[Tensor]
         if self._hides_all(matrices, window, resolution):
             backgrounds = (window.new_zeros(3, resolution, resolution) for _ in kept)
@@ -120,13 +130,13 @@ class Upscaler:
             backgrounds = self._over(plate, window[keep], face_box, window.shape[-1], background)
         else:
             backgrounds = self._enlarged(window[keep], resolution, background)
-        for number, picture in zip(kept, backgrounds, strict=True):
+        for number, picture, area in zip(kept, backgrounds, areas, strict=True):
             matrix = matrices[number]
             if matrix is None:
                 yield UpscaledFrame(picture, False)
                 continue
-            face = next(restored)
-            yield UpscaledFrame(self._pasted(picture, face, matrix, window.shape[-1], passes, background), True)
+            face, base = next(restored), window.shape[-1]
+            yield UpscaledFrame(self._pasted(picture, face, matrix, base, passes, background, area), True)
 
     def _whole(
         self,
@@ -167,20 +177,25 @@ class Upscaler:
         return next(self._whole(window, resolution, fidelity, background, None, slice(0, 1), None, None)).picture
 
     @torch.inference_mode()
-    def find_faces(self, frames: Tensor) -> list[Tensor]:
-        """Frames [n, 3, h, w] -> landmarks [k, 5, 2] of the k faces in each; nothing where faces are not looked for."""
+    def find_faces(self, frames: Tensor) -> list[Seen | Tensor]:
+        """Frames [n, 3, h, w] -> of each what `landmarks_in` reads: landmarks [k, 5, 2] of the k faces in it.
+
+        No faces where none are looked for.
+        """
         if self.config.crop != "landmarks" or self.detector is None:
             return [torch.zeros(0, 5, 2)] * len(frames)
-        return [detect_enlarged(self.detector, frame).landmarks for frame in frames]
+        return [look_enlarged(self.detector, frame) for frame in frames]
 
-    def _matrices(self, window: Tensor, face_box: Box | None, found: list[Tensor] | None) -> list[Tensor | None]:
+    def _matrices(
+        self, window: Tensor, face_box: Box | None, found: Sequence[Seen | Tensor] | None
+    ) -> list[Tensor | None]:
         """For each frame the matrix to the restorer's crop, None where no face was found."""
         side = self.restorer.config.codebook.side
         if self.config.crop == "box":
             if face_box is None:
                 raise ValueError("crop is 'box' and no face box was given: pass the one that preparation found")
             return [box_matrix(square_around(face_box, BOX_MARGIN, window.shape[-2:]), side)] * len(window)
-        landmarks = self.find_faces(window) if found is None else found
+        landmarks = landmarks_in(self.find_faces(window) if found is None else found)
         chosen = smooth_landmarks(choose_faces(landmarks, self.config.face_choice), self.config.smoothing)
         return [None if points is None else landmark_matrix(points, side) for points in chosen]
 
@@ -235,23 +250,43 @@ class Upscaler:
         base: int,
         passes: int,
         background: Literal["x2", "lanczos"],
+        area: float | None,
     ) -> Tensor:
         parsed = None if self.parser is None else parsed_mask(face_labels(self.parser, face[None] * 2 - 1)[0])
-        wanted, place = self._find_place(matrix, base, picture.shape[-1], picture.device)
+        wanted, place = self._find_place(matrix, base, picture.shape[-1], picture.device, area)
         method = background if self.config.enlarge_face and self.enlarger is not None else "lanczos"
         tile, pad = self.pieces.tile, self.config.tile_pad
         large = enlarge(face[None], (wanted, wanted), self.enlarger, method, tile, pad, passes)
         return paste_at(place, picture, self._coloured(large[0], face), parsed)
 
-    def _find_place(self, matrix: Tensor, base: int, resolution: int, device: torch.device) -> tuple[int, Place | None]:
+    def _find_place(
+        self, matrix: Tensor, base: int, resolution: int, device: torch.device, area: float | None = None
+    ) -> tuple[int, Place | None]:
         """How many pixels a side the crop of this matrix is pasted with, and where."""
-        side, scale = self.restorer.config.codebook.side, resolution / base
-        wanted = max(1, round(side * scale / float(torch.linalg.det(matrix[:, :2]).abs().sqrt())))
+        wanted, back, scale = self._way_back(matrix, base, resolution)
         key = (tuple(matrix.flatten().tolist()), base, resolution, device)
         if self._place is None or self._place[0] != key:
-            back = invert(rescale(matrix, scale, wanted / side))
-            self._place = key, find_place(back, wanted, (resolution, resolution), max(scale, 1.0), device)
+            self._place = key, find_place(back, wanted, (resolution, resolution), scale, device, area)
         return wanted, self._place[1]
+
+    def _way_back(self, matrix: Tensor, base: int, resolution: int) -> tuple[int, Tensor, float]:
+        """Pixels a side of the crop as it is pasted, the matrix from it to the picture, how much that was enlarged."""
+        side, scale = self.restorer.config.codebook.side, resolution / base
+        wanted = max(1, round(side * scale / float(torch.linalg.det(matrix[:, :2]).abs().sqrt())))
+        return wanted, invert(rescale(matrix, scale, wanted / side)), max(scale, 1.0)
+
+    def _areas(self, matrices: list[Tensor | None], window: Tensor, resolution: int) -> list[float | None]:
+        """What the crops cover of the pictures, for all frames at once where an accelerator would wait for each."""
+        if not window.is_cuda or self.config.crop == "box":
+            return [None] * len(matrices)
+        found: list[Tensor | None] = [None] * len(matrices)
+        for place, matrix in enumerate(matrices):
+            if matrix is not None:
+                wanted, back, scale = self._way_back(matrix, window.shape[-1], resolution)
+                found[place] = covered(back, wanted, (resolution, resolution), scale, window.device)
+        known = [one for one in found if one is not None]
+        areas = iter(torch.stack(known).tolist() if known else ())
+        return [None if one is None else next(areas) for one in found]
 
     def _hides_all(self, matrices: list[Tensor | None], window: Tensor, resolution: int) -> bool:
         """Whether a fixed crop is pasted over whole pictures, so that nothing is seen of what lies under it."""

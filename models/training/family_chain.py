@@ -2,7 +2,7 @@
 
 `weights` is a folder as rendering wants it: the autoencoder, what speech is heard through and what embeds prompts are
 taken from it and stay as they are; the chain goes on from its file, if there is one, and from `start` where that is
-given. Where a family predicts velocity, errors are weighted by min(SNR, 5) (Hang et al., arXiv 2303.09556).
+given. Where a family predicts velocity, errors are weighted by signal-to-noise ratio (Hang et al., arXiv 2303.09556).
 """
 
 from __future__ import annotations
@@ -44,6 +44,16 @@ class Options(denoising.Options):
     weights: str = ""
     only_text: bool = False
     """Leaves the chain as it is and trains what prompts change."""
+
+
+def weight_of_sample(ratio: Tensor) -> Tensor:
+    """Weight of the squared error of x₀ at a signal-to-noise ratio: min(SNR + 1, 5), as published.
+
+    The error of x₀ is that of the velocity over SNR + 1, so the velocity's weight is 1 where nothing but noise is
+    given: there sampling starts, and pose and expression are decided. It falls from SNR 4 on. With SNR in the place of
+    SNR + 1, as for networks that predict noise, it would be 0 there.
+    """
+    return (ratio + 1).clamp_max(MOST_SNR)
 
 
 @dataclass(frozen=True)
@@ -102,9 +112,8 @@ class TrainingStage(denoising.TrainingStage):
             return super().loss(batch)
         found, weight = self._predicted(self.network, batch), batch["importance"][:, :, None]
         error = ((found - batch["latents"]).square() * weight).mean((1, 2, 3, 4)) / weight.mean((1, 2, 3, 4))
-        # The error of x₀ times min(SNR, 5) is that of the velocity times min(SNR, 5) / (SNR + 1).
         _, _, ratio = self.corrector.scales(batch["timestep"])
-        loss = (error * ratio.flatten().clamp_max(MOST_SNR)).mean()
+        loss = (error * weight_of_sample(ratio.flatten())).mean()
         return denoising.with_prompts(loss, {"error": error.mean()}, found, batch)
 
     def _carried(self, motion: Tensor, reference: Tensor, generator: Generator, region: Tensor | None = None) -> Tensor:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from models.families.network_config import NetworkConfig
 from models.families.weight_files import WeightFile
 from models.weights.pickle_scan import PickleTooLarge, scan_file
+from models.weights.precision import numbered, settle, tensor_type
 from models.weights.recipes import RECIPES, Recipe, Tensors
 from models.weights.synthetic import fill
 
@@ -55,9 +56,11 @@ def make(name: str, config: NetworkConfig) -> nn.Module:
         return RECIPES[name].make(config)
 
 
-def synthetic(name: str, config: NetworkConfig, device: torch.device) -> nn.Module:
+def synthetic(name: str, config: NetworkConfig, device: torch.device, kind: torch.dtype = torch.float32) -> nn.Module:
     """The network with weights by the fixed rule, for families without files."""
-    return fill(RECIPES[name].make(config), f"{name}.").eval().requires_grad_(False).to(device)
+    network = fill(RECIPES[name].make(config), f"{name}.").eval().requires_grad_(False)
+    settle(network, name, device, kind)
+    return network
 
 
 def inspect(path: Path, file: WeightFile, config: NetworkConfig) -> Inspected:
@@ -76,11 +79,19 @@ def inspect(path: Path, file: WeightFile, config: NetworkConfig) -> Inspected:
 
 
 @torch.no_grad()
-def load(path: Path, file: WeightFile, config: NetworkConfig, device: torch.device | str = "cpu") -> nn.Module:
-    """The network of a file, for inference in float32 on the device. Raises WeightsProblem.
+def load(
+    path: Path,
+    file: WeightFile,
+    config: NetworkConfig,
+    device: torch.device | str = "cpu",
+    kind: torch.dtype = torch.float32,
+) -> nn.Module:
+    """The network of a file, for inference in `kind` (`models.weights.precision`) on the device. Raises WeightsProblem.
 
-    Tensors that inference never reads stay on the meta device.
+    Every tensor goes to the device in the type that it is used in, so that loading takes no more memory there than
+    running does. Tensors that inference never reads stay on the meta device.
     """
+    device = numbered(device)
     recipe = RECIPES[file.network]
     network = make(file.network, config)
     holder = recipe.holder(network)
@@ -88,12 +99,14 @@ def load(path: Path, file: WeightFile, config: NetworkConfig, device: torch.devi
     _compare(file, recipe, holder, given)
     unused = set(recipe.unused(config, network))
     names = [name for name in given if name not in unused]
-    keep = all(given[name].dtype == torch.float32 for name in names if given[name].is_floating_point())
+    types = {name: tensor_type(file.network, name, kind) for name in names}
+    keep = all(given[name].dtype == types[name] for name in names if given[name].is_floating_point())
     for batch in _batches(names, given):
         given = read(path, file, known=True)  # a fresh mapping: the pages of the one before are let go
-        values = {name: _as_used(given[name], torch.device(device), keep) for name in batch}
+        values = {name: _as_used(given[name], device, types[name], keep) for name in batch}
         holder.load_state_dict(values, strict=False, assign=True)
     recipe.finish(network)
+    settle(network, file.network, device, kind)
     lacking = [name for name, value in holder.named_buffers() if value.is_meta and name not in unused]
     if lacking:
         raise WeightsProblem(f"{file.path}: no file holds {_listed(lacking)}; use another version of the library")
@@ -232,6 +245,8 @@ def _batches(names: list[str], tensors: Tensors) -> Iterator[list[str]]:
         yield batch
 
 
-def _as_used(value: Tensor, device: torch.device, keep: bool) -> Tensor:
-    """In float32 on the device; `keep` a tensor that is so already, else a copy, which lets the mapping go."""
-    return value.to(device, torch.float32 if value.is_floating_point() else value.dtype, copy=not keep)
+def _as_used(value: Tensor, device: torch.device, kind: torch.dtype, keep: bool) -> Tensor:
+    """Of type `kind` on the device; `keep` a tensor that is so already, else a copy, which lets the mapping go."""
+    kind = kind if value.is_floating_point() else value.dtype
+    # The type before the device: a wider one would take its memory there, too.
+    return value.to(kind, copy=not keep and device.type == "cpu").to(device)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+import numpy as np
+
 from pipeline.checks.findings import Findings, Looked, Unreadable, check_objects, look_at, read_record, told
 from pipeline.core.errors import StoreError
 from pipeline.core.side_by_side import side_by_side
 from pipeline.core.timeline import GOP
+from pipeline.store.arrays import unpack
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record, seed_state_hash
 from pipeline.store.stage_view import StageView
@@ -45,11 +48,16 @@ def _check_single(findings: Findings, ledger: Ledger, stage: str) -> None:
         findings.fault(stage, 0, text, findings.remedy_of_views())
 
 
-def read_whole(view: StageView, firsts: Iterable[int]) -> Iterator[tuple[int, Found, list[Looked]]]:
-    """(first frame, record or what is in its place, its objects), in order; records and objects side by side."""
+def read_whole(
+    view: StageView, firsts: Iterable[int], *, keep: bool = False
+) -> Iterator[tuple[int, Found, list[Looked]]]:
+    """(first frame, record or what is in its place, its objects), in order; records and objects side by side.
+
+    With `keep` the objects' bytes come along.
+    """
 
     def look(one: tuple[int, Found]) -> tuple[int, Found, list[Looked]]:
-        return *one, look_at(view.store, one[1]) if isinstance(one[1], Record) else []
+        return *one, look_at(view.store, one[1], keep=keep) if isinstance(one[1], Record) else []
 
     return side_by_side(look, view.each(firsts))
 
@@ -72,7 +80,7 @@ def check_chain(findings: Findings, store: Store) -> int:
     ledger = view.ledger
     features: dict[str, str | None] = {}  # the blocks in use, by name: at most two at a time
     state = _seed_state(findings, store)
-    for first, at, looked in read_whole(view, range(0, found.frames, GOP)):
+    for first, at, looked in read_whole(view, range(0, found.frames, GOP), keep=True):
         stop = min(first + GOP, found.frames)
         chained = first // GOP + 1
         try:
@@ -85,7 +93,8 @@ def check_chain(findings: Findings, store: Store) -> int:
             return first // GOP
         list(findings.records.hear([record]))
         _check_frames(findings, ledger, record, first, stop - first)
-        check_objects(findings, ledger, record, looked)
+        if check_objects(findings, ledger, record, looked):
+            _check_numbers(findings, ledger, record, looked)
         if state is not None and record.parent != state:
             before = "conditioning and seed give" if first == 0 else f"the GOP at frame {first - GOP} left"
             findings.fault(
@@ -105,6 +114,19 @@ def check_chain(findings: Findings, store: Store) -> int:
         _check_uses(findings, store, ledger, record, features)
         state = record.state
     return chained
+
+
+def _check_numbers(findings: Findings, ledger: Ledger, record: Record, looked: list[Looked]) -> None:
+    """Latents and state are finite: what once is not, every later clip of the title is not either."""
+    for one in looked:
+        try:
+            arrays = unpack(one.data, one.stored.key)
+        except StoreError:
+            continue  # dropped meanwhile, or no arrays: not what is looked for here
+        broken = [name for name, values in arrays.items() if values.dtype.kind == "f" and not np.isfinite(values).all()]
+        if broken:
+            text = f"object {one.name}: {one.stored.key} holds NaN or infinite numbers ({', '.join(broken)})"
+            findings.fault("chain", record.first, text, findings.remedy(ledger, record.first, record.generation))
 
 
 def _seed_state(findings: Findings, store: Store) -> str | None:

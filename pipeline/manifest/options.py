@@ -242,7 +242,8 @@ class OptionFields(BaseModel):
     )
     linears: Literal["full", "int8"] = option(
         "full or int8",
-        "In what the denoiser's linear layers multiply: as the rest of it, or in eight bits, for accelerators.",
+        "In what the denoiser's linear layers multiply: as the rest of it, or in eight bits, for accelerators, with "
+        "compile: on.",
         "chain",
         "full",
     )
@@ -473,6 +474,12 @@ def faults_of(given: Mapping[str, Any], family: FamilyFacts | None) -> Iterator[
         yield (
             "subject",
             'value "real": expected consent: true beside it; ask the person, then write it, or choose another portrait',
+        )
+    if given.get("linears") == "int8" and given.get("compile") != "on":
+        yield (
+            "linears",
+            'value "int8": expected compile: on beside it; uncompiled, every layer writes its rounded inputs to memory '
+            "and reads them again, which takes longer than half precision does",
         )
     codec = given.get("codec") or _default_codec(given.get("resolution", 0))
     if given.get("crf", 0) > LARGEST_CRF[codec]:

@@ -149,6 +149,18 @@ def _check_form(path: Path, rate: int, channels: int) -> None:
         )
 
 
+def _check_numbers(path: Path, block: bytes, start: float, pace: int) -> None:
+    """Raises InputError where float samples from second `start` on, `pace` numbers a second, hold NaN."""
+    wave = np.frombuffer(block, "<f4", len(block) // 4)
+    wrong = np.isnan(wave)
+    if wrong.any():
+        place = start + int(wrong.argmax()) / pace
+        raise InputError(
+            f"{path.name}: samples are not numbers (NaN), {int(wrong.sum()):,} of them from {place:.3f} s on, expected "
+            "numbers: the program that wrote the file failed there; export that passage again"
+        )
+
+
 def probe(path: str | Path) -> AudioFacts:
     """Decodes a whole file and counts. Raises InputError for whatever is not sound from its first to its last byte."""
     path = Path(path)
@@ -163,6 +175,7 @@ def probe(path: str | Path) -> AudioFacts:
             count, most = 0, LONGEST * rate * channels * 4
             unfolded = max(MOST_UNFOLDED, MOST_TIMES * path.stat().st_size)
             while block := stream.read(1 << 20):
+                _check_numbers(path, block, count // (4 * channels) / rate, rate * channels)
                 count += len(block)
                 if count > most:
                     raise InputError(f"{path.name}: longer than {LONGEST // 3600} hours; cut it into several titles")

@@ -178,6 +178,15 @@ def test_the_image_copies_what_there_is_and_pins_what_it_installs() -> None:
     assert packages - copied <= {"tests", "benchmarks"}
 
 
+def test_the_image_has_what_compiling_needs() -> None:
+    """Triton compiles a launcher in C for every kernel, against Python's headers, in the process that runs it."""
+    text = (CLUSTER / "Dockerfile").read_text()
+    python = re.search(r"apt-get install [^&]*(python3\.\d+)\b", text.replace("\\\n", " "))
+    assert python is not None
+    for package in (f"{python[1]}-dev", "gcc", "libc6-dev"):
+        assert re.search(rf"\s{re.escape(package)}\s", text), package
+
+
 def test_prometheus_looks_where_ray_is() -> None:
     config = load("prometheus.yaml")
     jobs = {job["job_name"]: job for job in config["scrape_configs"]}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models.diffusion.clip import ChainNetworks, run_clip
-from models.execution.compiled import MODE, CompiledStep, mode
+from models.execution.compiled import CompiledStep, told
 from models.execution.stepping import Stepping, copied
 from models.families.config import Sampling
 from models.families.protocol import ClipOptions
@@ -29,7 +29,7 @@ COMPILED = ClipOptions(steps=2, guidance_scale=2.0, base_size=64, compiled=True)
 def clips(backend: str, sampling: Sampling) -> tuple[Tensor, Tensor]:
     networks = synthetic(ChainNetworks, ONE_LEVEL)
     clip, start = make_clip(ONE_LEVEL, (1,), frames=2), noise(ONE_LEVEL, (1,), frames=2)
-    step = CompiledStep(networks.denoising_unet, "default", backend)
+    step = CompiledStep(networks.denoising_unet, backend)
     with torch.inference_mode():
         plain = run_clip(networks, clip, start, sampling)
         return plain, run_clip(networks, clip, start, sampling, denoise=step)
@@ -58,7 +58,7 @@ def test_graphs_are_not_made_anew_for_every_clip() -> None:
         return graph.forward
 
     torch._dynamo.reset()
-    step = CompiledStep(networks.denoising_unet, "default", counted)
+    step = CompiledStep(networks.denoising_unet, counted)
     with torch.inference_mode():
         for seed in (1, 2, 3):
             clip, start = make_clip(ONE_LEVEL, (seed,), frames=2), noise(ONE_LEVEL, (seed,), frames=2)
@@ -70,7 +70,7 @@ def test_where_compiling_fails_the_step_runs_as_it_is(caplog: pytest.LogCaptureF
     def broken(graph: Any, inputs: Any) -> Any:
         raise RuntimeError("no compiler")
 
-    step = CompiledStep(lambda x: x + 1, "default", broken)
+    step = CompiledStep(lambda x: x + 1, broken)
     step.settle(lambda: step(torch.ones(1)))
     assert float(step(torch.ones(1))) == 2
     assert step.note is not None
@@ -82,7 +82,7 @@ def test_too_little_memory_is_not_the_compilers_affair() -> None:
     def full() -> None:
         raise torch.OutOfMemoryError("all gone")
 
-    step = CompiledStep(lambda x: x, "default", "eager")
+    step = CompiledStep(lambda x: x, "eager")
     with pytest.raises(torch.OutOfMemoryError):
         step.settle(full)
     assert step.note is None
@@ -96,7 +96,7 @@ def test_what_was_settled_is_in_the_numerics_class(monkeypatch: pytest.MonkeyPat
         return stepping.settle(options, 1, lambda: trials.append(options))
 
     assert settle(dataclasses.replace(COMPILED, compiled=False)) == {}
-    assert settle(COMPILED) == settle(dataclasses.replace(COMPILED, steps=9)) == {"compiled": "default"}
+    assert settle(COMPILED) == settle(dataclasses.replace(COMPILED, steps=9)) == {"compiled": told()}
     assert trials == [COMPILED]  # once for all clips of these shapes
 
     def fails() -> None:
@@ -112,7 +112,7 @@ def test_both_halves_are_compiled_or_none(monkeypatch: pytest.MonkeyPatch) -> No
     stepping = Stepping(synthetic(ChainNetworks, ONE_LEVEL).denoising_unet, CPU)
     apart = dataclasses.replace(COMPILED, devices=2)
     found = stepping.settle(apart, 1, lambda: None)
-    assert found == {"compiled": "default", "guidance_devices": 2}
+    assert found == {"compiled": told(), "guidance_devices": 2}
 
     def fails() -> None:
         raise RuntimeError("no compiler")
@@ -130,8 +130,13 @@ def test_a_copy_has_the_same_weights() -> None:
     assert other.conv_in.weight.dtype == torch.float16
 
 
-def test_the_mode_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert mode() == "default"
-    monkeypatch.setenv(MODE, "reduce-overhead")
-    with pytest.raises(ValueError, match=f"{MODE} is 'reduce-overhead': expected default or"):
-        mode()
+def test_the_compiler_chooses_by_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a graph is made and run; others of this process are as they were."""
+    from torch._inductor import config
+
+    step, seen = CompiledStep(lambda x: x + 1), []
+    monkeypatch.setattr(step, "_step", lambda x: seen.append(config.deterministic) or x)
+    step(torch.ones(1))
+    assert seen == [True]
+    assert not config.deterministic
+    assert told().startswith("inductor, deterministic")

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from models.execution.precision import HALVED, number_type
 from models.families.hallo2 import HALLO2
 from models.families.protocol import PictureOptions
 from models.families.registry import HALLO2_FAMILY, MINI_FAMILY, load_part
 from models.families.upscale_config import CodebookConfig, EnlargerConfig, FoldedEnlargerConfig, RestorerConfig
 from models.parts import part as parts
 from models.restoration.folded_enlarger import FoldedEnlarger
+from models.weights.precision import HALVED, number_type
 from models.weights.synthetic import fill
 
 BOOK = CodebookConfig(
@@ -55,7 +55,8 @@ def test_pictures_are_those_of_float32_but_for_rounding(
     part = load_part(TINY, "upscale", None, "cpu")
     halved = pictures(part, TINY, 64)
     assert halved.dtype == torch.float32
-    assert part.numerics()["precision"] == str(half).removeprefix("torch.")
+    told = f"{str(half).removeprefix('torch.')} enlarger, restorer, vae; float32 restorer's codes"
+    assert part.numerics()["precision"] == told
     assert float(-10 * torch.log10((exact - halved).square().mean())) >= least
     assert not torch.equal(exact, halved)
 

@@ -380,7 +380,7 @@ def test_a_frame_without_a_face_is_flagged_and_enlarged_all_the_same(upscale: An
     latents = np.random.default_rng(4).standard_normal((1, 4, 8, 8)).astype(np.float16)
     base = upscale.decode(latents, picture)[0]
     points = torch.tensor([[[24.0, 28], [40, 28], [32, 36], [26, 44], [38, 44]]])
-    seen, unseen = base._replace(landmarks=points), base._replace(landmarks=points[:0])
+    seen, unseen = base._replace(faces=points), base._replace(faces=points[:0])
     window = [seen] * 3 + [unseen] * 2 + [seen] * 11
     frames = list(upscale.restore(window, range(2, 6), conditioning, picture))
     assert [upscale.face_found(frame) for frame in frames] == [True, False, False, True]

@@ -82,7 +82,7 @@ def test_an_upright_warp_is_the_general_one(
     matrix = torch.tensor([[scale, 0, shift[0]], [0, scale * 1.1, shift[1]]], dtype=torch.float64)
     turned = matrix.clone()
     turned[0, 1] = 1e-13  # too little to move anything, enough for the general way
-    colours = torch.tensor([0.2, 0.5, 0.9]) if filled else None
+    colours = (0.2, 0.5, 0.9) if filled else None
     upright = warp(noise(3, 50, 64), matrix, (90, 70), colours, extended)
     assert torch.allclose(upright, warp(noise(3, 50, 64), turned, (90, 70), colours, extended), atol=1e-6)
 

@@ -16,7 +16,7 @@ from models.data.drawn_takes import Drawing, draw_take, draw_under_every_prompt
 from models.data.speech import Corpus
 from models.diffusion.sampler import scheduler
 from models.families.registry import FAMILIES
-from models.training.family_chain import Velocity
+from models.training.family_chain import Velocity, weight_of_sample
 from models.training.run import begin, take_step, train
 from models.training.settings import BadSettings, Settings
 from models.weights.synthetic_tree import write_tree
@@ -101,6 +101,17 @@ def test_a_batch_is_what_the_family_takes(data: Path, tmp_path: Path) -> None:
     dropped = stage._carried(*given, torch.zeros_like(examples.region))
     assert torch.equal(protected, plain)
     assert not torch.equal(dropped, plain)
+
+
+def test_the_noisiest_steps_are_learned() -> None:
+    """Sampling starts there. Velocity's weight is min(SNR + 1, 5) / (SNR + 1), as published."""
+    velocity = Velocity.of(TINY.sampler, torch.device("cpu"))
+    times = torch.tensor([999, 749, 499, 249, 100])
+    ratio = velocity.scales(times)[2].flatten()
+    weight = weight_of_sample(ratio) / (ratio + 1)
+    assert weight[:3].tolist() == pytest.approx([1, 1, 1])
+    assert weight[3] == pytest.approx(1, abs=0.1)
+    assert weight[4] < 0.5
 
 
 def test_velocity_gives_the_sample_back() -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from pipeline import verify
 from pipeline.checks.stream import wrong_times
 from pipeline.media.boxes import payload
 from pipeline.media.fragments import sample_times
+from pipeline.store.arrays import pack
 from tests.conftest import Rendered, render_inline
 from tests.support.damage import edit_record, flip, only, replace_object, snapshot
 
@@ -182,6 +184,16 @@ def test_damage_is_found_and_named(rendered: Rendered, capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     assert said in shown
     assert f"{rendered.title}: {stage}" in shown
+
+
+def test_numbers_that_are_none_are_found(rendered: Rendered, capsys: pytest.CaptureFixture[str]) -> None:
+    """Latents that their record vouches for: whoever committed them did not look."""
+    record = only(rendered.output, "*/chain/*/chain/00000048.*.json")
+    latents = {"latents": np.full((48, 1, 8, 8), np.nan, np.float16)}
+    replace_object(rendered.output, record, "latents", pack(latents))
+    _, title = checked(capsys, rendered.output)
+    texts = [fault["text"] for fault in title["faults"] if (fault["stage"], fault["frame"]) == ("chain", 48)]
+    assert any("holds NaN or infinite numbers (latents)" in text for text in texts)
 
 
 def test_one_fault_is_not_told_of_healthy_gops(rendered: Rendered, capsys: pytest.CaptureFixture[str]) -> None:

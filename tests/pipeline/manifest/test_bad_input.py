@@ -183,6 +183,13 @@ CASES = [
     case("unknown family", manifest(family="fakes"), "m.yaml:4: family", 'value "fakes"', "did you mean fake?"),
     case("unknown codec", title(codec="h265"), "titles[0].codec", "expected h264, hevc or av1", "did you mean hevc?"),
     case("crf beyond the codec", title(crf=60), "titles[0].crf", "value 60: expected 1 to 51 for h264", "smaller"),
+    case(
+        "eight bits without a compiler",
+        title(linears="int8"),
+        "titles[0].linears",
+        'value "int8": expected compile: on beside it',
+        "takes longer",
+    ),
     case("resolution", title(resolution=100), "titles[0].resolution", "value 100", "any multiple of 16 from 64"),
     case(
         "resolution below base_size",

@@ -301,3 +301,20 @@ def test_an_hour_is_joined_in_bounded_memory(tmp_path: Path) -> None:
     assert files.speech.stat().st_size == 2 * 16_000 * hour
     assert probe(files.track).samples == 48_000 * hour
     assert len(files.fragments.ranges) == gops_of(25 * hour)
+
+
+@pytest.mark.parametrize(("place", "channels"), [(0, 1), (70_001, 2), (95_999, 1)])
+def test_samples_that_are_no_numbers_are_refused_with_their_time(tmp_path: Path, place: int, channels: int) -> None:
+    wave = noise(96_000, channels)
+    wave[place, channels - 1] = np.nan
+    path = sound(tmp_path / "a.wav", wave, 48_000, "-c:a", "pcm_f32le")
+    with pytest.raises(
+        InputError, match=rf"a\.wav: samples are not numbers \(NaN\), 1 of them from {place / 48000:.3f} s"
+    ):
+        probe(path)
+
+
+def test_samples_beyond_all_measure_are_no_fault(tmp_path: Path) -> None:
+    wave = noise(9_600)
+    wave[10] = np.inf
+    assert probe(sound(tmp_path / "a.wav", wave, 48_000, "-c:a", "pcm_f32le")).samples == 9_600

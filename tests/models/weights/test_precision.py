@@ -15,11 +15,11 @@ from benchmarks.networks.chain import REDUCED, last, make_clip, make_networks, p
 from models.autoencoder.vae import Vae
 from models.diffusion.clip import Clip, clip_context, clip_steps
 from models.diffusion.text_modulation import TextBranch
-from models.execution.precision import HALVED, number_type, told
 from models.families.config import Sampling, TextConfig, VaeConfig
 from models.families.protocol import ClipOptions
 from models.families.registry import FAMILIES, load_part
 from models.parts import part as parts
+from models.weights.precision import HALVED, number_type, told
 from models.weights.synthetic import fill
 from models.weights.synthetic_tree import write_tree
 from tests.support.tiny_hallo2 import TINY_FAMILY
