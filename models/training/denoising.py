@@ -21,6 +21,7 @@ from models.data.portrait_crops import tiled
 from models.data.take_pool import Examples, Pool
 from models.diffusion.clip import ChainNetworks, Clip, clip_context, run_clip
 from models.diffusion.correction import LEFT, Corrector
+from models.diffusion.denoiser import ClipContext
 from models.diffusion.motion_frames import add_motion_noise, draw_patches, patch_drop
 from models.diffusion.text_modulation import TextBranch
 from models.families.config import Sampling
@@ -224,10 +225,9 @@ class TrainingStage:
             if self.whole_clips
             else examples.motion[:, :0]
         )
-        noise = torch.randn(examples.latents.shape, generator=generator).to(device)
-        # More often noisy than not: with few steps of sampling it is there that everything is decided.
+        noise = self._noise(examples.latents.shape, generator).to(device)
         steps = len(self.corrector.kept)
-        times = (torch.rand(rows, generator=generator).sqrt() * steps).long().clamp_max(steps - 1)
+        times = self._times(rows, steps, generator)
         times[torch.rand(rows, generator=generator) < self.options.first_steps] = steps - 1
         if timestep is not None:
             times[:] = timestep
@@ -287,8 +287,18 @@ class TrainingStage:
             prompted=batch["prompted"],
             last=batch["last"],
         )
-        context = clip_context(network.chain, clip, guided=False, text=network.text)
+        context = self._context(network, clip, batch)
         return network.chain.denoising_unet(batch["noisy"], batch["timestep"], context), context.beside
+
+    def _noise(self, shape: torch.Size, generator: Generator) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    def _times(self, rows: int, steps: int, generator: Generator) -> Tensor:
+        """More often noisy than not: with few steps of sampling it is there that everything is decided."""
+        return (torch.rand(rows, generator=generator).sqrt() * steps).long().clamp_max(steps - 1)
+
+    def _context(self, network: Any, clip: Clip, batch: Batch) -> ClipContext:
+        return clip_context(network.chain, clip, guided=False, text=network.text)
 
     def _sampled(self, network: Any, number: int) -> tuple[Tensor, Tensor, Tensor]:
         """One person's first clips, each sampled from the end of the one before: made and true [f c h w], weights.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
@@ -17,7 +17,9 @@ from torch import Generator, Tensor, nn
 
 from models.autoencoder.vae import Vae
 from models.data.take_pool import Pool
+from models.diffusion.clip import Clip, clip_context
 from models.diffusion.correction import Corrector
+from models.diffusion.denoiser import ClipContext
 from models.diffusion.motion_frames import add_motion_noise, draw_patches, patch_drop
 from models.diffusion.sampler import scheduler
 from models.families.config import SamplerConfig
@@ -44,6 +46,24 @@ class Options(denoising.Options):
     weights: str = ""
     only_text: bool = False
     """Leaves the chain as it is and trains what prompts change."""
+    trainable: Literal["published", "all"] = "published"
+    """Of the chain: all of it in stage 1, in stage 2 the motion modules alone; or always all, as in the paper. The text
+    branch is always trained: nothing of it was published."""
+    betas: Literal["scaled_linear", "linear"] = "scaled_linear"
+    """The noise schedule of training, as published; sampling's own is linear."""
+    timesteps: Literal["uniform", "noisy"] = "uniform"
+    """As published, or more often noisy than not, as `mini` has it."""
+    noise_offset: float = 0.05
+    """Standard deviation of what is added to the noise of a whole channel, as published."""
+    unconditional: float = 0.1
+    """Share of the batches without face, portrait, sound, region and prompt: the half that guidance leads away from.
+    Published for stage 1."""
+    audio_dropout: float = 0.05
+    """Share of the rows that hear zeros, as published for stage 2."""
+    start_dropout: float = 0.05
+    """Share of the rows whose motion frames are zeros, as published for stage 2."""
+    checkpointing: bool = True
+    """Computes a site of the denoiser again on the way back, as published: time for memory."""
 
 
 def weight_of_sample(ratio: Tensor) -> Tensor:
@@ -88,8 +108,7 @@ class TrainingStage(denoising.TrainingStage):
         self.network: nn.Module = denoising.Networks(config).to(device)
         for name in ("chain", "text"):
             self._begin(name, folder, Path(options.start) if options.start else None)
-        if options.only_text:
-            getattr(self.network, "chain").requires_grad_(False)  # noqa: B009 (of a module, whose type is wider)
+        self._choose_what_learns()
         vae, vae_file = _loaded(family, "vae", folder, device)
         assert isinstance(vae, Vae)
         self.vae = vae
@@ -105,7 +124,47 @@ class TrainingStage(denoising.TrainingStage):
         if options.pairs:
             self.pairs = Pool(Path(options.pairs), vae, vae_file, config, device, hear, prompts)
         corrects = config.chain.unet.corrects
-        self.corrector: Any = Corrector.of(config.sampler, device) if corrects else Velocity.of(config.sampler, device)
+        schedule = replace(config.sampler, betas=options.betas)
+        self.corrector: Any = Corrector.of(config.sampler, device) if corrects else Velocity.of(schedule, device)
+
+    def _choose_what_learns(self) -> None:
+        chain: Any = getattr(self.network, "chain")  # noqa: B009 (of a module, whose type is wider)
+        chain.denoising_unet.checkpointed = self.options.checkpointing
+        if self.options.only_text:
+            chain.requires_grad_(False)
+        elif self.whole_clips and self.options.trainable == "published":
+            for name, parameter in chain.named_parameters():
+                parameter.requires_grad_(".motion_modules." in name)
+
+    def batch(self, step: int, generator: Generator) -> Batch:
+        """What is left out of it is drawn last, so that all else is the same with and without."""
+        batch, options = super().batch(step, generator), self.options
+        rows = len(batch["motion"])
+        nothing, deaf, first = (float(torch.rand((), generator=generator)), *torch.rand(2, rows, generator=generator))
+        if "alike" in batch:  # what differs between prompts needs all else
+            return batch
+        if nothing < options.unconditional:
+            batch["unconditional"] = torch.tensor(True)
+        for name, drawn, share in (("audio", deaf, options.audio_dropout), ("motion", first, options.start_dropout)):
+            kept = (drawn >= share).to(batch[name])
+            batch[name] = batch[name] * kept.view(-1, *[1] * (batch[name].dim() - 1))
+        return batch
+
+    def _noise(self, shape: torch.Size, generator: Generator) -> Tensor:
+        noise = super()._noise(shape, generator)
+        offset = torch.randn(shape[0], 1, shape[2], 1, 1, generator=generator)
+        return noise + self.options.noise_offset * offset
+
+    def _times(self, rows: int, steps: int, generator: Generator) -> Tensor:
+        if self.options.timesteps == "noisy":
+            return super()._times(rows, steps, generator)
+        return torch.randint(steps, (rows,), generator=generator)
+
+    def _context(self, network: Any, clip: Clip, batch: Batch) -> ClipContext:
+        if "unconditional" not in batch:
+            return super()._context(network, clip, batch)
+        # Exactly what guidance leads away from in a render.
+        return clip_context(network.chain, clip, guided=True, text=network.text).silent(len(clip.reference))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         if isinstance(self.corrector, Corrector):

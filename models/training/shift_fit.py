@@ -26,7 +26,7 @@ def fitted_once(path: Path, vae: Vae, latents: Tensor) -> Tensor:
         fresh = path.with_suffix(".part")
         torch.save(fitted(vae, pictures, Generator().manual_seed(0)), fresh)
         fresh.rename(path)
-    kernels: Tensor = torch.load(path, weights_only=True)
+    kernels: Tensor = torch.load(path, map_location=latents.device, weights_only=True)
     return kernels
 
 

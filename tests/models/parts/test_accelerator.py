@@ -143,11 +143,11 @@ def test_colours_and_codes_of_the_restorer_are_chosen_in_float32(card: Card) -> 
 
 
 def test_the_spread_of_what_hardly_varies_survives_half_precision() -> None:
-    content = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(0)) * 2e-3
+    content = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(0)) * 1e-3
     style = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(1))
     wanted = adaptive_instance_norm(content, style)
     found = adaptive_instance_norm(content.half(), style.half())
-    assert (found.float() - wanted).abs().max() < 0.01 * wanted.abs().max()
+    assert (found.float() - wanted).abs().max() < 0.001 * wanted.abs().max()
 
 
 # -- numbers that are none --------------------------------------------------------------------------------------------

@@ -103,6 +103,60 @@ def test_a_batch_is_what_the_family_takes(data: Path, tmp_path: Path) -> None:
     assert not torch.equal(dropped, plain)
 
 
+def test_guidance_s_other_half_is_trained(data: Path, tmp_path: Path) -> None:
+    """As a render has it: whatever the portrait is and is said to do, its prediction is the same."""
+    given = {"unconditional": 1.0, "start_dropout": 0.0}
+    stage: Any = begin(settings(data, tmp_path, "chain2", **given)).stage
+    batch = stage.batch(0, torch.Generator().manual_seed(0))
+    assert bool(batch["unconditional"])
+    other = batch | {name: torch.randn_like(batch[name]) for name in ("face_embedding", "audio", "region")}
+    with torch.no_grad():
+        one, two = (stage._predicted(stage.network, some) for some in (batch, other))
+        seen = stage._predicted(stage.network, {k: v for k, v in other.items() if k != "unconditional"})
+    assert torch.equal(one, two)
+    assert not torch.equal(one, seen)
+
+
+def test_what_is_left_out_of_a_batch(data: Path, tmp_path: Path) -> None:
+    given = {"unconditional": 0.0, "audio_dropout": 1.0, "start_dropout": 1.0, "noise_offset": 0.0}
+    stage: Any = begin(settings(data, tmp_path, "chain2", **given)).stage
+    batch = stage.batch(0, torch.Generator().manual_seed(0))
+    assert "unconditional" not in batch
+    assert not batch["audio"].any()
+    assert not batch["motion"].any()
+    stage.options = replace(stage.options, audio_dropout=0.0, start_dropout=0.0)
+    whole = stage.batch(0, torch.Generator().manual_seed(0))
+    assert whole["audio"].any()
+    assert whole["motion"].any()
+    assert torch.equal(whole["noisy"], batch["noisy"])  # nothing else is drawn anew
+
+
+def test_stage_2_trains_motion_modules_alone_as_published(data: Path, tmp_path: Path) -> None:
+    run = begin(settings(data, tmp_path, "chain2", unconditional=0.0))
+    network: Any = run.stage.network
+    learning = {name for name, value in network.chain.named_parameters() if value.requires_grad}
+    assert learning
+    assert all(".motion_modules." in name for name in learning)
+    everything: Any = begin(settings(data, tmp_path / "all", "chain2", trainable="all")).stage
+    assert all(value.requires_grad for value in everything.network.chain.parameters())
+    first: Any = begin(settings(data, tmp_path / "first", "chain1")).stage
+    assert all(value.requires_grad for value in first.network.chain.parameters())
+
+
+def test_a_site_computed_again_gives_the_same_gradients(data: Path, tmp_path: Path) -> None:
+    stage: Any = begin(settings(data, tmp_path, "chain2", unconditional=0.0)).stage
+    batch = stage.batch(0, torch.Generator().manual_seed(0))
+    found = []
+    for again in (True, False):
+        stage.network.chain.denoising_unet.checkpointed = again
+        stage.network.zero_grad()
+        stage.loss(batch)[0].backward()
+        found.append([p.grad.clone() for p in stage.network.parameters() if p.grad is not None])
+    assert len(found[0]) == len(found[1]) > 0
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_the_noisiest_steps_are_learned() -> None:
     """Sampling starts there. Velocity's weight is min(SNR + 1, 5) / (SNR + 1), as published."""
     velocity = Velocity.of(TINY.sampler, torch.device("cpu"))
