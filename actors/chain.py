@@ -109,9 +109,9 @@ class ChainWorker(Worker):
                     failed = self._failed(run.job, failure_of(error, run.job))
                     outcomes.setdefault(run.job.title, failed)
                 break
-            for seat, run in enumerate(seats):
-                if run is not None and (why := _not_finite(run)):
-                    outcomes[run.job.title] = self._failed(run.job, Failure("user", why))
+            for seat, seated in enumerate(seats):
+                if seated is not None and (why := _not_finite(seated)):
+                    outcomes[seated.job.title] = self._failed(seated.job, Failure("user", why))
                     seats[seat] = None
             made = {seat: run for seat, run in enumerate(seats) if run is not None and not run.clips}
             for seat, outcome in zip(made, self._commit_all(list(made.values())), strict=True):

@@ -131,6 +131,7 @@ class Upscale(_Part):
         if len(window) != 16:
             raise ValueError(f"a window of {len(window)} frames: expected 16")
         said = f"{options.fidelity}|{options.background}|{options.resolution}|{options.compat}"
+        said += f"|{options.enlarge}" if options.enlarge != "x2" else ""
         key = digest((f"{said}|plate" if options.plate == "on" else said).encode())
         seen = mix(key, conditioning["portrait"], *window)
         for place in places:

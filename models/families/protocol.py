@@ -128,6 +128,7 @@ class PictureOptions:
     background: str
     compat: str = "none"
     plate: str = "off"  # on: the surroundings of the face come from the portrait's plate
+    enlarge: str = "x2"  # published: the x2 network once at most, then a plain filter
 
 
 @dataclass(frozen=True)

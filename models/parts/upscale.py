@@ -69,6 +69,11 @@ class Upscale(Part):
         self._take_pieces()
         return shrunk
 
+    def _upscaler(self, options: PictureOptions) -> Upscaler:
+        found = self._upscalers[options.compat]
+        found.most_passes = 1 if options.enlarge == "published" else None
+        return found
+
     def _take_pieces(self) -> None:
         for one in self._upscalers.values():
             one.pieces = self._fitted.now
@@ -78,7 +83,7 @@ class Upscale(Part):
         """[n, C, h, w] → n base frames, decoded in one group of n."""
         group = self._sent(torch.from_numpy(latents).float())
         pictures = self._vae.decode(group, group=len(group))
-        found = self._upscalers[options.compat].find_faces(pictures)
+        found = self._upscaler(options).find_faces(pictures)
         return [BaseFrame(picture, faces) for picture, faces in zip(pictures, found, strict=True)]
 
     @torch.inference_mode()
@@ -92,7 +97,7 @@ class Upscale(Part):
         if self._plate is None or self._plate[0] != key:
             group = np.repeat(conditioning["reference"][None], self.family.decode_group, 0)
             portrait = self.decode(group, options)[0].picture
-            upscaler, method = self._upscalers[options.compat], options.background
+            upscaler, method = self._upscaler(options), options.background
             plate = upscaler.plate(portrait, options.resolution, options.fidelity, method)  # type: ignore[arg-type]
             self._plate = key, (portrait, plate)
         return self._plate[1]
@@ -102,7 +107,7 @@ class Upscale(Part):
         self, window: list[BaseFrame], places: range, conditioning: Arrays, options: PictureOptions
     ) -> Iterator[UpscaledFrame]:
         """16 base frames → those at `places`, [3, R, R], 0..1."""
-        yield from self._upscalers[options.compat].frames(
+        yield from self._upscaler(options).frames(
             torch.stack([frame.picture for frame in window]),
             options.resolution,
             options.fidelity,

@@ -65,6 +65,7 @@ class Upscaler:
                 f"crop is {config.crop!r} and the restorer reads latents, which are whole frames: use 'whole'"
             )
         self.config = config
+        self.most_passes: int | None = None  # of the x2 network over a picture; None: as many as its size asks for
         self.pieces = Pieces(config.group, config.tile)  # whoever knows the device's memory may set others
         self.restorer = restorer
         self.enlarger = enlarger
@@ -220,7 +221,8 @@ class Upscaler:
     def _enlarged(self, frames: Tensor, resolution: int, method: Literal["x2", "lanczos"]) -> Iterator[Tensor]:
         target = (resolution, resolution)
         for part, real in fixed_groups(frames, self.pieces.group):
-            large = enlarge(part, target, self.enlarger, method, self.pieces.tile, self.config.tile_pad)
+            passes = self._passes(part, target)
+            large = enlarge(part, target, self.enlarger, method, self.pieces.tile, self.config.tile_pad, passes)
             for picture, frame in zip(large[:real], part, strict=False):
                 yield self._coloured(picture, frame)
 
@@ -228,7 +230,8 @@ class Upscaler:
         self, plate: Tensor, frames: Tensor, face_box: Box, base: int, method: Literal["x2", "lanczos"]
     ) -> Iterator[Tensor]:
         def grow(part: Tensor, target: tuple[int, int]) -> Tensor:
-            large = enlarge(part, target, self.enlarger, method, self.pieces.tile, self.config.tile_pad)
+            passes = self._passes(part, target)
+            large = enlarge(part, target, self.enlarger, method, self.pieces.tile, self.config.tile_pad, passes)
             return keep_colour(large, part) if self.config.keep_colour else large
 
         for part, real in fixed_groups(frames, self.pieces.group):
@@ -240,7 +243,13 @@ class Upscaler:
         if face_box is not None:
             reach = BOX_MARGIN if self.config.crop == "box" else ALIGNED_PER_FACE
             share = min(1.0, reach * max(face_box.width, face_box.height) / base)
-        return passes_needed(self.restorer.config.codebook.side, round(share * resolution))
+        needed = passes_needed(self.restorer.config.codebook.side, round(share * resolution))
+        return needed if self.most_passes is None else min(needed, self.most_passes)
+
+    def _passes(self, frames: Tensor, target: tuple[int, int]) -> int:
+        """How many x2 passes whole frames, or a part of them, get to be as large as `target`."""
+        needed = max(passes_needed(have, want) for have, want in zip(frames.shape[-2:], target, strict=True))
+        return needed if self.most_passes is None else min(needed, self.most_passes)
 
     def _pasted(
         self,

@@ -127,7 +127,8 @@ def frame_seconds(speed: Speed, options: Options) -> float:
     if options.background == "lanczos":
         return base + LANCZOS_MEGAPIXEL * options.resolution**2 / 1e6
     written, edge = 0.0, options.base_size
-    while edge < options.resolution:  # ×2 passes up to the next size, then one resize down
+    once = options.enlarge == "published"
+    while edge < options.resolution and not (once and written):  # ×2 passes up to the next size, then one resize
         edge *= 2
         written += edge**2 / 1e6
     return base + speed.megapixel * written

@@ -138,7 +138,7 @@ class TitlePlan:
     @property
     def picture_options(self) -> PictureOptions:
         o = self.options
-        return PictureOptions(o.base_size, o.resolution, o.fidelity, o.background, o.compat, o.plate)
+        return PictureOptions(o.base_size, o.resolution, o.fidelity, o.background, o.compat, o.plate, o.enlarge)
 
     @property
     def marks(self) -> Marks:
@@ -246,8 +246,9 @@ def title_hashes(
             "options": chosen("chain"),
         }
     )
-    # Without a plate everything is as it was before there was one.
-    looks = {name: value for name, value in chosen("picture").items() if (name, value) != ("plate", "off")}
+    # Without these everything is as it was before there were any.
+    newer = {"plate": "off", "enlarge": "x2"}
+    looks = {name: value for name, value in chosen("picture").items() if newer.get(name) != value}
     burnt = publishing.captions.sha256 if options.burn_captions and publishing.captions else None
     shown = {"revision": family.picture_revision, "canvas_revision": CANVAS_REVISION, "options": looks}
     shown |= {"captions": burnt}

@@ -46,6 +46,7 @@ GIVEN: dict[str, Any] = {
     "audio_context": "published",
     "compat": "published",
     "background": "lanczos",
+    "enlarge": "published",
     "plate": "on",
     "allow_mixed": True,
     "compile": "on",

@@ -13,6 +13,7 @@ from models.faces.parsenet import FaceParser
 from models.faces.retinaface import RawFaces
 from models.families.upscale_config import CodebookConfig, EnlargerConfig, ParserConfig, RestorerConfig, UpscaleConfig
 from models.image.masks import Box
+from models.image.resample import resize_lanczos
 from models.restoration.background import Enlarger, double, enlarge, passes_needed
 from models.restoration.codebook import CodebookAutoencoder
 from models.restoration.restorer import TemporalRestorer
@@ -339,3 +340,22 @@ def test_a_window_at_4096_in_bounded_memory(record_property: Callable[[str, obje
     seam = float((tiled - whole).abs().max())
     record_property("largest difference between tiles and the whole image", seam)
     assert seam < 1e-4
+
+
+@pytest.mark.parametrize(("most", "calls"), [(None, 2), (1, 1)])
+def test_the_x2_network_enlarges_as_often_as_it_may(
+    restorer: TemporalRestorer, enlarger: Enlarger, most: int | None, calls: int
+) -> None:
+    """Once, and a plain filter from there on, is what the published script does at any size."""
+    seen: list[int] = []
+    hook = enlarger.register_forward_hook(lambda net, given, made: seen.append(given[0].shape[-1]))
+    stage = Upscaler(UpscaleConfig(tile=0, keep_colour=False), restorer, enlarger, StandInDetector())
+    stage.most_passes = most
+    frames = photo(1)
+    frames[:, :, 0, 0] = 0.0  # nobody in it
+    pictures, _ = stage(frames, 256)
+    hook.remove()
+    assert seen == [64, 128][:calls]
+    if most:
+        once = double(enlarger, frames).clamp(0, 1)
+        assert torch.equal(pictures[0], resize_lanczos(once, (256, 256)).clamp(0, 1)[0])

@@ -74,6 +74,7 @@ def test_a_short_manifest_gets_every_default(load: Callable[..., Catalog], tmp_p
         audio_context="overlap",
         compat="none",
         background="x2",
+        enlarge="x2",
         plate="off",
         allow_mixed=False,
         compile="off",

@@ -24,7 +24,8 @@ def test_generated_docs_are_current() -> None:
         assert path.read_text() == text, f"{path.name}: run `python -m pipeline.manifest --write-docs`"
 
 
-PICTURE = {"resolution", "fidelity", "background", "plate", "canvas", "canvas_place", "canvas_fill", "burn_captions"}
+PICTURE = {"resolution", "fidelity", "background", "enlarge", "plate", "canvas"}
+PICTURE |= {"canvas_place", "canvas_fill", "burn_captions"}
 
 
 def test_every_option_is_in_the_table_and_enters_one_hash() -> None:
