@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
 from models.parts.lanes import calibrate
+from pipeline.core.errors import DamagedObject, MissingObject, StoreError
+from pipeline.store.small_json import get_json
 from pipeline.store.store import Store
 from pipeline.store.transfer import create_json
 from pipeline.titles.title_plan import TitlePlan, digest
@@ -19,8 +20,20 @@ def calibrated(store: Store, plan: TitlePlan, part: Any) -> int:
     guided = options.devices if options.guidance_scale > 1 else 0
     kind = digest([plan.family, plan.weights_hash, options.base_size, guided, facts])[:16]
     key = f"_lanes/{kind}.json"
-    if store.exists(key):
-        return int(json.loads(store.get(key))["lanes"])
-    found = {"lanes": calibrate(part, replace(options, steps=min(options.steps, 2))), "numerics": facts}
-    part.release()
-    return int(create_json(store, key, found)["lanes"])
+    try:
+        return lanes_in(get_json(store, key))
+    except (MissingObject, ValueError, DamagedObject):
+        found = {"lanes": calibrate(part, replace(options, steps=min(options.steps, 2))), "numerics": facts}
+        part.release()
+    try:
+        return lanes_in(create_json(store, key, found))
+    except (StoreError, ValueError):  # damaged: go by what was found here, which the title's own record fixes
+        return lanes_in(found)
+
+
+def lanes_in(found: Any) -> int:
+    """Raises ValueError for anything that no calibration has written."""
+    lanes = found.get("lanes") if isinstance(found, dict) else None
+    if type(lanes) is not int or lanes < 1:
+        raise ValueError(f"lanes {lanes!r}: expected a number above 0")
+    return lanes

@@ -10,8 +10,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.core.errors import MissingObject
-from pipeline.store.digests import sha256
+from pipeline.core.errors import DamagedObject, MissingObject
+from pipeline.store.digests import is_sha256, sha256
+from pipeline.store.small_json import get_json
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan, digest
 
@@ -37,15 +38,15 @@ def portrait_key(plan: TitlePlan, numerics: dict[str, Any]) -> str:
 def recall_portrait(store: Store, key: str) -> Prepared | None:
     """What another title has left; None where there is nothing, or it is damaged."""
     try:
-        if not store.exists(f"{key}.json"):
+        facts = get_json(store, f"{key}.json")
+        digest_of_it, notes, (width, height) = facts["sha256"], facts["notes"], facts["size"]
+        texts = isinstance(notes, list) and all(isinstance(note, str) for note in notes)
+        if not (is_sha256(digest_of_it) and texts and type(width) is type(height) is int):
             return None
-        facts = json.loads(store.get(f"{key}.json"))
-        arrays = store.get(f"{key}.{facts['sha256'][:16]}")
-        if sha256(arrays) != facts["sha256"]:
-            return None
-        return Prepared(arrays, tuple(facts["notes"]), (facts["size"][0], facts["size"][1]))
-    except (MissingObject, ValueError, KeyError, TypeError, IndexError):
+        arrays = store.get(f"{key}.{digest_of_it[:16]}")
+    except (MissingObject, DamagedObject, ValueError, KeyError, TypeError):
         return None
+    return Prepared(arrays, tuple(notes), (width, height)) if sha256(arrays) == digest_of_it else None
 
 
 def keep_portrait(store: Store, key: str, prepared: Prepared) -> None:

@@ -21,7 +21,7 @@ from models.families.registry import FAMILIES
 from models.image.masks import FACE_EXPAND, LIP_EXPAND, Box, shrink_region
 from pipeline.checks.backbones import SCORES, read_backbones
 from pipeline.checks.findings import local_copy
-from pipeline.core.command import run_command
+from pipeline.core.command import Finite, run_command
 from pipeline.core.errors import LongtakeError, UserError
 from pipeline.intake.target import open_target
 from pipeline.media.canvas import layout
@@ -64,8 +64,8 @@ Boxes = tuple[float, float, float, float]
 @click.argument("target", metavar="MANIFEST|OUTPUT|VIDEO")
 @click.option("--output", help="Folder or URL of the results; wins over the manifest's.")
 @click.option("--only", multiple=True, metavar="ID", help="This title only (may be given several times).")
-@click.option("--face-box", type=float, nargs=4, metavar="X Y W H", help="Of a VIDEO: where the face is, in pixels.")
-@click.option("--lip-box", type=float, nargs=4, metavar="X Y W H", help="Of a VIDEO: where the mouth is.")
+@click.option("--face-box", type=Finite(), nargs=4, metavar="X Y W H", help="Of a VIDEO: where the face is, in pixels.")
+@click.option("--lip-box", type=Finite(), nargs=4, metavar="X Y W H", help="Of a VIDEO: where the mouth is.")
 @click.option("--clip", type=click.IntRange(min=2), default=16, show_default=True, help="Frames between joins.")
 @click.option("--backbones", type=click.Path(path_type=Path), metavar="YAML", help="Networks for published scores.")
 @click.option("--score", multiple=True, type=click.Choice(SCORES), help="Of these, only this one (several times).")

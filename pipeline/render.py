@@ -18,7 +18,7 @@ import click
 
 from models.families.protocol import Family
 from models.families.registry import FAMILIES
-from pipeline.core.command import run_command
+from pipeline.core.command import Finite, run_command
 from pipeline.core.errors import ManifestError
 from pipeline.core.redact import redact
 from pipeline.core.side_by_side import side_by_side
@@ -71,7 +71,9 @@ class Lanes(click.ParamType):
 @click.argument("manifest")
 @click.option("--output", help="Folder or URL for the results; wins over the manifest's.")
 @click.option("--only", multiple=True, metavar="ID", help="Render this title only (may be given several times).")
-@click.option("--preview", type=float, metavar="SECONDS", help="Render the first whole GOPs into preview.mp4.")
+@click.option(
+    "--preview", type=Finite(least=0), metavar="SECONDS", help="Render the first whole GOPs into preview.mp4."
+)
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, render nothing.")
 @click.option("--skip-invalid", is_flag=True, help="Render the titles that are valid; exit 1 if others were not.")
 @click.option("--skip-done", is_flag=True, help="Do not open the inputs of titles that are done.")
@@ -98,7 +100,7 @@ class Lanes(click.ParamType):
 @click.option(
     "--lanes", type=Lanes(), help="Titles in a chain worker's batch, or auto to find out what is best on its device."
 )
-@click.option("--grace", type=click.FloatRange(min=0), default=20.0, show_default=True, metavar="SECONDS")
+@click.option("--grace", type=Finite(least=0), default=20.0, show_default=True, metavar="SECONDS")
 @click.option("--json-log", is_flag=True, help="Write events as JSON lines to stderr.")
 def command(**options: Any) -> None:
     """Render every title of MANIFEST; run it again to continue after any interruption."""

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 
 from pipeline.checks.status_of import Status, last_ends, status_of
-from pipeline.core.command import run_command
+from pipeline.core.command import Finite, run_command
 from pipeline.core.printed import printed
 from pipeline.core.side_by_side import side_by_side
 from pipeline.intake.target import Target, open_target
@@ -33,7 +33,7 @@ ENDED = ("done", "failed", "damaged")
 @click.option("--watch", is_flag=True, help="Show it anew until every title has ended, or Ctrl-C.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.1),
+    type=Finite(least=0.1),
     default=5.0,
     show_default=True,
     metavar="SECONDS",

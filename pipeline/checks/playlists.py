@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from typing import Literal
 
@@ -11,6 +10,7 @@ from pipeline.core.errors import MissingObject, StoreError
 from pipeline.core.timeline import FPS, GOP, gop_range
 from pipeline.media.m3u8 import Entry, MediaPlaylist, key_of, media_playlists, read_media_playlist, uris_in
 from pipeline.store.ledger import Ledger
+from pipeline.store.small_json import parse_json
 from pipeline.store.store import Store
 from pipeline.titles.found import readable
 
@@ -86,7 +86,7 @@ def _check_sound(findings: Findings, store: Store, key: str, playlist: MediaPlay
     ledger = Ledger(store, heard)
     record = readable(ledger, 0)
     try:
-        index = json.loads(ledger.load(record, "index")) if record else None
+        index = parse_json(ledger.load(record, "index")) if record else None
         ranges = index["ranges"] if index else []
         header = (0, int(index["init_bytes"])) if index else None
     except (StoreError, ValueError, KeyError, TypeError):

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import click
 
 from pipeline.core.errors import LongtakeError, ManifestError
 from pipeline.core.printed import printed
 from pipeline.core.redact import redact
+
+
+class Finite(click.ParamType):
+    """A number that is one: `nan` and `inf` are numbers for Python, and no length of time or edge of a box."""
+
+    name = "NUMBER"
+
+    def __init__(self, least: float = -math.inf):
+        self._least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            found = float(value)
+        except ValueError:
+            found = math.nan
+        if not (math.isfinite(found) and found >= self._least):
+            least = "" if self._least == -math.inf else f" of at least {self._least:g}"
+            self.fail(f"{value!r}: expected a number{least}")
+        return found
 
 
 def run_command(command: click.Command, argv: list[str]) -> int:

@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, cast
+from typing import Any, cast, get_args
 
-from pipeline.core.errors import LongtakeError, MissingObject
+from pipeline.core.errors import LongtakeError
 from pipeline.scheduler.choose import Unit
 from pipeline.scheduler.suspects import NEXT, Deaths, Mark, Suspects
 from pipeline.scheduler.work import Job, Kind
+from pipeline.store.small_json import get_json
 from pipeline.store.store import Store
 
 _FOLDER, _END = "_runs", ".marks"
@@ -49,13 +50,10 @@ class Marks:
         with suppress(LongtakeError):
             keys = [key for key in self._store.list(_FOLDER) if key.endswith(_END) and key != self._key]
         for key in keys:
-            with suppress(MissingObject, ValueError, KeyError, TypeError, AttributeError):
-                facts = json.loads(self._store.get(key))
-                run = key.rpartition("/")[2].removesuffix(_END)
-                jobs = [tuple(job) for job in facts["in_hand"]]
-                alone = bool(facts["exact"]) and len(jobs) == 1 and jobs[0][3] == 1
-                marks += [Mark(run, title, kind, first, count, alone) for title, kind, first, count in jobs]
-                known += [_read_deaths(one) for one in facts["suspects"]]
+            with suppress(LongtakeError, ValueError, LookupError, TypeError, AttributeError):
+                mine, deaths = _read_marks(get_json(self._store, key), key.rpartition("/")[2].removesuffix(_END))
+                marks += mine
+                known += deaths
         self.suspects, self._taken = Suspects(marks, known), keys
         return self.suspects
 
@@ -109,6 +107,27 @@ class Marks:
                 self._writing.release()
 
 
+def _read_marks(facts: Any, run: str) -> tuple[list[Mark], list[tuple[Unit, Deaths]]]:
+    """What a driver has left; anything but that raises ValueError, KeyError or TypeError."""
+    jobs = [(*_read_unit(job[:3]), _number(job[3])) for job in facts["in_hand"]]
+    alone = bool(facts["exact"]) and len(jobs) == 1 and jobs[0][3] == 1
+    marks = [Mark(run, title, kind, first, count, alone) for title, kind, first, count in jobs]
+    return marks, [_read_deaths(one) for one in facts["suspects"]]
+
+
 def _read_deaths(one: list[Any]) -> tuple[Unit, Deaths]:
-    (title, kind, number), among, alone = one
-    return (str(title), cast(Kind, kind), int(number)), Deaths(set(among), set(alone))
+    unit, among, alone = one
+    return _read_unit(unit), Deaths({str(run) for run in among}, {str(run) for run in alone})
+
+
+def _read_unit(one: list[Any]) -> Unit:
+    title, kind, number = one
+    if not isinstance(title, str) or kind not in get_args(Kind):
+        raise ValueError(f"{title!r}, {kind!r}: expected a title and a kind of work")
+    return title, cast(Kind, kind), _number(number)
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError(f"{value!r}: expected a whole number")
+    return value

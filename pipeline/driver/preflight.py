@@ -13,9 +13,12 @@ from pipeline.intake.selection import select_titles
 from pipeline.manifest.catalog import Catalog, load_manifest, load_valid_titles
 from pipeline.sources import urls
 from pipeline.store.lease import Lease
+from pipeline.store.local import LocalStore
 from pipeline.store.opening import open_store
 from pipeline.store.store import Store
 
+# Stores known to refuse the second of two create-only puts.
+HAVE_CREATE = "Amazon S3, Google Cloud Storage, Azure Blob Storage, Cloudflare R2, MinIO or SeaweedFS"
 IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a submitted job
 
 
@@ -45,8 +48,16 @@ def open_output(catalog: Catalog) -> Store:
 
 
 def driver_lease(store: Store, run: str) -> AbstractContextManager[Lease | None]:
-    """A lease for stores that would let two drivers commit the same GOP; others need none.
+    """A lease for folders on disks that would let two drivers commit the same GOP; others need none.
 
-    Raises OutputError where the output cannot be written.
+    Raises OutputError where the output cannot be written, and for an object store that overwrites what it was asked to
+    create only if absent: every one in use has create-only puts by now, and two writers cannot be kept apart without.
     """
-    return nullcontext() if store.honours_create() else Lease(store, run)
+    if store.honours_create():
+        return nullcontext()
+    if isinstance(store, LocalStore):
+        return Lease(store, run)
+    raise OutputError(
+        f"output {store}: this store overwrites an object that it was asked to create only if absent, so two workers "
+        f"could both believe that they committed a GOP; expected a store that honours If-None-Match: {HAVE_CREATE}"
+    )

@@ -6,17 +6,11 @@ embedding is as good as none: the input is then looked at again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from pipeline.media.sound import HIGHEST_RATE, LONGEST, LOWEST_RATE, MOST_CHANNELS, AudioFacts
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-def is_sha256(value: Any) -> bool:
-    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+from pipeline.store.digests import is_sha256
 
 
 def usable_entries(found: Any) -> dict[str, dict[str, Any]]:

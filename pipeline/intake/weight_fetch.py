@@ -19,6 +19,7 @@ from pipeline.core.redact import redact
 from pipeline.intake.weight_tree import FoundFile, check_complete, find_tree, inspect, told_sha256
 from pipeline.sources import urls
 from pipeline.store.digests import sha256_of_file
+from pipeline.store.small_json import parse_json
 
 CHUNK = 4 << 20
 RECORD = "weights.json"
@@ -119,7 +120,7 @@ def _is_there(target: Path, entry: dict[str, Any] | None, one: FoundFile) -> boo
 
 def _arrived(folder: Path) -> dict[str, dict[str, Any]]:
     try:
-        found = json.loads((folder / RECORD).read_text())
+        found = parse_json((folder / RECORD).read_bytes())
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}

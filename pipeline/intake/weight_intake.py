@@ -17,10 +17,10 @@ from models.families.protocol import Family
 from models.weights.shipped import shipped_weights
 from pipeline.core.errors import DamagedObject, MissingObject, WeightsError
 from pipeline.core.redact import redact
-from pipeline.intake.remembered import is_sha256
 from pipeline.intake.weight_tree import LARGEST, FoundFile, FoundTree, check_complete, find_tree, inspect
 from pipeline.sources import urls
 from pipeline.sources.inputs import SourceFile, fetch
+from pipeline.store.digests import is_sha256
 from pipeline.store.record import Stored
 from pipeline.store.small_json import get_json, put_changed
 from pipeline.store.store import Store

@@ -6,9 +6,7 @@ of its name. A title in `titles` with the id of one that came from elsewhere ove
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -16,10 +14,12 @@ from typing import Any, get_args
 
 import pyarrow.parquet as pq
 
+from pipeline.core.csv_text import read_csv
 from pipeline.core.errors import InputError
 from pipeline.manifest.fields import TitleFields
 from pipeline.manifest.yaml_text import Fault, Loc, Parsed, shown
 from pipeline.sources import urls
+from pipeline.store.small_json import parse_json
 
 MAX_TABLE = 64 << 20  # bytes
 MAX_TITLES = 100_000
@@ -70,6 +70,10 @@ def _merge(parsed: Parsed, found: list[dict[str, Any]], own: list[Any], lines: l
     places = {title.get("id"): place for place, title in enumerate(found)}
     later: list[Any] = []
     moved: dict[Loc, int] = {}
+    lines_of: dict[object, list[tuple[Loc, int]]] = {}  # of each title, by its number
+    for loc, line in parsed.lines.items():
+        if loc[:1] == ("titles",) and len(loc) > 1:
+            lines_of.setdefault(loc[1], []).append((loc[2:], line))
     for number, title in enumerate(own):
         place = places.get(title.get("id")) if isinstance(title, dict) and isinstance(title.get("id"), str) else None
         if place is None:
@@ -78,9 +82,8 @@ def _merge(parsed: Parsed, found: list[dict[str, Any]], own: list[Any], lines: l
         else:
             target = place
             found[place] |= title
-        for loc, line in parsed.lines.items():
-            if loc[:2] == ("titles", number):
-                moved[("titles", target, *loc[2:])] = line
+        for rest, line in lines_of.get(number, ()):
+            moved[("titles", target, *rest)] = line
     kept = {loc: line for loc, line in parsed.lines.items() if loc[:1] != ("titles",)}
     parsed.lines = kept | {("titles",): parsed.lines.get(("titles",), parsed.lines.get(("titles_from",), 1))}
     parsed.lines |= {("titles", place): line for place, line in enumerate(lines)} | moved
@@ -98,7 +101,9 @@ def _files(pattern: str) -> Iterator[tuple[str, dict[str, Any]]]:
     with urls.reading(pattern):
         fs, path = urls.file_system(pattern)
         paths = sorted(fs.glob(path))
-    for one in paths[: MAX_TITLES + 1]:
+    if len(paths) > MAX_TITLES:
+        raise InputError(f"{len(paths):,} files match, expected at most {MAX_TITLES:,}; split the pattern")
+    for one in paths:
         name = re.sub(r"[^a-z0-9._-]+", "-", PurePosixPath(one).stem.lower()).lstrip("._-").rstrip(".-")
         address = one if urls.is_local(pattern) else fs.unstrip_protocol(one)
         yield PurePosixPath(one).name, {"id": name[:100], "audio": address}
@@ -117,8 +122,7 @@ def _rows(address: str) -> Iterator[tuple[str, dict[str, Any]]]:
         rows: Any = enumerate(pq.read_table(io.BytesIO(content)).to_pylist(), 1)
         where = "row"
     else:
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
-        rows = ((reader.line_num, row) for row in reader)
+        _, rows = read_csv(content.decode("utf-8-sig"))
         where = "line"
     for number, (place, row) in enumerate(rows):
         if number >= MAX_TITLES:
@@ -143,7 +147,7 @@ def _cell(key: str, value: Any) -> Any:
         if bool in wanted and value.lower() in ("true", "false"):
             return value.lower() == "true"
         if value[:1] in "[{" and key in ("audio", "prompts", "face_box", "lip_box"):
-            return json.loads(value)
+            return parse_json(value.encode())
     except ValueError:
         return value
     return [part.strip() for part in value.split(";")] if key == "audio" and ";" in value else value

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 CHUNK = 4 << 20  # bytes read at a time
 
@@ -21,3 +25,8 @@ def sha256_of_file(path: Path, progress: Callable[[], None] = lambda: None) -> s
             whole.update(data)
             progress()
     return whole.hexdigest()
+
+
+def is_sha256(value: Any) -> bool:
+    """Whether a value that somebody has written down can be one."""
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None

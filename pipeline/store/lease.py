@@ -1,6 +1,6 @@
-"""One driver at a time, for stores that overwrite what they were asked to create only if absent.
+"""One driver at a time, for disks without hard links, where an object cannot be created only if it is absent.
 
-On such a store two drivers could both believe that they committed a GOP. So a driver holds a lease object there and
+On such a disk two drivers could both believe that they committed a GOP. So a driver holds a lease object there and
 keeps changing it; another one watches it for a while and, where it changes, leaves with exit code 75. No clocks are
 compared.
 `verify` finds what is left of a race that slipped through.
@@ -14,9 +14,10 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from types import TracebackType
 
-from pipeline.core.errors import DamagedObject, MissingObject, Paused, StoreError
+from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject, Paused
 from pipeline.store.small_json import get_json
 from pipeline.store.store import Store
 
@@ -55,7 +56,8 @@ class Lease:
         self._end.set()
         self._thread.join()
         if self.lost is None:
-            self._store.delete(KEY)
+            with suppress(LongtakeError):  # one that is left behind ends by itself
+                self._store.delete(KEY)
 
     def _wait_for_holder(self) -> None:
         first = self._read()
@@ -75,14 +77,18 @@ class Lease:
         )
 
     def _keep(self) -> None:
+        looked = time.monotonic()
         while not self._end.wait(self._beat):
             try:
                 self._check()
                 if self.lost:
                     return
+                looked = time.monotonic()
                 self._write()
-            except StoreError:
-                continue  # the holder's patience is several beats
+            except LongtakeError as error:  # denied or silent for a moment: nobody has taken it that we would not see
+                if time.monotonic() - looked > self._patience:
+                    self.lost = f"the lease has not been readable for {self._patience:g} s ({error}); run again"
+                    return
 
     def _check(self) -> None:
         holder = self._read()

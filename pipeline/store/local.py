@@ -1,4 +1,7 @@
-"""A folder on a local or shared disk as a store: temporary file, fsync, then `rename` (put) or `link` (create)."""
+"""A folder on a local or shared disk as a store: temporary file, fsync, then `rename` (put) or `link` (create).
+
+Some file systems have no hard links (exFAT, some network disks): there `create` looks before it renames.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from pipeline.store.store import Listed, Names, Sent, Store, Unfinished, check_k
 COPY_CHUNK = 4 << 20
 # Names that begin with a dot are ours while an object is being written; listings do not show them.
 _TEMPORARY = "."
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)  # what a file system without them answers
 _OF_A_WRITER = re.compile(r"\.[0-9a-f]{32}")
 
 
@@ -54,13 +58,29 @@ class LocalStore(Store):
             except FileExistsError:
                 return False
             except OSError as error:
-                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+                if error.errno not in _NO_LINKS:
                     raise
-                raise OutputError(
-                    f"output {self}: this file system has no hard links, which creating an object only if it is absent "
-                    "needs; choose a folder on another disk, or an object store such as s3://bucket/path"
-                ) from error
+                # Looking first and then renaming is not one step: drivers keep a lease here, and so are one at a time.
+                if self.path(key).exists():
+                    return False
+                os.replace(temporary, self.path(key))
             _sync_folder(self.path(key).parent)
+            return True
+
+    def honours_create(self) -> bool:
+        return super().honours_create() and self._has_links()
+
+    def _has_links(self) -> bool:
+        name = f"_probe-{uuid.uuid4().hex}"
+        with self._temporary(name) as temporary:
+            _write(temporary, b"")
+            try:
+                os.link(temporary, self.path(name))
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return False
+            self.path(name).unlink(missing_ok=True)
             return True
 
     def put_file(self, key: str, path: Path) -> Sent:

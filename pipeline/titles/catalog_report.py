@@ -6,14 +6,17 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.core.csv_text import NotCSV, read_csv
 from pipeline.core.timeline import FPS
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan
 
+LONGEST_REASON = 32_000  # characters: a cell of a spreadsheet holds 32,767
 CSV, PARQUET = "catalog.csv", "catalog.parquet"
 
 
@@ -41,7 +44,7 @@ def row_of(plan: TitlePlan, end: Mapping[str, object], run: str) -> Row:
         id=plan.id,
         state=str(end["state"]),
         file=str(end.get("file", "")),
-        reason=str(end.get("reason", "")),
+        reason=_short(str(end.get("reason", ""))),
         gops=int(str(end["gops"])),
         gops_planned=plan.gops,
         frames=plan.frames,
@@ -52,6 +55,10 @@ def row_of(plan: TitlePlan, end: Mapping[str, object], run: str) -> Row:
         stream=plan.hashes.stream,
         run=run,
     )
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
 
 
 def write_report(store: Store, rows: list[Row]) -> None:
@@ -79,10 +86,14 @@ def _earlier(store: Store) -> list[dict[str, str]]:
     """Rows of the report that is there; nothing where it is of another form."""
     if not store.exists(CSV):
         return []
-    reader = csv.DictReader(io.StringIO(store.get(CSV).decode(errors="replace")))
-    if reader.fieldnames != [field.name for field in fields(Row)]:
+    try:
+        names, rows = read_csv(store.get(CSV).decode(errors="replace"))
+        if names != [field.name for field in fields(Row)]:
+            return []
+        whole = (row for _, row in rows if None not in row and None not in row.values())
+        return [cast(dict[str, str], row) for row in whole if _is_typed(cast(dict[str, str], row))]
+    except NotCSV:
         return []
-    return [row for row in reader if None not in row and None not in row.values() and _is_typed(row)]
 
 
 def _is_typed(row: Mapping[str, str]) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipeline.core.errors import LongtakeError, MissingObject
+from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject
+from pipeline.store.small_json import get_json
 from pipeline.store.store import Store
 from pipeline.store.transfer import create_json
 from pipeline.titles.title_plan import TitlePlan
@@ -31,8 +32,8 @@ def in_lanes(lanes: int) -> dict[str, Any]:
 def begun(store: Store, plan: TitlePlan, stage: str) -> dict[str, Any] | None:
     """The class that the title's stage was begun in; None where it was not."""
     try:
-        found = json.loads(store.get(key_of(plan, stage)))
-    except (MissingObject, ValueError):
+        found = get_json(store, key_of(plan, stage))
+    except (MissingObject, DamagedObject):
         return None
     return found if isinstance(found, dict) else None
 
@@ -40,7 +41,11 @@ def begun(store: Store, plan: TitlePlan, stage: str) -> dict[str, Any] | None:
 def lanes_of(store: Store, plan: TitlePlan) -> int | None:
     """Lanes that a title's chain was begun with; None where it was not."""
     found = (begun(store, plan, "chain") or {}).get("lanes")
-    return found if isinstance(found, int) and found > 0 else None
+    return found if _is_lanes(found) else None
+
+
+def _is_lanes(found: Any) -> bool:
+    return type(found) is int and found > 0
 
 
 def claim(store: Store, plan: TitlePlan, stage: str, mine: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +60,7 @@ def claim(store: Store, plan: TitlePlan, stage: str, mine: dict[str, Any]) -> di
         return mine
     if plan.options.allow_mixed:
         return {**mine, "mixed": True}
-    if "lanes" in theirs and mine | in_lanes(theirs["lanes"]) == theirs | in_lanes(theirs["lanes"]):
+    if _is_lanes(theirs.get("lanes")) and mine | in_lanes(theirs["lanes"]) == theirs | in_lanes(theirs["lanes"]):
         raise LanesDiffer(f"title {plan.id}: {stage} was begun in batches of {theirs['lanes']} lanes")
     parts = [
         f"{name} {mine.get(name)!r} instead of {theirs.get(name)!r}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import render
-from pipeline.core.errors import Paused
+from pipeline.core.errors import OutputError, Paused
 from pipeline.driver import preflight
 from pipeline.store.lease import KEY, Lease
 from pipeline.store.local import LocalStore
@@ -96,3 +96,52 @@ def test_a_render_holds_the_lease(
         assert "in the hands of run somebody" in capsys.readouterr().err
     assert render.run([str(manifest), "--executor", "inline"]) == 0
     assert not (tmp_path / "out" / KEY).exists()
+
+
+def test_the_lease_outlives_a_moment_without_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Overwriting(str(tmp_path))
+    with lease(store, "first") as held:
+        denied = threading.Event()
+        put = store.put
+
+        def refuse(key: str, data: bytes) -> None:
+            denied.set()
+            raise OutputError("access denied: the token has expired")
+
+        monkeypatch.setattr(store, "put", refuse)
+        assert denied.wait(5)
+        monkeypatch.setattr(store, "put", put)
+        with pytest.raises(Paused, match="in the hands of run first"), lease(Overwriting(str(tmp_path)), "second"):
+            pass
+        assert held.lost is None
+
+
+def test_a_holder_that_cannot_look_for_long_lets_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Overwriting(str(tmp_path))
+
+    def refuse(key: str, start: int, stop: int) -> bytes:
+        raise OutputError("access denied")
+
+    with lease(store, "first") as held:
+        monkeypatch.setattr(store, "get_range", refuse)
+        held._thread.join(10)
+        assert "has not been readable for 0.4 s (access denied)" in (held.lost or "")
+
+
+def test_an_object_store_without_create_only_puts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store("memory://overwriting")
+    monkeypatch.setattr(store, "honours_create", lambda: False)
+    with pytest.raises(OutputError, match=r"overwrites an object .* expected a store that .* Amazon S3"):
+        preflight.driver_lease(store, "run")
+
+
+def test_a_folder_without_hard_links_keeps_the_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(source: Path, target: Path) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", no_links)
+    monkeypatch.setattr(preflight, "Lease", lambda store, run: Lease(store, run, **QUICK))
+    manifest = write_manifest(tmp_path, (60,))
+    with lease(LocalStore(str(tmp_path / "out")), "first"):
+        assert render.run([str(manifest), "--executor", "inline"]) == 75
+    assert render.run([str(manifest), "--executor", "inline"]) == 0

@@ -103,3 +103,14 @@ def test_valid_titles_are_rendered_where_others_are_not(
     assert "crf" in said
     assert {path.parent.name for path in manifest.parent.glob("out/*/final.mp4")} == {"title-0"}
     assert render_inline(manifest, "--skip-invalid") == 1  # the others are still to be mended
+
+
+@pytest.mark.parametrize("option", ["--preview", "--grace"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "soon"])
+def test_a_length_of_time_that_is_none(
+    fake_manifest: Make, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    manifest = fake_manifest([10])
+    assert render_inline(manifest, option, value) == 2
+    assert f"'{value}': expected a number of at least 0" in capsys.readouterr().err
+    assert not (manifest.parent / "out").exists()
