@@ -3,8 +3,6 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 export RAY_USAGE_STATS_ENABLED := 0
-# Tests start clusters of their own and throw them away; token authentication is for the ones that stay.
-export RAY_AUTH_MODE ?= disabled
 
 .PHONY: demo test test-slow check format clean
 

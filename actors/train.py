@@ -26,6 +26,7 @@ from models.training.peers import Peers
 from models.training.run import Run, train
 from models.training.settings import BadSettings, Settings, read_settings
 from models.training.stage import STAGES
+from pipeline.on_ray import own
 
 
 def work(job: dict[str, Any]) -> None:
@@ -101,7 +102,10 @@ def main(
             raise BadSettings(f"{config}: stage is {settings.stage!r}, expected one of {sorted(STAGES)}")
     except BadSettings as error:
         raise click.UsageError(str(error)) from error
-    ray.init(address=address or os.environ.get("RAY_ADDRESS") or "local")
+    if address := address or os.environ.get("RAY_ADDRESS"):
+        ray.init(address=address)
+    else:
+        own.start()
     _enough(workers, settings)
     try:
         step = fit(settings, workers, storage or str(Path(settings.out).parent / "ray"), minutes, retries)

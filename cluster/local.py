@@ -7,6 +7,7 @@ adding machines can be tried without any. Workers see a device and compute on th
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import signal
 import subprocess
@@ -16,11 +17,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
 STORE_BYTES = 100 << 20  # of Ray's object store on each node: nothing of ours waits in it
+TOKEN_FILE = "RAY_AUTH_TOKEN_PATH"
+ON_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # at 0, Ray goes by 127.0.0.1, where these nodes listen
 FAKE = "LONGTAKE_FAKE_ACCELERATORS"  # said to workers: a device that they are given is none
 
 
@@ -42,7 +46,10 @@ class Running:
     @property
     def environment(self) -> dict[str, str]:
         """What a program needs to render here."""
-        found = {"RAY_ADDRESS": self.address, "RAY_AUTH_MODE": os.environ["RAY_AUTH_MODE"]}
+        names = ("RAY_AUTH_MODE", TOKEN_FILE, "RAY_AUTH_TOKEN")
+        found = {"RAY_ADDRESS": self.address, ON_LOOPBACK: "0"} | {
+            name: os.environ[name] for name in names if name in os.environ
+        }
         return found | ({"RAY_API_SERVER_ADDRESS": self.dashboard} if self.dashboard else {})
 
 
@@ -50,38 +57,65 @@ class Running:
 def running(shape: Shape) -> Iterator[Running]:
     """Start the nodes; all their processes end with the block."""
     # Ray reads these when it is imported, and nodes and workers inherit them.
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # not to give up nodes that start slowly
     os.environ[FAKE] = "1"
-    from ray.cluster_utils import Cluster
+    with (
+        tempfile.TemporaryDirectory(prefix="longtake-ray-", dir="/tmp", ignore_cleanup_errors=True) as folder,
+        _token(Path(folder, "token")),
+    ):
+        from pipeline.on_ray.own import on_loopback
 
-    with tempfile.TemporaryDirectory(prefix="longtake-ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        common: dict[str, Any] = {"object_store_memory": STORE_BYTES}
-        cluster = Cluster(
-            initialize_head=True,
-            head_node_args={
-                **common,
-                "num_cpus": 0,
-                "temp_dir": folder,  # short: Ray puts sockets there
-                "include_dashboard": shape.dashboard,
-                "dashboard_port": 0,
-                "dashboard_agent_listen_port": 0,
-                "labels": {"ray.io/market-type": "on-demand"},
-            },
-        )
+        with on_loopback():
+            cluster = _head(folder, shape)
         try:
-            for number in range(shape.nodes):
-                cluster.add_node(
-                    **common,
-                    num_cpus=shape.cpus,
-                    num_gpus=shape.accelerators,
-                    labels={"ray.io/market-type": "spot" if number else "on-demand"},
-                )
+            with on_loopback():
+                for number in range(shape.nodes):
+                    _add(cluster, shape, "spot" if number else "on-demand")
             page = f"http://{cluster.webui_url}" if shape.dashboard else None
             yield Running(cluster.address, page)
         finally:
             cluster.shutdown()
+
+
+@contextmanager
+def _token(file: Path) -> Iterator[None]:
+    """A token of this cluster's own in a file that nobody else may read, unless the user has one."""
+    if "RAY_AUTH_TOKEN" in os.environ or TOKEN_FILE in os.environ or Path.home().joinpath(".ray/auth_token").exists():
+        yield
+        return
+    file.touch(mode=0o600)
+    file.write_text(secrets.token_hex(32))
+    os.environ[TOKEN_FILE] = str(file)
+    try:
+        yield
+    finally:
+        del os.environ[TOKEN_FILE]
+
+
+def _head(folder: str, shape: Shape) -> Any:
+    from ray.cluster_utils import Cluster
+
+    arguments = {
+        "object_store_memory": STORE_BYTES,
+        "num_cpus": 0,
+        "temp_dir": folder,  # short: Ray puts sockets there
+        "include_dashboard": shape.dashboard,
+        "dashboard_port": 0,
+        "dashboard_agent_listen_port": 0,
+        "labels": {"ray.io/market-type": "on-demand"},
+    }
+    return Cluster(initialize_head=True, head_node_args=arguments)
+
+
+def _add(cluster: Any, shape: Shape, market: str) -> None:
+    cluster.add_node(
+        object_store_memory=STORE_BYTES,
+        num_cpus=shape.cpus,
+        num_gpus=shape.accelerators,
+        labels={"ray.io/market-type": market},
+    )
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 import wave
@@ -22,8 +23,9 @@ from tests.support.s3 import s3, s3_server
 
 __all__ = ["ray_address", "s3", "s3_server"]  # fixtures
 
-# Clusters of tests are thrown away; the mode must be the same in every process, so it is set before any starts.
-os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+# Every Ray of the tests answers to one token, the same in every process, so it is set before any starts.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 # Ray lets its workers go after everything else on the machine; beside other work they would hardly move.
 os.environ.setdefault("RAY_worker_niceness", "0")
 # Nor is a node given up that takes more than half a minute to start.

@@ -7,6 +7,7 @@ from within the caller, which then stands still for up to a minute when one is s
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 import threading
@@ -39,7 +40,8 @@ class Machines:
     """A head without cores, and nodes that do the work. Use as a context manager; leaves no process."""
 
     def __init__(self, nodes: int):
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # Ray lets its workers go after everything else; on a machine with other work they would seem to hang.
         os.environ.setdefault("RAY_worker_niceness", "0")

@@ -11,6 +11,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from pipeline.core.errors import OutputError, SetupError
+from pipeline.on_ray import own
 from pipeline.store.local import LocalStore
 from pipeline.store.store import Store
 
@@ -21,15 +22,15 @@ def connect(address: str | None, cores: int | None = None) -> None:
         return
     address = address or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if address is None:
-        options |= {"include_dashboard": False, "num_cpus": cores, "address": "local"}
-    else:
-        options["address"] = address
     try:
-        ray.init(**options)
+        if address is None:
+            own.start(include_dashboard=False, num_cpus=cores, **options)
+        else:
+            ray.init(address=address, **options)
     except (ConnectionError, RayError, ValueError, RuntimeError) as error:
         raise SetupError(
-            f"Ray at {address or 'this machine'}: {error}; check --address, or leave it out to use this machine alone"
+            f"Ray at {address or 'this machine'}: {error}; check --address and the cluster's token "
+            "(RAY_AUTH_MODE=token, RAY_AUTH_TOKEN), or leave --address out to use this machine alone"
         ) from error
 
 

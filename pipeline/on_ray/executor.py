@@ -7,16 +7,18 @@ detached, so they die with the driver; one that outlives it for a moment does no
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, RayError
 
 from pipeline.driver.layout import Layout
 from pipeline.on_ray.connection import resources
+from pipeline.on_ray.deaths import failure_of, machine_died, ray_answers
 from pipeline.on_ray.drain import Drains
 from pipeline.on_ray.market import preference
 from pipeline.on_ray.metrics import measured
@@ -24,7 +26,6 @@ from pipeline.on_ray.prewarm import Prewarm, ahead
 from pipeline.on_ray.silence import Listening, allowed
 from pipeline.scheduler.work import (
     Assign,
-    Cause,
     Command,
     Event,
     Failure,
@@ -42,6 +43,7 @@ from pipeline.scheduler.worker import Worker
 from pipeline.titles.title_plan import TitlePlan
 
 NEWS_EVERY = 1.0  # seconds between two looks at a busy worker
+PLACED_WITHIN = float(os.environ.get("LONGTAKE_PLACED_SECONDS", "3600"))  # where nobody else of its role is there
 
 log = logging.getLogger("longtake")
 
@@ -52,11 +54,13 @@ class _Actor:
     `since`: when what it does began; it may have been idle before, which is no silence."""
 
     handle: Any
+    role: Role
     work: Work | None = None
     ready: bool = False
     heard: float | None = None
     since: float = 0.0
     asked: float = 0.0
+    launched: float = field(default_factory=time.monotonic)
 
     @property
     def doing(self) -> str:
@@ -74,7 +78,7 @@ class RayExecutor:
         self._drains, self._listening = Drains(), Listening()
         self.silences: dict[str, float] = {}  # longest so far, by what the worker did
         self._prewarm = Prewarm(_ahead(plan))
-        self._calls: dict[Any, tuple[str, str]] = {}  # reference of a pending call → (worker, ready | run | news)
+        self._calls: dict[Any, tuple[str, str]] = {}  # pending call → (worker, ready | run | news)
 
     def do(self, command: Command) -> None:
         match command:
@@ -85,7 +89,7 @@ class RayExecutor:
                 options: dict[str, Any] = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_restarts": 0}
                 options |= {"max_task_retries": 0, "concurrency_groups": {"control": 1}} | preference(role)
                 handle: Any = ray.remote(**options)(self._classes[role]).remote(self._output, device, self._run)
-                self._actors[name] = _Actor(handle)
+                self._actors[name] = _Actor(handle, role)
                 sample = next(iter(self._plans.values()))
                 self._calls[handle.ready.remote(sample, self._layout.lanes)] = (name, "ready")
             case Retire(name):
@@ -104,9 +108,10 @@ class RayExecutor:
         if not self._calls:
             time.sleep(0 if leaving else timeout)
             return leaving
-        ready, _ = ray.wait(list(self._calls), num_returns=1, timeout=timeout)
-        if ready:  # take all that is there, not only the first
-            ready, _ = ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)
+        with ray_answers():
+            ready, _ = ray.wait(list(self._calls), num_returns=1, timeout=timeout)
+            if ready:  # take all that is there, not only the first
+                ready, _ = ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)
         self._listening.turn()
         events = leaving
         for reference in ready:
@@ -129,18 +134,10 @@ class RayExecutor:
         actor = self._actors[name]
         try:
             answer = ray.get(reference)
-        except RayTaskError as error:
+        except RayError as error:
+            gone = isinstance(error, ActorDiedError) and machine_died(actor.handle)
             self._end(name)
-            return [WorkerLost(name, Failure("crash", str(error.cause)))]
-        except OutOfMemoryError as error:
-            self._end(name)
-            return [WorkerLost(name, Failure("memory", str(error)))]
-        except RayActorError as error:
-            self._end(name)
-            machine = "node" in str(error).lower() and "died" in str(error).lower()
-            announced = getattr(error, "preempted", False) or self._drains.announced(name)
-            cause: Cause = "preempted" if announced else "lost" if machine else "crash"
-            return [WorkerLost(name, Failure(cause, _first_line(error)))]
+            return [WorkerLost(name, failure_of(error, announced=self._drains.announced(name), machine_gone=gone))]
         match kind:
             case "ready":
                 actor.ready = True
@@ -176,6 +173,9 @@ class RayExecutor:
     def _find_stuck(self) -> list[Event]:
         events: list[Event] = []
         for name, actor in list(self._actors.items()):
+            if actor.heard is None and (failure := self._waits_in_vain(actor)):
+                self._end(name)
+                events.append(WorkerLost(name, failure))
             if not actor.doing or actor.heard is None:
                 continue
             most = allowed(actor.doing)
@@ -184,6 +184,19 @@ class RayExecutor:
                 what = "starting" if actor.doing == "ready" else actor.doing
                 events.append(WorkerLost(name, Failure("crash", f"no sign of life for {most:.0f} s ({what})")))
         return events
+
+    def _waits_in_vain(self, actor: _Actor) -> Failure | None:
+        """Of a worker that no machine has taken yet."""
+        # A cluster that grows takes its time, and others of the role may do the work meanwhile.
+        others = any(one.ready for one in self._actors.values() if one.role == actor.role)
+        if others or time.monotonic() - actor.launched <= PLACED_WITHIN:
+            return None
+        share = self._layout.shares[actor.role]
+        return Failure(
+            "lost",
+            f"no machine took it within {PLACED_WITHIN:.0f} s; it asks for {share.cpus:g} cores and {share.gpus:g} "
+            "accelerators",
+        )
 
     def _end(self, name: str) -> None:
         actor = self._actors.pop(name, None)
@@ -200,7 +213,3 @@ def _ahead(layout: Layout) -> list[dict[str, float]]:
     limits = layout.limits
     places = {"chain": {"CPU": chain.cpus, "GPU": chain.gpus}, "upscale": {"CPU": upscale.cpus, "GPU": upscale.gpus}}
     return ahead(limits.chain, max(1, limits.upscale_floor), **places, have=resources()[1])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

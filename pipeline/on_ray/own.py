@@ -1,0 +1,65 @@
+"""A Ray of our own, on this machine alone: it listens on loopback, and answers nobody who has not its token.
+
+Whoever may call Ray may run any program as the user who started it. So a Ray that we start for one run is not to be
+reached from the network, and other users of this machine are refused: the token is of this run, unless the user has one
+already (RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token). RAY_AUTH_MODE=disabled is heeded: then loopback is
+all that protects it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private import ray_constants
+
+from pipeline.core.errors import SetupError
+
+TOKEN, TOKEN_FILE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+LOOPBACK = "127.0.0.1"
+
+
+def start(**options: Any) -> None:
+    """`ray.init` of a cluster on this machine alone. Raises SetupError where it would be open to others."""
+    give_token(os.environ)
+    # Ray tells every user that a token is asked for, and how to do without.
+    logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
+    with on_loopback():
+        ray.init(address="local", **options)
+    address = ray.get_runtime_context().gcs_address
+    if not address.startswith(f"{LOOPBACK}:"):
+        ray.shutdown()
+        raise SetupError(
+            f"Ray {ray.__version__} listens on {address}, expected {LOOPBACK}: others could run programs here; install "
+            "the version that longtake asks for"
+        )
+
+
+def give_token(environment: MutableMapping[str, str]) -> None:
+    """A token of this run's own, where the user has none: Ray would write one into the home folder, for all to read."""
+    known = environment.get(TOKEN) or environment.get(TOKEN_FILE)
+    if not known and not Path.home().joinpath(".ray", "auth_token").exists():
+        environment[TOKEN] = secrets.token_hex(32)
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """What is started within takes the loopback address for this machine's own, and listens nowhere else.
+
+    Ray does so where it takes a machine for one that cannot be part of a cluster; it asks this variable, once.
+    """
+    name, before = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, ray_constants.ENABLE_RAY_CLUSTER
+    kept = os.environ.get(name)
+    ray_constants.ENABLE_RAY_CLUSTER, os.environ[name] = False, "0"
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        os.environ.pop(name)
+        os.environ |= {} if kept is None else {name: kept}

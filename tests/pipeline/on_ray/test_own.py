@@ -1,0 +1,111 @@
+"""A Ray that we start on one machine: nobody reaches it from elsewhere, and nobody without its token is answered."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.on_ray.own import LOOPBACK, TOKEN, TOKEN_FILE, give_token
+from tests.support.leftovers import descendants, end
+
+STARTS = """
+import os, subprocess, sys
+from pipeline.on_ray import connection
+connection.connect(None, cores=1)
+import ray
+print("address", ray.get_runtime_context().gcs_address, flush=True)
+assert ray.get(ray.remote(lambda: 7).remote()) == 7
+print("ready", flush=True)
+sys.stdin.read()
+"""
+JOINS = """
+import sys
+import ray
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
+print("joined", ray.get(ray.remote(lambda: 7).options(num_cpus=0).remote()))
+"""
+SECRET = "5" * 64
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")} | more
+
+
+def listening(processes: set[int]) -> set[str]:
+    """Addresses on which any of these processes takes TCP connections, by the kernel's own tables."""
+    sockets = set()
+    for process in processes:
+        for file in Path(f"/proc/{process}/fd").glob("*"):
+            try:
+                sockets |= set(re.findall(r"socket:\[(\d+)\]", os.readlink(file)))
+            except OSError:
+                continue
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            words = line.split()
+            if words[3] == "0A" and words[9] in sockets:  # LISTEN
+                found.add(words[1].partition(":")[0])
+    return found
+
+
+@pytest.mark.slow
+def test_it_listens_on_loopback_alone_and_refuses_whoever_has_no_token() -> None:
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", STARTS]
+    driver = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment(**{TOKEN: SECRET}))
+    assert driver.stdout
+    try:
+        words = driver.stdout.readline().split()
+        assert words[:1] == ["address"], words
+        assert driver.stdout.readline() == "ready\n"
+        address = words[1]
+        assert address.startswith(f"{LOOPBACK}:")
+        family = descendants(driver.pid)
+        assert any("raylet" in name for name in family.values())
+        assert any("gcs_server" in name for name in family.values())
+        heard = listening({number for number, _ in family})
+        assert heard, "the tables were read"
+        assert heard <= {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+
+        def join(**more: str) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-c", JOINS, address]
+            mine = environment(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", **more)
+            return subprocess.run(command, capture_output=True, text=True, timeout=200, env=mine)
+
+        home = {"HOME": "/nonexistent"}
+        for mine in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", TOKEN: "6" * 64}):
+            refused = join(**mine, **home)
+            assert refused.returncode != 0
+            assert address in refused.stderr, "it was that Ray which refused"
+            assert "joined" not in refused.stdout
+        assert join(RAY_AUTH_MODE="token", **{TOKEN: SECRET}).stdout == "joined 7\n"
+    finally:
+        family = descendants(driver.pid)
+        driver.stdin.close()  # type: ignore[union-attr]
+        driver.wait(60)
+        end(family)
+
+
+def test_a_token_is_made_where_the_user_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    one: dict[str, str] = {}
+    other: dict[str, str] = {}
+    give_token(one)
+    give_token(other)
+    assert len(one[TOKEN]) == 64
+    assert one[TOKEN] != other[TOKEN], "each run has its own"
+    for known in ({TOKEN: "mine"}, {TOKEN_FILE: "/some/file"}):
+        before = dict(known)
+        give_token(known)
+        assert known == before
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("mine")
+    third: dict[str, str] = {}
+    give_token(third)
+    assert not third
