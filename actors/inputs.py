@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from models.families.weight_files import Part
-from pipeline.core.errors import DamagedObject, InputError
+from pipeline.core.errors import DamagedObject
 from pipeline.store.digests import sha256_of_file
+from pipeline.store.doubts import doubted
 from pipeline.store.local import LocalStore
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
@@ -18,14 +19,15 @@ from pipeline.titles.title_plan import TitlePlan
 
 
 def fetch_input(store: Store, stored: Stored, folder: Path, what: str) -> Path:
-    """The local copy of an input. Raises InputError where the store's copy is no longer what was planned."""
+    """The local copy of an input. Raises DoubtfulInput where what arrives here is not what was planned."""
     path = folder / stored.sha256
     if not path.exists():
+        partial = path.with_name(f".{stored.sha256}")
         try:
-            fetch_checked(store, stored, path, what)
+            fetch_checked(store, stored, partial, what)
         except DamagedObject as error:
-            store.delete(stored.key)
-            raise InputError(f"{error}; the copy was removed, run again to have it copied anew") from error
+            raise doubted(store, stored, str(error)) from error
+        partial.rename(path)
     return path
 
 
@@ -54,9 +56,5 @@ def _weights_file(store: Store, stored: Stored, folder: Path, name: str) -> Path
         return fetch_input(store, stored, folder, f"weights file {name}")
     path = store.path(stored.key)
     if not path.exists() or path.stat().st_size != stored.size or sha256_of_file(path) != stored.sha256:
-        store.delete(stored.key)
-        raise InputError(
-            f"weights file {name}: {stored.key} is not what was planned; the copy was removed, run again to have it "
-            "copied anew"
-        )
+        raise doubted(store, stored, f"weights file {name}: {stored.key} is not what was planned")
     return path

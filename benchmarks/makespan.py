@@ -253,7 +253,7 @@ def render(
     assert not problems, problems
     plans = {one.title.id: plan_title(family, one) for one in seen}
     for one in seen:
-        copy_inputs(store, one)
+        copy_inputs(store, [one])
     limits = Limits(chain=size.chains, upscale=size.upscalers, upscale_after=size.upscalers, lanes=size.lanes)
     shares = {role: Share(0.0, 1.0 if role in ("chain", "upscale") else 0.0) for role in ROLES}
     ray.init(

@@ -1,6 +1,6 @@
 """`python -m pipeline.plan MANIFEST`: what a catalog is and what it will cost, before anything is spent.
 
-Reads the inputs, writes nothing.
+Reads the inputs. Where that takes long, what was found is kept in the output, so that `render` need not do it again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Workers(click.ParamType):
 
 @click.command()
 @click.argument("manifest")
-@click.option("--output", help="Folder or URL of the results; wins over the manifest's. Nothing is written to it.")
+@click.option("--output", help="Folder or URL of the results, where a long look at inputs is kept.")
 @click.option("--only", multiple=True, metavar="ID", help="Plan this title only (may be given several times).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--workers", type=Workers(), default="1,1", show_default=True, help="Workers to plan the time for.")
@@ -80,14 +80,15 @@ def command(
     catalog = select_titles(load_manifest(manifest, families=FAMILIES, output=output), only)
     family = FAMILIES[catalog.family]
     costs.speed_of(family, device)  # a device without figures is said before inputs are read
-    seen, problems = survey(catalog, open_store(catalog.output), lambda text: click.echo(text, err=True))
+    store = open_store(catalog.output)
+    seen, problems = survey(catalog, store, lambda text: click.echo(text, err=True), keep=True)
     if problems:
         raise ManifestError(problems)
     plans = [plan_title(family, one) for one in seen]
     if spec is None:
         show_plan(plans, as_json, workers, device)
     else:
-        _show_forecast(plans, spec, open_store(catalog.output), calibrate, gantt, as_json)
+        _show_forecast(plans, spec, store, calibrate, gantt, as_json)
 
 
 def _show_forecast(

@@ -19,7 +19,7 @@ import click
 from models.families.protocol import Family
 from models.families.registry import FAMILIES
 from pipeline.core.command import Finite, run_command
-from pipeline.core.errors import ManifestError
+from pipeline.core.errors import ManifestError, Problem
 from pipeline.core.redact import redact
 from pipeline.core.side_by_side import side_by_side
 from pipeline.driver.drive import Executor, drive
@@ -32,10 +32,14 @@ from pipeline.driver.request import Request
 from pipeline.driver.stop import AGAIN, INTERRUPTED, Stop, stop_now_after
 from pipeline.driver.warnings import Warnings
 from pipeline.forecast.plan_table import show_plan
+from pipeline.intake.fitting import without_impossible
+from pipeline.intake.mending import Mender
 from pipeline.intake.prompt_warnings import prompt_warnings
+from pipeline.intake.seen import Seen
 from pipeline.intake.selection import only_failed, without_done
-from pipeline.intake.survey import copy_inputs, plan_title, survey, without_impossible
+from pipeline.intake.survey import copy_inputs, plan_title, survey
 from pipeline.intake.weight_intake import find_weights, take_weights
+from pipeline.intake.weight_tree import FoundTree
 from pipeline.manifest.catalog import Catalog
 from pipeline.media import ffmpeg
 from pipeline.pages.writer import Pages
@@ -74,7 +78,11 @@ class Lanes(click.ParamType):
 @click.option(
     "--preview", type=Finite(least=0), metavar="SECONDS", help="Render the first whole GOPs into preview.mp4."
 )
-@click.option("--dry-run", is_flag=True, help="Check everything, print the plan, render nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check all, print the plan, render nothing; a long look at inputs is kept.",
+)
 @click.option("--skip-invalid", is_flag=True, help="Render the titles that are valid; exit 1 if others were not.")
 @click.option("--skip-done", is_flag=True, help="Do not open the inputs of titles that are done.")
 @click.option("--retry-failed", is_flag=True, help="Render only titles that failed when they were last tried.")
@@ -128,30 +136,38 @@ def render(request: Request, stop: Stop) -> int:
         click.echo("Nothing is left to render.", err=True)
         return 1 if problems else 0
     found = find_weights(family, catalog.weights)
-    seen, wrong = survey(catalog, store, tell)
-    problems += wrong
-    seen, wrong = without_impossible(catalog, seen, found)
-    problems += wrong
-    if problems and not (request.skip_invalid and seen):
-        raise ManifestError(problems)
-    for problem in problems:
-        click.echo(f"skipped: {problem}", err=True)
     if request.dry_run:
+        seen = _usable(request, catalog, store, found, problems)
         if catalog.weights and urls.is_local(catalog.weights):  # others would be fetched only to be thrown away
             take_weights(family, found, store, tell, write=False)
         show_plan([plan_title(family, one) for one in seen], as_json=False)
         return 1 if problems else 0
     run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:8]}"
     with driver_lease(store, run) as lease:
+        seen = _usable(request, catalog, store, found, problems)
+        copy_inputs(store, seen, tell)
         weights = take_weights(family, found, store, tell)
         plans = {one.title.id: plan_title(family, one, weights) for one in seen}
-        for one in seen:
-            copy_inputs(store, one, tell)
         plans, waiting = by_version(store, plans, request.renew, tell)
-        code = _run(request, stop, lease, catalog, store, family, plans, run) if plans else 0
+        mender = Mender(store, (source for one in seen for source in one.sources), tell)
+        code = _run(request, stop, lease, catalog, store, family, plans, run, mender) if plans else 0
     if waiting:
         return INTERRUPTED
     return max(code, 1) if problems else code
+
+
+def _usable(
+    request: Request, catalog: Catalog, store: Store, found: FoundTree | None, problems: list[Problem]
+) -> list[Seen]:
+    """Titles whose inputs can be rendered; what is wrong with others is added to `problems`. Raises ManifestError."""
+    seen, wrong = survey(catalog, store, _tell(request), keep=True)
+    seen, impossible = without_impossible(catalog, seen, found)
+    problems += [*wrong, *impossible]
+    if problems and not (request.skip_invalid and seen):
+        raise ManifestError(problems)
+    for problem in problems:
+        click.echo(f"skipped: {problem}", err=True)
+    return seen
 
 
 def _tell(request: Request) -> Any:
@@ -167,6 +183,7 @@ def _run(
     family: Family,
     plans: dict[str, TitlePlan],
     run: str,
+    mender: Mender,
 ) -> int:
     works = {plan.id: title_work(plan, request.preview) for plan in plans.values()}
     if all(work.gops == plans[name].gops for name, work in works.items()) and _all_done(store, plans):
@@ -187,6 +204,7 @@ def _run(
             def observe(schedule: Schedule, events: list[Event]) -> None:
                 reporter.observe(schedule, events)
                 warnings.observe(events)
+                mender.observe(events)
                 measure(schedule, events)
                 pages.observe(schedule, events)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from models.families.registry import FAMILIES
 from pipeline.core.errors import InputError
 from pipeline.core.redact import redact
-from pipeline.intake.survey import Seen, extra_urls, plan_title, remembered
+from pipeline.intake.remembered import Entry, recall_inputs
+from pipeline.intake.seen import Found, Wanted, seen_of, wanted_of
+from pipeline.intake.survey import plan_title
 from pipeline.intake.weight_intake import recall_weights
 from pipeline.manifest.catalog import Catalog, Title
-from pipeline.media.sound import AudioFacts
 from pipeline.sources.inputs import SourceFile, stamp_of
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan
@@ -27,16 +27,14 @@ class Recalled:
 
 def recall(catalog: Catalog, store: Store, title: Title) -> Recalled:
     """The plan of a title from what `<id>/inputs.json` keeps; inputs that differ by now are noted."""
-    known = remembered(store, title)
-    embedding = title.options.face_embedding
-    urls = [title.portrait, *title.audio, *([embedding] if embedding else [])]
-    extras = extra_urls(title)
-    if missing := [url for url in (*urls, *extras.values()) if redact(url) not in known]:
+    known = recall_inputs(store, title.id)
+    entries = {wanted.place: known.find(wanted.place, wanted.url) for wanted in wanted_of(title)}
+    if missing := [wanted.url for wanted in wanted_of(title) if entries[wanted.place] is None]:
         begun = f"{redact(missing[0])} has not been seen yet; other inputs were" if known else None
         return Recalled(None, (begun,) if begun else ())
+    found = {one.place: _found(one, entry) for one in wanted_of(title) if (entry := entries[one.place])}
     try:
-        entries = {name: known[redact(url)] for name, url in extras.items()}
-        seen = _seen(title, urls, [known[redact(url)] for url in urls], entries)
+        seen = seen_of(title, found)
     except (KeyError, TypeError, ValueError) as error:
         return Recalled(None, (f"{title.id}/inputs.json is damaged ({type(error).__name__}); remove it",))
     family = FAMILIES[catalog.family]
@@ -47,24 +45,8 @@ def recall(catalog: Catalog, store: Store, title: Title) -> Recalled:
     return Recalled(plan_title(family, seen, weights), tuple(notes))
 
 
-def _seen(title: Title, urls: list[str], entries: list[dict[str, Any]], extras: dict[str, dict[str, Any]]) -> Seen:
-    sources = [_source(url, entry) for url, entry in zip(urls, entries, strict=True)]
-    others = extra_urls(title)
-    audio = slice(1, 1 + len(title.audio))
-    width, height = entries[0]["facts"]
-    return Seen(
-        title,
-        sources[0],
-        (width, height),
-        tuple(sources[audio]),
-        tuple(AudioFacts.from_dict(entry["facts"]) for entry in entries[audio]),
-        sources[-1] if title.options.face_embedding else None,
-        {name: (_source(others[name], entry), entry["facts"]) for name, entry in extras.items()},
-    )
-
-
-def _source(url: str, entry: dict[str, Any]) -> SourceFile:
-    return SourceFile(url, entry["sha256"], entry["size"], entry["stamp"])
+def _found(wanted: Wanted, entry: Entry) -> Found:
+    return Found(SourceFile(wanted.url, entry["sha256"], entry["size"], entry["stamp"]), entry["facts"])
 
 
 def _changed(source: SourceFile) -> str | None:

@@ -1,22 +1,87 @@
 """What `<id>/inputs.json` keeps of a title's inputs, so that audio is not decoded again: believed only where it fits.
 
+An entry is found again by the hash of its whole address, never by what a message shows of it. Where the address has a
+signature or a password, which the hash leaves out, the entry must also be of the same place in the title (`audio[3]`).
+
 The file lies in the output, where others may write. An entry that does not describe a portrait, a sound file or an
 embedding is as good as none: the input is then looked at again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.core.errors import DamagedObject, MissingObject
+from pipeline.core.redact import redact
 from pipeline.media.sound import HIGHEST_RATE, LONGEST, LOWEST_RATE, MOST_CHANNELS, AudioFacts
+from pipeline.sources.inputs import SourceFile
+from pipeline.sources.signatures import address_key, has_secrets
 from pipeline.store.digests import is_sha256
+from pipeline.store.small_json import get_json
+from pipeline.store.store import Store
+
+Entry = dict[str, Any]
 
 
-def usable_entries(found: Any) -> dict[str, dict[str, Any]]:
-    """Entries by redacted address; those that cannot be right are left out."""
-    entries = found.get("files") if isinstance(found, dict) else None
-    return {entry["url"]: entry for entry in entries if _fits(entry)} if isinstance(entries, list) else {}
+class Remembered:
+    """What was found in a title's inputs, as its inputs record has it."""
+
+    def __init__(self, found: Any = None):
+        listed = found.get("files") if isinstance(found, dict) else None
+        self._entries: dict[str, list[Entry]] = {}
+        for entry in listed if isinstance(listed, list) else []:
+            if _fits(entry) and (key := _address_of(entry)):
+                self._entries.setdefault(key, []).append(entry)
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def find(self, place: str, url: str) -> Entry | None:
+        """What is kept of the file at this address, that the title names at this place."""
+        for entry in self._entries.get(address_key(url), ()):
+            if not has_secrets(url) or entry.get("place") == place:
+                return entry
+        return None
+
+
+def recall_inputs(store: Store, title: str) -> Remembered:
+    """What is remembered of a title's inputs; nothing where there is nothing of use."""
+    try:
+        return Remembered(get_json(store, key_of(title)))
+    except (MissingObject, DamagedObject):
+        return Remembered()
+
+
+def key_of(title: str) -> str:
+    return f"{title}/inputs.json"
+
+
+def record_of(found: Mapping[str, tuple[SourceFile, Any]], frames: int | None) -> bytes:
+    """The inputs record: files with what was found in them, by their place. `frames`: where all are known."""
+    files = [
+        {
+            "place": place,
+            "address": address_key(source.url),
+            "url": redact(source.url),
+            "sha256": source.sha256,
+            "size": source.size,
+            "stamp": source.stamp,
+            "facts": facts,
+        }
+        for place, (source, facts) in found.items()
+    ]
+    record = {"files": files} | ({} if frames is None else {"frames": frames})
+    return (json.dumps(record, indent=1) + "\n").encode()
+
+
+def _address_of(entry: Entry) -> str | None:
+    """Earlier versions kept the shown address alone: good for those of which nothing is hidden."""
+    if "address" in entry:
+        return entry["address"] if is_sha256(entry["address"]) else None
+    shown: str = entry["url"]
+    return None if "***" in shown or redact(shown) != shown else address_key(shown)
 
 
 def _fits(entry: Any) -> bool:

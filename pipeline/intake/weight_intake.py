@@ -20,7 +20,9 @@ from pipeline.core.redact import redact
 from pipeline.intake.weight_tree import LARGEST, FoundFile, FoundTree, check_complete, find_tree, inspect
 from pipeline.sources import urls
 from pipeline.sources.inputs import SourceFile, fetch
+from pipeline.sources.signatures import address_key
 from pipeline.store.digests import is_sha256
+from pipeline.store.doubts import inputs_in_doubt, is_there, settled
 from pipeline.store.record import Stored
 from pipeline.store.small_json import get_json, put_changed
 from pipeline.store.store import Store
@@ -74,7 +76,7 @@ def take_weights(
     """
     if found is None:
         return NO_WEIGHTS
-    known = _remembered(store, family, found.url)
+    known, doubts = _remembered(store, family, found.url), inputs_in_doubt(store)
     taken: list[tuple[FoundFile, SourceFile]] = []
     waiting: list[tuple[Stored, Path]] = []
     problems: list[str] = []
@@ -82,7 +84,7 @@ def take_weights(
         entry = known.get(one.name)
         if entry and (entry["size"], entry["stamp"]) == (one.size, one.stamp):
             source = SourceFile(one.url, entry["sha256"], one.size, one.stamp)
-            if not write or store.exists(_stored(source).key):
+            if not write or is_there(store, _stored(source), doubts):
                 taken.append((one, source))
                 continue
         tell(f"weights: reading {redact(one.url)} ({one.size:,} bytes)")
@@ -98,13 +100,15 @@ def take_weights(
                 waiting.append((_stored(source), path))  # copied when all are known to be right
             elif write:
                 store.put_file(_stored(source).key, path)
+                settled(store, _stored(source))
     if problems:
         raise WeightsError("\n".join(problems))
     if write:
         for stored, path in waiting:
-            if not store.exists(stored.key):
+            if not is_there(store, stored, doubts):
                 tell(f"weights: copying {path} to the output")
                 store.put_file(stored.key, path)
+                settled(store, stored)
         _remember(store, family, found.url, taken)
     return _weights([(one.name, source) for one, source in taken], family, found.url)
 
@@ -132,7 +136,9 @@ def _stored(source: SourceFile) -> Stored:
 
 
 def _key(url: str) -> str:
-    return f"_weights/{digest(redact(url))[:16]}.json"
+    """By the shown address, as ever, where it hides nothing; else two addresses could look the same."""
+    shown = redact(url)
+    return f"_weights/{digest(shown if shown == url else [shown, address_key(url)])[:16]}.json"
 
 
 def _checked(family: Family) -> str:

@@ -68,7 +68,13 @@ class LocalStore(Store):
             return True
 
     def honours_create(self) -> bool:
-        return super().honours_create() and self._has_links()
+        before = self.root.exists()
+        try:
+            return super().honours_create() and self._has_links()
+        finally:
+            if not before:  # nothing stays of a look
+                with contextlib.suppress(OSError):
+                    self.root.rmdir()
 
     def _has_links(self) -> bool:
         name = f"_probe-{uuid.uuid4().hex}"

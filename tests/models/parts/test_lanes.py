@@ -120,7 +120,7 @@ def prepared(folder: Path, family: Family, lengths: dict[str, int]) -> tuple[Loc
     assert not problems
     worker, plans = PrepareWorker(catalog.output), {}
     for one in seen:
-        copy_inputs(store, one)
+        copy_inputs(store, [one])
         plan = plans[one.title.id] = plan_title(family, one)
         for kind in ("sound", "conditioning", "features"):
             (outcome,) = worker.run(Work(0, kind, (Job(plan.id, kind),)), plans)

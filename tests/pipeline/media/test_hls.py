@@ -86,7 +86,7 @@ def rendering(tmp_path: Path):  # type: ignore[no-untyped-def]
         store = open_store(catalog.output)
         (seen,), problems = survey(catalog, store)
         assert problems == []
-        copy_inputs(store, seen)
+        copy_inputs(store, [seen])
         return Rendering(store, plan_title(FAMILIES[catalog.family], seen), str(tmp_path / "out"))
 
     return start
