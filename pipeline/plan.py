@@ -48,6 +48,7 @@ class Workers(click.ParamType):
 @click.command()
 @click.argument("manifest")
 @click.option("--output", help="Folder or URL of the results, where a long look at inputs is kept.")
+@click.option("--allow-host", multiple=True, metavar="HOST", help="A private host that a remote manifest may name.")
 @click.option("--only", multiple=True, metavar="ID", help="Plan this title only (may be given several times).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--workers", type=Workers(), default="1,1", show_default=True, help="Workers to plan the time for.")
@@ -62,6 +63,7 @@ class Workers(click.ParamType):
 def command(
     manifest: str,
     output: str | None,
+    allow_host: tuple[str, ...],
     only: tuple[str, ...],
     as_json: bool,
     workers: tuple[int, int],
@@ -77,7 +79,7 @@ def command(
     spec = read_cluster(cluster) if cluster else None
     if gantt:
         check_name(gantt)
-    catalog = select_titles(load_manifest(manifest, families=FAMILIES, output=output), only)
+    catalog = select_titles(load_manifest(manifest, families=FAMILIES, output=output, allow_hosts=allow_host), only)
     family = FAMILIES[catalog.family]
     costs.speed_of(family, device)  # a device without figures is said before inputs are read
     store = open_store(catalog.output)

@@ -74,6 +74,7 @@ class Lanes(click.ParamType):
 @click.command()
 @click.argument("manifest")
 @click.option("--output", help="Folder or URL for the results; wins over the manifest's.")
+@click.option("--allow-host", multiple=True, metavar="HOST", help="A private host that a remote manifest may name.")
 @click.option("--only", multiple=True, metavar="ID", help="Render this title only (may be given several times).")
 @click.option(
     "--preview", type=Finite(least=0), metavar="SECONDS", help="Render the first whole GOPs into preview.mp4."
@@ -123,7 +124,7 @@ def command(**options: Any) -> None:
 
 def render(request: Request, stop: Stop) -> int:
     ffmpeg.binary()  # a missing program is said before anything is read
-    catalog, problems = load_catalog(request.manifest, request.output, request.only, request.skip_invalid)
+    catalog, problems = load_catalog(request)
     store = open_output(catalog)
     family, tell = FAMILIES[catalog.family], _tell(request)
     if request.retry_failed:

@@ -18,6 +18,7 @@ import yaml
 from hypothesis import settings
 from PIL import Image
 
+from pipeline.sources import web
 from tests.support.ray_head import ray_address
 from tests.support.s3 import s3, s3_server
 
@@ -127,6 +128,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in terminalreporter.stats.get("skipped", []):
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         terminalreporter.write_line(f"DID NOT RUN: {report.nodeid}: {why}", red=True, bold=True)
+
+
+@pytest.fixture(autouse=True)
+def whole_reach() -> Generator[None]:
+    """A remote manifest limits what its process may reach; the next test begins as a command does."""
+    yield
+    web.limit_reach(public_only=False)
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from models.families.registry import FAMILIES
 from pipeline.core.errors import OutputError, Problem
+from pipeline.driver.request import Request
 from pipeline.intake.selection import select_titles
 from pipeline.manifest.catalog import Catalog, load_manifest, load_valid_titles
 from pipeline.sources import urls
@@ -22,17 +23,15 @@ HAVE_CREATE = "Amazon S3, Google Cloud Storage, Azure Blob Storage, Cloudflare R
 IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a submitted job
 
 
-def load_catalog(
-    manifest: str, output: str | None, only: Sequence[str], skip_invalid: bool
-) -> tuple[Catalog, list[Problem]]:
-    """The catalog with the titles in `only` (empty: all), and with `skip_invalid` the problems of those left out."""
+def load_catalog(request: Request) -> tuple[Catalog, list[Problem]]:
+    """The catalog with the titles that were asked for, and with `skip_invalid` the problems of those left out."""
     problems: list[Problem] = []
-    if skip_invalid:
-        catalog, problems = load_valid_titles(manifest, families=FAMILIES, output=output)
+    given: dict[str, Any] = {"families": FAMILIES, "output": request.output, "allow_hosts": request.allow_host}
+    if request.skip_invalid:
+        catalog, problems = load_valid_titles(request.manifest, **given)
     else:
-        catalog = load_manifest(manifest, families=FAMILIES, output=output)
-    catalog = select_titles(catalog, only)
-    return catalog, problems
+        catalog = load_manifest(request.manifest, **given)
+    return select_titles(catalog, request.only), problems
 
 
 def open_output(catalog: Catalog) -> Store:

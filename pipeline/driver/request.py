@@ -11,6 +11,7 @@ class Request:
 
     manifest: str
     output: str | None
+    allow_host: tuple[str, ...]
     only: tuple[str, ...]
     preview: float | None
     dry_run: bool

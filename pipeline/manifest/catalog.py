@@ -17,7 +17,7 @@ from pipeline.manifest.fields import moment
 from pipeline.manifest.options import FamilyFacts, Options, complete, options_entering
 from pipeline.manifest.title_sources import add_titles
 from pipeline.manifest.yaml_text import MAX_BYTES, Fault, key_path, parse_yaml
-from pipeline.sources import urls
+from pipeline.sources import urls, web
 
 __all__ = [
     "Catalog",
@@ -88,27 +88,40 @@ class Catalog:
 
 
 def load_manifest(
-    url: str | os.PathLike[str], *, families: Mapping[str, FamilyFacts], output: str | None = None
+    url: str | os.PathLike[str],
+    *,
+    families: Mapping[str, FamilyFacts],
+    output: str | None = None,
+    allow_hosts: Sequence[str] = (),
 ) -> Catalog:
     """The catalog at a path or URL. `output` wins over the manifest's and is relative to the working folder.
 
+    `allow_hosts`: hosts on private networks that a manifest from elsewhere may name; one on a disk here may name any.
+
     Raises ManifestError with every problem found, in the order of the file.
     """
-    catalog, problems = load_valid_titles(url, families=families, output=output)
+    catalog, problems = load_valid_titles(url, families=families, output=output, allow_hosts=allow_hosts)
     if problems:
         raise ManifestError(problems)
     return catalog
 
 
 def load_valid_titles(
-    url: str | os.PathLike[str], *, families: Mapping[str, FamilyFacts], output: str | None = None
+    url: str | os.PathLike[str],
+    *,
+    families: Mapping[str, FamilyFacts],
+    output: str | None = None,
+    allow_hosts: Sequence[str] = (),
 ) -> tuple[Catalog, list[Problem]]:
     """As `load_manifest`, but titles with mistakes are left out and their problems returned.
 
     Raises ManifestError where a mistake concerns the whole manifest, or no title is left.
     """
     source = os.fspath(url)
-    parsed = parse_yaml(_read(source))
+    web.limit_reach(public_only=False)  # the manifest's own address was given by the user
+    text = _read(source)
+    web.limit_reach(public_only=urls.protocol_of(source) not in ("file", "memory"), hosts=allow_hosts)
+    parsed = parse_yaml(text)
     origins = add_titles(parsed, source)
     checked = manifest_check.check(parsed, source, families, output)
     problems = _problems(source, checked.faults, origins)

@@ -10,24 +10,34 @@ import re
 import stat
 import unicodedata
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 import fsspec
 
 from pipeline.core.errors import InputError
 from pipeline.core.redact import redact, redact_about
-from pipeline.sources import web
+from pipeline.sources import hub, web
 
 _LOCAL = ("file", "local")
 _WEB = ("http", "https")
 _BRACKETS = re.compile(r"\[[0-9a-fA-F:.%]*\]")  # a host by its IPv6 address
-# File systems on top of others, or of this machine's tools: a manifest from outside has no use for them.
-_REFUSED = frozenset(
-    """
-    async_wrapper asynclocal asyncwrapper blockcache cached dask data dir filecache generic git jlab jupyter
-    libarchive pyscript reference simplecache tar zip
-    """.split()  # noqa: SIM905  a column of names reads worse
-)
+# What addresses may be of, and the package that reads them. Anything else has its own ways of connecting, or of running
+# this machine's tools, which nobody has looked at. `memory`: for tests and trials in one process.
+_PACKAGES = {
+    "file": "fsspec",
+    "memory": "fsspec",
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "http": "aiohttp",
+    "https": "aiohttp",
+    "hf": "huggingface_hub",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "abfss": "adlfs",
+}
 
 
 def protocol_of(address: str) -> str:
@@ -61,11 +71,13 @@ def check_address(address: str) -> str | None:
         return "expected a path or URL without control characters or spaces at its ends; correct it"
     if "::" in _BRACKETS.sub("", address) and "://" in address:
         return "chained addresses (`a::b://`) are not accepted; unpack the file and name it directly"
-    if protocol in _REFUSED:
+    if protocol not in _PACKAGES and protocol in fsspec.available_protocols():
         return f"protocol {protocol}:// is not accepted; name the file by a path or by the URL of its store"
-    if protocol not in fsspec.available_protocols():
+    if protocol not in _PACKAGES:
         near = difflib.get_close_matches(protocol, ("s3", "gs", "https", "http", "file", "memory", "hf", "az"), 1, 0.4)
         return f"unknown protocol {protocol}://; " + (f"did you mean {near[0]}://?" if near else "use s3:// or a path")
+    if find_spec(_PACKAGES[protocol]) is None:
+        return f"{protocol}:// needs the package {_PACKAGES[protocol]}; install it"
     if protocol in _WEB and (why := web.refused_address(address)):
         return f"{why}; give the address of a file"
     if protocol == "file" and not local_path(address):
@@ -137,6 +149,8 @@ def file_system(address: str) -> tuple[Any, str]:
     if is_local(address):
         return fsspec.filesystem("file"), local_path(address)
     guarded = {"get_client": web.client} if protocol_of(address) in _WEB else {}
+    if protocol_of(address) == "hf":
+        hub.guard()
     fs, path = fsspec.core.url_to_fs(address, **guarded)
     fs.invalidate_cache()
     return fs, path
