@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from pipeline.store.small_json import get_small
 from pipeline.store.store import Store
 from pipeline.store.transfer import fetch_object
 
-_READERS = 16  # threads that read records of a stage: S3 answers in tens of milliseconds
 # Seconds within which an attempt commits what it has put, or not at all: what is older and without a record can be
 # removed (`longtake gc`). Even the sound of ten hours is put in minutes.
 ATTEMPT_LIFE = 3600.0
@@ -88,15 +86,6 @@ class Ledger:
                     raise
                 self._void(first, generation, {"reason": str(error)})
         raise AssertionError("unreachable")
-
-    def read_prefix(self, firsts: range, *, mend: bool = False, chunk: int = 256) -> Iterator[Record]:
-        """Records at `firsts`, in order, until the first that is missing; read in parallel, in bounded memory."""
-        with ThreadPoolExecutor(_READERS) as pool:
-            for start in range(0, len(firsts), chunk):
-                for record in pool.map(partial(self.read, mend=mend), firsts[start : start + chunk]):
-                    if record is None:
-                        return
-                    yield record
 
     def stage_object(self, first: int, attempt: str, name: str, data: bytes | Path) -> Stored:
         """Put one object of an attempt; it counts only once a record names it."""

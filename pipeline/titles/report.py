@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 from pipeline import __version__
-from pipeline.core.timeline import GOP
 from pipeline.media.finish import NOTICE, SOURCE_TYPE
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record, Stored
@@ -118,15 +117,6 @@ class RecordsDigest:
 
     def read(self) -> str:
         return self._whole.hexdigest()
-
-
-def records_digest(ledgers: Sequence[Ledger], frames: int) -> str:
-    """`RecordsDigest` of the records that are there."""
-    whole = RecordsDigest()
-    for ledger in ledgers:
-        for _ in whole.hear(ledger.read_prefix(range(0, frames, GOP))):
-            pass
-    return whole.read()
 
 
 def notes_of(store: Store, plan: TitlePlan) -> list[str]:

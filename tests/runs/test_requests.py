@@ -17,7 +17,7 @@ from tests.support.requests import counting
 
 SHORT, LONG = 10, 40  # GOPs
 MOST = {
-    "render": {"PUT": 6.5, "GET": 15.0, "HEAD": 7.5, "LIST": 0.5, "DELETE": 0.1},
+    "render": {"PUT": 7.0, "GET": 11.8, "HEAD": 1.8, "LIST": 0.4, "DELETE": 0.1},
     "render again": {"PUT": 0.05, "GET": 0.05, "HEAD": 0.05, "LIST": 0.05},
     "status": {"GET": 0.05, "HEAD": 0.05, "LIST": 0.05},
     "gc": {"GET": 2.1, "HEAD": 0.05, "LIST": 0.1},

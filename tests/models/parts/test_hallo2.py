@@ -23,6 +23,7 @@ from models.speech.wav2vec import SAMPLES_A_FRAME, SpeechFeatures, normalise
 from models.weights.synthetic_tree import write_tree
 from pipeline.store.ledger import Ledger
 from pipeline.store.opening import open_store
+from pipeline.store.stage_view import StageView
 from tests.conftest import render_inline, write_manifest
 from tests.golden.cases import arrays
 from tests.support.tiny_hallo2 import TINY, TINY_FAMILY
@@ -97,8 +98,8 @@ def planes(folder: Path, title: str = "one") -> list[str]:
     """sha256 of every GOP's planes, of the plan that was rendered last."""
     store = open_store(str(folder / "out"))
     report = json.loads(store.get(f"{title}/report.json"))
-    ledger = Ledger(store, f"{title}/stream/{report['hashes']['stream'][:16]}/stream")
-    return [record.facts["planes"] for record in ledger.read_prefix(range(0, report["frames"], 48))]
+    view = StageView(store, f"{title}/stream/{report['hashes']['stream'][:16]}/stream")
+    return [record.facts["planes"] for record in view.unbroken(range(0, report["frames"], 48))]
 
 
 def test_a_title_is_rendered_from_published_files(rendered: Path) -> None:

@@ -207,26 +207,6 @@ def test_a_record_under_another_name_is_damage(ledger: Ledger, store: LocalStore
         ledger.read(0)
 
 
-def test_a_prefix_is_in_order_and_stops_at_the_first_gap(ledger: Ledger) -> None:
-    for first in [48 * k for k in (0, 1, 2, 3, 4, 6, 7)]:
-        ledger.commit(attempt_at(ledger, first))
-    firsts = range(0, 48 * 20, 48)
-    for chunk in (1, 2, 3, 5, 256):
-        assert [r.first // 48 for r in ledger.read_prefix(firsts, chunk=chunk)] == [0, 1, 2, 3, 4]
-    assert [r.first // 48 for r in ledger.read_prefix(range(48 * 6, 48 * 8, 48))] == [6, 7]
-    ledger.void(ledger.read(48 * 2), "gone")
-    assert [r.first // 48 for r in ledger.read_prefix(firsts)] == [0, 1]
-    assert list(ledger.read_prefix(range(0))) == []
-
-
-def test_a_prefix_may_mend(ledger: Ledger, store: LocalStore) -> None:
-    ledger.commit(attempt_at(ledger, 0))
-    store.put(ledger.key(48, 0), b"garbage")
-    with pytest.raises(DamagedObject):
-        list(ledger.read_prefix(range(0, 480, 48)))
-    assert [r.first for r in ledger.read_prefix(range(0, 480, 48), mend=True)] == [0]
-
-
 def test_small_shared_objects_are_made_once(store: LocalStore) -> None:
     assert create_json(store, "numerics.json", {"threads": 1}) == {"threads": 1}
     assert create_json(store, "numerics.json", {"threads": 2}) == {"threads": 1}

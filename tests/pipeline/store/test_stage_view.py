@@ -79,6 +79,16 @@ def test_what_is_committed_after_the_listing_is_found_all_the_same(store: Store)
     assert gops(view.unbroken(range(0, 5 * GOP, GOP))) == [0, 1]
 
 
+def test_an_unbroken_row_ends_at_the_first_gap(store: Store) -> None:
+    for gop in (0, 1, 2, 4, 5):
+        commit(store, gop)
+    view = StageView(store, PREFIX)
+    assert gops(view.unbroken(range(0, 9 * GOP, GOP))) == [0, 1, 2]
+    assert gops(view.unbroken(range(4 * GOP, 9 * GOP, GOP))) == [4, 5]
+    assert gops(view.unbroken(range(0))) == []
+    assert gops(view.records(range(0, 9 * GOP, GOP))) == [0, 1, 2, 4, 5]
+
+
 def test_generations_and_voids(store: Store) -> None:
     first = commit(store, 0)
     Ledger(store, PREFIX).void(first, "for this test")
