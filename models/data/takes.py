@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,28 @@ from models.speech.spectrum import PAST
 
 BEFORE, AFTER = PAST, 3  # frames of sound around a take
 QUALITY = 95  # of the JPEG pictures in a take
+
+
+MOVED_SIDE = 512  # pixels of a portrait in which movement is told
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How a photograph was moved in every frame; pixels are those of a portrait of 512 x 512."""
+
+    flow: Tensor
+    """[f 2 32 32]: where the middle of every cell was in the portrait, less where it is."""
+    hole: Tensor
+    """[f 32 32]: share of every cell for which the portrait has nothing to show."""
+    lips: Tensor
+    """[f 2 11 2]: inner contours, upper and lower."""
+    lids: Tensor
+    """[f 2 2 9 2]: of both eyes, upper and lower."""
+    landmarks: Tensor
+    """[478 3] of the portrait."""
+
+
+MOVEMENT = tuple(field.name for field in fields(Movement))
 
 
 @dataclass(frozen=True)
@@ -50,6 +72,8 @@ class Take:
     """Numbers of a drawn take that evaluation compares with [f k]: the fields of `pose.Pose`."""
     embedding: Tensor | None = None
     """Of the face [e], for families that ask for one."""
+    movement: Movement | None = None
+    """Of a photograph that a puppet moved."""
 
 
 def write(take: Take, folder: Path) -> Path:
@@ -64,6 +88,8 @@ def write(take: Take, folder: Path) -> Path:
         value = getattr(take, name)
         if value is not None:
             tensors[name] = value.float().contiguous()
+    for name in MOVEMENT if take.movement is not None else ():
+        tensors[f"movement.{name}"] = getattr(take.movement, name).half().contiguous()
     path = folder / f"{take.name}.safetensors"
     fresh = path.with_suffix(".part")
     save_file(tensors, fresh, {"prompt": take.prompt, "before": str(take.before)})
@@ -91,7 +117,14 @@ def read(path: Path) -> Take:
         prompt=facts.get("prompt", ""),
         truth=given.get("truth"),
         embedding=given.get("embedding"),
+        movement=_movement(given),
     )
+
+
+def _movement(given: dict[str, Tensor]) -> Movement | None:
+    if "movement.flow" not in given:
+        return None
+    return Movement(**{name: given[f"movement.{name}"].float() for name in MOVEMENT})
 
 
 def facts(path: Path) -> dict[str, str]:

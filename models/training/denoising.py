@@ -98,7 +98,7 @@ class TrainingStage:
         if self.options.start:
             for name in ("chain", "text"):
                 getattr(self.network, name).load_state_dict(load_file(Path(self.options.start) / f"{name}.safetensors"))
-        self.vae = _autoencoder(Path(self.options.vae)).to(device)
+        self.vae = trained_autoencoder(Path(self.options.vae)).to(device)
         self.pool = Pool(Path(self.options.takes), self.vae, Path(self.options.vae), self.config, device)
         self.checks = Pool(Path(self.options.checks), self.vae, Path(self.options.vae), self.config, device)
         if self.options.words_anew or not self.options.start:
@@ -376,7 +376,8 @@ def _start_small(chain: ChainNetworks) -> None:
     nn.init.zeros_(out.bias)
 
 
-def _autoencoder(file: Path) -> Vae:
+def trained_autoencoder(file: Path) -> Vae:
+    """That of `mini`, for pictures as large as it makes them (takes of 256 pixels)."""
     vae = Vae(replace(MINI.vae, shrink=1))
     RECIPES["vae"].holder(vae).load_state_dict(load_file(file))
     return vae.eval().requires_grad_(False)

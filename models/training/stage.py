@@ -19,6 +19,8 @@ STAGES = {
     "enlarger": "models.training.enlarger",
     "face": "models.training.face",
     "expression": "models.training.expression",
+    "landmarks": "models.training.landmarks",
+    "movement": "models.training.movement",
     "chain1": "models.training.denoising",
     "chain2": "models.training.denoising",
 }

@@ -1,0 +1,99 @@
+"""Somebody's teeth: cut out of a portrait that shows them, straightened along the upper lip, freed of its light.
+
+A row of teeth is measured in widths of the face, so it keeps its size while the mouth around it widens and rounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from models.puppet.head import Points
+from models.puppet.topology import EAR_LEFT, EAR_RIGHT, INNER_LOWER, INNER_UPPER
+
+WIDTH, HEIGHT = 160, 40  # pixels of a row
+SPAN, DEPTH = 0.44, 0.11  # what they cover, in widths of the face
+ENOUGH = 0.30  # of the inner mouth's middle that must be teeth
+SHIPPED = Path(__file__).parent / "teeth.safetensors"
+
+
+@dataclass(frozen=True)
+class Teeth:
+    """Upper teeth. `colour` [h w 3] is relative to their own white, `alpha` [h w] how much of a tooth a pixel is."""
+
+    colour: NDArray[np.float32]
+    alpha: NDArray[np.float32]
+
+
+def straightened(picture: NDArray[np.uint8], landmarks: Points) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """-> the inside of the mouth below the upper lip [h w 3], and how far above the lower lip it is [h w] in pixels."""
+    unit = float(np.linalg.norm(landmarks[EAR_RIGHT, :2] - landmarks[EAR_LEFT, :2]))
+    upper, lower = landmarks[list(INNER_UPPER), :2], landmarks[list(INNER_LOWER), :2]
+    along = upper[-1] - upper[0]
+    long = float(np.linalg.norm(along))
+    along = along / long
+    down = np.array([-along[1], along[0]])
+    middle = (upper[0] + upper[-1]) / 2
+    x = np.linspace(-SPAN / 2, SPAN / 2, WIDTH) * unit
+    top, bottom = (_line((line - middle) @ along, (line - middle) @ down, x) for line in (upper, lower))
+    deep = np.linspace(0, DEPTH, HEIGHT) * unit
+    y = top[None] + deep[:, None]
+    at = (middle + x[None, :, None] * along + y[..., None] * down).astype(np.float32)
+    seen = cv2.remap(picture, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    room = (bottom - top)[None] - deep[:, None]
+    room[:, np.abs(x) > long / 2] = -1
+    return seen.astype(np.float32), room.astype(np.float32)
+
+
+def teeth_of(picture: NDArray[np.uint8], landmarks: Points) -> Teeth | None:
+    """The upper teeth that a portrait shows; None where it shows too little of them."""
+    seen, room = straightened(picture, landmarks)
+    light = seen.mean(2)
+    place = np.abs(np.linspace(-1, 1, WIDTH))[None]
+    core = (room > 1) & (place < 0.45)
+    if core.sum() < 60:
+        return None
+    bright = float(np.percentile(light[core], 80))
+    white = seen[core & (light >= bright)].mean(0)
+    redness = (seen[..., 0] - seen[..., 1]) / np.maximum(seen[..., 0], 1)
+    own_red = float((white[0] - white[1]) / max(white[0], 1))
+    tooth = (
+        np.clip((light / bright - 0.42) / 0.2, 0, 1) * np.clip((own_red + 0.16 - redness) / 0.06, 0, 1) * (room > 0.6)
+    )
+    tooth = cv2.morphologyEx(tooth.astype(np.float32), cv2.MORPH_CLOSE, np.ones((3, 9), np.uint8))
+    tooth = cv2.morphologyEx(tooth, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    middle = (tooth > 0.5) & (place < 0.3)
+    if bright < 60 or own_red > 0.30 or middle.sum() < ENOUGH * max(1, ((room > 0) & (place < 0.3)).sum()):
+        return None
+    # Teeth reach from the lip down to the lowest pixel that is one.
+    lowest = np.array([np.max(np.nonzero(tooth[:, column] > 0.5)[0], initial=-1) for column in range(WIDTH)])
+    lowest = np.convolve(np.pad(lowest.astype(np.float32), 4, mode="edge"), np.ones(9) / 9, "valid")
+    alpha = np.clip(lowest[None] - np.arange(HEIGHT)[:, None] + 0.5, 0, 1)
+    held = np.where((lowest > HEIGHT * 0.12)[None], alpha, 0) * np.clip((0.96 - place) / 0.1, 0, 1)
+    alpha = cv2.GaussianBlur(held.astype(np.float32), (0, 0), 0.8)
+    return Teeth(np.clip(seen / white, 0, 1.4).astype(np.float32), alpha)
+
+
+def write_teeth(rows: list[Teeth], path: Path) -> None:
+    colour = np.stack([row.colour for row in rows])
+    alpha = np.stack([row.alpha for row in rows])
+    packed = {"colour": np.round(colour * 180), "alpha": np.round(alpha * 255)}
+    save_file({name: np.clip(value, 0, 255).astype(np.uint8) for name, value in packed.items()}, path)
+
+
+def read_teeth(path: Path = SHIPPED) -> list[Teeth]:
+    """Rows of a file; those that ship are blends."""
+    packed = load_file(path)
+    colour, alpha = packed["colour"].astype(np.float32) / 180, packed["alpha"].astype(np.float32) / 255
+    return [Teeth(*pair) for pair in zip(colour, alpha, strict=True)]
+
+
+def _line(along: Points, down: Points, x: Points) -> Points:
+    order = np.argsort(along)
+    found: Points = np.interp(x, along[order], down[order])
+    return found
