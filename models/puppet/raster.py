@@ -23,10 +23,14 @@ def pixels(side: int) -> NDArray[np.float32]:
 
 
 def backward(
-    triangles: NDArray[np.int32], places: NDArray[np.float64], sources: NDArray[np.float64], side: int
+    triangles: NDArray[np.int32],
+    places: NDArray[np.float64],
+    sources: NDArray[np.float64],
+    side: int,
+    under: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Triangles [k 3]; where their points are [n 3] (nearer is less z) and where they were [n 2] -> sources of
-    the pixels [side side 2]. Pixels that no triangle covers are their own."""
+    the pixels [side side 2]. Pixels that no triangle covers are as `under` says, or their own."""
     corners = places[triangles]
     order = np.argsort(-corners[..., 2].mean(1), kind="stable")
     triangles, corners = triangles[order], corners[order]
@@ -44,7 +48,7 @@ def backward(
     for axis in range(2):
         a, b, c = (np.take(np.ascontiguousarray(maps[:, 3 * axis + place]), numbers) for place in range(3))
         found[..., axis] = a * at[..., 0] + b * at[..., 1] + c
-    return found
+    return found if under is None else np.where((numbers > 0)[..., None], found, under)
 
 
 def _doubled_area(corners: NDArray[np.float64]) -> NDArray[np.float64]:
