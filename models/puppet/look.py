@@ -26,7 +26,7 @@ def look_of(picture: NDArray[np.uint8], landmarks: Points, teeth: Teeth) -> Look
     whites = [white for eye in EYES if (white := _white(picture, landmarks[list(eye.ring), :2])) is not None]
     tint = np.mean(whites, 0) if whites else np.full(3, light)
     # Teeth have the light's tint, a little warmer, and are about as bright as lit skin, whatever its tone.
-    tint = 0.5 * tint / max(float(tint @ LIGHTS), 1) + 0.5 * np.array([1.02, 1.0, 0.95])
+    tint = 0.75 * tint / max(float(tint @ LIGHTS), 1) + 0.25 * np.array([1.02, 1.0, 0.95])
     bright = float(np.clip(0.45 * light + 0.55 * min(1.5 * light, 190), 45, 205))
     glow = light / 150
     return Look(
