@@ -13,7 +13,7 @@ from models.data import takes
 from models.data.takes import MOVED_SIDE, Take
 from models.diffusion.movement import NUMBERS, MovementConfig, windows
 from models.puppet.face_map import face_map
-from models.puppet.topology import EYES, INNER_LOWER, INNER_UPPER
+from models.puppet.topology import CONTOURS
 from models.puppet.track import Track
 from models.speech.spectrum import SAMPLES_A_FRAME, heard
 
@@ -40,8 +40,7 @@ class MovedTalk:
 
 def own_contours(landmarks: Tensor) -> Tensor:
     """Landmarks [478 2 or 3] -> contours of lips and lids [58 2]."""
-    order = [*INNER_UPPER, *INNER_LOWER, *(point for eye in EYES for point in (*eye.upper, *eye.lower))]
-    return landmarks[order, :2]
+    return landmarks[list(CONTOURS), :2]
 
 
 @torch.no_grad()

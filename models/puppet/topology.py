@@ -69,6 +69,8 @@ EYES = (
         (467, 260, 259, 257, 258, 286, 414), (445, 444, 443, 442, 441), (473, 474, 475, 476, 477),
     ),
 )  # fmt: skip
+CONTOURS = (*INNER_UPPER, *INNER_LOWER, *(point for eye in EYES for point in (*eye.upper, *eye.lower)))
+"""Of lips and lids, as movement tells them: upper lip, lower lip, then each eye's upper and lower lid."""
 BROWS = (
     (70, 63, 105, 66, 107, 46, 53, 52, 65, 55),
     (300, 293, 334, 296, 336, 276, 283, 282, 295, 285),

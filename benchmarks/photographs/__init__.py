@@ -1,0 +1,1 @@
+"""How well photographs are read and moved, on people whom no training has seen."""

@@ -1,0 +1,65 @@
+"""`python -m benchmarks.photographs landmarks|movement …`: figures of the test split, as JSON.
+
+`landmarks` reads portraits in framings of their own, pictures without a face and with two. `movement` lets the
+network say how photographs move to speech that training has not heard, and compares frames with the puppet's;
+`--keep` writes films.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+import torch
+
+from benchmarks.photographs.movement import films, moved_figures
+from benchmarks.photographs.reading import reading_figures
+
+FACES = click.option("--faces", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+WEIGHTS = click.option("--weights", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+SPLIT = click.option("--split", type=click.Choice(["validation", "test"]), default="test")
+
+
+@click.group()
+def main() -> None:
+    """Figures of photographs."""
+    torch.set_num_threads(1)
+
+
+@main.command()
+@FACES
+@WEIGHTS
+@SPLIT
+@click.option("--framings", default=3, help="Of every portrait.")
+def landmarks(faces: Path, weights: Path, split: str, framings: int) -> None:
+    """How well faces are found, and their points."""
+    click.echo(json.dumps(reading_figures(faces, weights, split, framings), indent=1))
+
+
+@main.command()
+@FACES
+@WEIGHTS
+@SPLIT
+@click.option("--speech", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--vae", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
+@click.option("--people", default=4)
+@click.option("--frames", default=100)
+@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Folder for the films, not for others.")
+def movement(
+    faces: Path, weights: Path, split: str, speech: Path, vae: Path, people: int, frames: int, keep: Path | None
+) -> None:
+    """How photographs move to a recording, beside their puppets."""
+    found = []
+    for film in films(faces, weights, vae, split, speech, people, frames):
+        found.append(moved_figures(film))
+        if keep is not None:
+            film.write(keep)
+    names = [name for name in found[0] if name != "name"]
+    mean = {name: sum(row[name] for row in found) / len(found) for name in names}
+    click.echo(json.dumps({"people": found, "mean": mean}, indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

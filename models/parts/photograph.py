@@ -1,0 +1,82 @@
+"""A photograph that speaks: what is heard becomes movement, movement becomes frames of the portrait's own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.autoencoder.vae import Vae
+from models.diffusion.movement import NUMBERS, SIDE, Moved, MovementNet, decided_blinks, windows
+from models.puppet.composed import Composer, Told
+from models.puppet.face_map import face_map
+from models.puppet.puppet import Frame
+from models.puppet.teeth import Teeth
+from models.puppet.topology import CONTOURS
+
+LATENTS_SIDE = 256  # pixels of the portrait that the reference pass sees
+AT_ONCE = 32  # frames in a call of the network
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A square around a face [s s 3], red first, and its landmarks [478 3] in its pixels."""
+
+    picture: NDArray[np.uint8]
+    landmarks: NDArray[np.float64]
+
+
+@torch.no_grad()
+def moved_by(network: MovementNet, vae: Vae, portrait: Portrait, heard: Tensor, frames: range) -> Moved:
+    """What is heard [f rows bands] from a title's beginning -> how the portrait moves in some of its frames."""
+    side = len(portrait.picture)
+    small = cv2.resize(portrait.picture, (LATENTS_SIDE, LATENTS_SIDE), interpolation=cv2.INTER_AREA)
+    latents = vae.encode(torch.from_numpy(small).permute(2, 0, 1)[None].float() / 127.5 - 1).float()
+    maps = torch.from_numpy(face_map(portrait.landmarks, side))[None]
+    contours = torch.from_numpy(portrait.landmarks[list(CONTOURS), :2] * (SIDE / side)).float()[None]
+    looked = network.look(latents, maps, contours)
+    parts = []
+    for start in range(frames.start, frames.stop, AT_ONCE):
+        some = list(range(start, min(start + AT_ONCE, frames.stop)))
+        codes = network.hear(windows(heard, some, network.config))
+        mine = type(looked)(*(field.expand(len(some), *field.shape[1:]) for field in looked))
+        parts.append(network(mine, latents.expand(len(some), -1, -1, -1), codes))
+    return Moved(*(torch.cat(list(column)) for column in zip(*parts, strict=True)))
+
+
+def told(moved: Moved) -> list[Told]:
+    """What the composer needs of every frame; blinks are decided."""
+    numbers = {name: moved.numbers[:, place].tolist() for place, name in enumerate(NUMBERS)}
+    closed = decided_blinks(moved.blink).tolist()
+    found = []
+    for frame in range(len(moved.flow)):
+        lids = moved.lids[frame].double().numpy()
+        upper, lower = lids[:, 0], lids[:, 1]
+        # Lids go the whole way when they blink, whatever the mean of all blinks is.
+        lids = np.stack([upper + closed[frame] * (lower - upper), lower], 1)
+        number = {name: values[frame] for name, values in numbers.items()}
+        found.append(
+            Told(
+                flow=moved.flow[frame].double().numpy(),
+                lips=moved.lips[frame].double().numpy(),
+                lids=lids,
+                teeth=float(np.clip(number["teeth"], 0, 1)),
+                rounding=float(np.clip(number["rounding"], 0, 1)),
+                smile=float(np.clip(number["smile"], -1, 1)),
+                gaze=(float(np.clip(number["gaze_x"], -1, 1)), float(np.clip(number["gaze_y"], -1, 1))),
+                closed=closed[frame],
+            )
+        )
+    return found
+
+
+def speaking(portrait: Portrait, teeth: Teeth, movement: Moved) -> Iterator[Frame]:
+    """Frames of the portrait, at its own resolution."""
+    composer = Composer(portrait.picture, portrait.landmarks, teeth)
+    for one in told(movement):
+        yield composer.frame(one)
