@@ -46,7 +46,8 @@ def test_movement_beside_the_puppet(faces: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_file(MovementNet().state_dict(), tmp_path / "movement.safetensors")
     given = {
-        "faces": faces, "weights": tmp_path / "movement.safetensors", "people": 1, "frames": 8, "keep": tmp_path / "films",
+        "faces": faces, "weights": tmp_path / "movement.safetensors", "people": 1,
+        "frames": 8, "keep": tmp_path / "films",
         "vae": ROOT / "models/shipped/mini/vae.safetensors", "speech": ROOT / "examples/speech.flac",
     }  # fmt: skip
     arguments = ["movement", *(word for name, value in given.items() for word in (f"--{name}", str(value)))]
