@@ -31,7 +31,7 @@ from models.families.noise_keys import noise_key
 from models.puppet.face_map import CELLS
 from models.puppet.puppet import Frame, Puppet, crop_square
 from models.puppet.surroundings import fits
-from models.puppet.teeth import read_teeth
+from models.puppet.teeth import own_teeth, read_teeth
 from models.puppet.topology import LOWER_RINGS, UPPER_RINGS, mirror_map
 from models.puppet.track import Track, track_of
 
@@ -88,7 +88,8 @@ def film(one: Portrait, number: int, filming: Filming) -> Take | None:
     moving = track_of(motion(seed % 2**31, spoken_targets(speech), (direction,), composed=True))
     moving = as_asked(moving, direction).rows(slice(BEFORE, BEFORE + filming.frames))
     rows = read_teeth()
-    frames = list(Puppet(picture, landmarks, rows[seed % len(rows)]).frames(moving))
+    teeth = own_teeth(picture, landmarks, rows[seed % len(rows)])
+    frames = list(Puppet(picture, landmarks, teeth).frames(moving))
     box = torch.tensor([[*landmarks[:468, :2].min(0), *landmarks[:468, :2].max(0)]])
     outer = landmarks[[*UPPER_RINGS[-1], *LOWER_RINGS[-1]], :2]
     lips = torch.tensor([[*outer.min(0), *outer.max(0)]])

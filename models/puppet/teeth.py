@@ -14,11 +14,16 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from models.puppet.head import Points
-from models.puppet.topology import EAR_LEFT, EAR_RIGHT, INNER_LOWER, INNER_UPPER
+from models.puppet.topology import CORNERS, EAR_LEFT, EAR_RIGHT, INNER_LOWER, INNER_UPPER, canonical
 
 WIDTH, HEIGHT = 160, 40  # pixels of a row
 SPAN, DEPTH = 0.44, 0.11  # what they cover, in widths of the face
 ENOUGH = 0.30  # of the inner mouth's middle that must be teeth
+DEEP = 0.30  # of a row's height that teeth must reach down, so that there is more than an edge of them
+PALER, LIGHTER = 0.10, 0.75  # than the cheeks, that teeth are: share of red over green, brightness
+CHEEKS = (205, 425, 50, 280)
+MIDDLE = 0.22  # of a row to each side, that must be seen
+SMILING = 1.12  # times the width of a mouth at rest
 SHIPPED = Path(__file__).parent / "teeth.safetensors"
 
 
@@ -68,15 +73,27 @@ def teeth_of(picture: NDArray[np.uint8], landmarks: Points) -> Teeth | None:
     tooth = cv2.morphologyEx(tooth.astype(np.float32), cv2.MORPH_CLOSE, np.ones((3, 9), np.uint8))
     tooth = cv2.morphologyEx(tooth, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     middle = (tooth > 0.5) & (place < 0.3)
-    if bright < 60 or own_red > 0.30 or middle.sum() < ENOUGH * max(1, ((room > 0) & (place < 0.3)).sum()):
+    if bright < 60 or middle.sum() < ENOUGH * max(1, ((room > 0) & (place < 0.3)).sum()):
         return None
+    skin = _cheeks(picture, landmarks)
+    if own_red > float((skin[0] - skin[1]) / max(skin[0], 1)) - PALER or bright < LIGHTER * float(skin.mean()):
+        return None  # a lip or a tongue
     # Teeth reach from the lip down to the lowest pixel that is one.
     lowest = np.array([np.max(np.nonzero(tooth[:, column] > 0.5)[0], initial=-1) for column in range(WIDTH)])
     lowest = np.convolve(np.pad(lowest.astype(np.float32), 4, mode="edge"), np.ones(9) / 9, "valid")
     alpha = np.clip(lowest[None] - np.arange(HEIGHT)[:, None] + 0.5, 0, 1)
+    if np.median(lowest[np.abs(np.linspace(-1, 1, WIDTH)) < 0.3]) < DEEP * HEIGHT:
+        return None
     held = np.where((lowest > HEIGHT * 0.12)[None], alpha, 0) * np.clip((0.96 - place) / 0.1, 0, 1)
     alpha = cv2.GaussianBlur(held.astype(np.float32), (0, 0), 0.8)
     return Teeth(np.clip(seen / white, 0, 1.4).astype(np.float32), alpha)
+
+
+def _cheeks(picture: NDArray[np.uint8], landmarks: Points) -> NDArray[np.float64]:
+    places = [tuple(int(value) for value in landmarks[point, :2]) for point in CHEEKS]
+    patches = [picture[max(y - 3, 0) : y + 4, max(x - 3, 0) : x + 4].reshape(-1, 3) for x, y in places]
+    found: NDArray[np.float64] = np.median(np.concatenate(patches), axis=0)
+    return found
 
 
 def write_teeth(rows: list[Teeth], path: Path) -> None:
@@ -97,3 +114,18 @@ def _line(along: Points, down: Points, x: Points) -> Points:
     order = np.argsort(along)
     found: Points = np.interp(x, along[order], down[order])
     return found
+
+
+def own_teeth(picture: NDArray[np.uint8], landmarks: Points, others: Teeth) -> Teeth:
+    """The teeth that a smiling portrait shows, else `others`: without a smile a lit lip may look like teeth."""
+    rest = canonical().points
+    unit = float(np.linalg.norm(landmarks[EAR_RIGHT, :2] - landmarks[EAR_LEFT, :2]))
+    wide = float(np.linalg.norm(landmarks[CORNERS[1], :2] - landmarks[CORNERS[0], :2])) / unit
+    if wide < SMILING * float(np.linalg.norm(rest[CORNERS[1]] - rest[CORNERS[0]])):
+        return others
+    found = teeth_of(picture, landmarks)
+    if found is None:
+        return others
+    seen = found.alpha.max(0) > 0.5
+    middle = slice(int(WIDTH * (0.5 - MIDDLE)), int(WIDTH * (0.5 + MIDDLE)))
+    return found if seen[middle].mean() > 0.9 else others  # of a turned head one side alone is seen

@@ -14,7 +14,7 @@ from models.puppet.delaunay import delaunay
 from models.puppet.mouth_inside import draw_inside
 from models.puppet.puppet import Puppet, crop_square
 from models.puppet.raster import backward, pixels
-from models.puppet.teeth import read_teeth, teeth_of, write_teeth
+from models.puppet.teeth import own_teeth, read_teeth, teeth_of, write_teeth
 from models.puppet.topology import EYES, INNER_LOWER, INNER_UPPER, OVAL, POINTS, canonical
 from models.puppet.track import Track, track
 
@@ -193,6 +193,21 @@ def test_teeth_are_read_as_they_were_written_and_blends_show_nobody(tmp_path_fac
     with pytest.raises(ValueError, match="at least 6"):
         blended(rows[:4], 1, np.random.default_rng(0))
     assert teeth_of(np.full((SIDE, SIDE, 3), 90, np.uint8), face()) is None
+
+
+def test_a_smile_that_shows_teeth_keeps_them() -> None:
+    """White between the lips of a wide mouth is taken for its teeth; of a mouth that does not smile, others' are."""
+    drawn = np.full((SIDE, SIDE, 3), (190, 130, 110), np.uint8)
+    others = read_teeth()[0]
+    for wide, own in ((1.35, True), (0.95, False)):
+        landmarks = face(14.0, wide)
+        inside = landmarks[[*INNER_UPPER, *INNER_LOWER[::-1]], :2].round().astype(np.int32)
+        shown = cv2.fillPoly(drawn.copy(), [inside], (225, 222, 210))
+        assert (own_teeth(shown, landmarks, others) is not others) == own
+    lips = cv2.fillPoly(
+        drawn.copy(), [face(14.0, 1.35)[[*INNER_UPPER, *INNER_LOWER[::-1]], :2].astype(np.int32)], (150, 60, 60)
+    )
+    assert own_teeth(lips, face(14.0, 1.35), others) is others
 
 
 def test_a_track_begins_where_the_portrait_is() -> None:
