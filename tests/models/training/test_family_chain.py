@@ -104,12 +104,15 @@ def test_a_batch_is_what_the_family_takes(data: Path, tmp_path: Path) -> None:
 
 
 def test_guidance_s_other_half_is_trained(data: Path, tmp_path: Path) -> None:
-    """As a render has it: whatever the portrait is and is said to do, its prediction is the same."""
+    """As a render has it: whatever is said and wherever the face is, its prediction is the same.
+
+    Whose face it is does reach it, by the published pairing of motion frames and image tokens.
+    """
     given = {"unconditional": 1.0, "start_dropout": 0.0}
     stage: Any = begin(settings(data, tmp_path, "chain2", **given)).stage
     batch = stage.batch(0, torch.Generator().manual_seed(0))
     assert bool(batch["unconditional"])
-    other = batch | {name: torch.randn_like(batch[name]) for name in ("face_embedding", "audio", "region")}
+    other = batch | {name: torch.randn_like(batch[name]) for name in ("audio", "region")}
     with torch.no_grad():
         one, two = (stage._predicted(stage.network, some) for some in (batch, other))
         seen = stage._predicted(stage.network, {k: v for k, v in other.items() if k != "unconditional"})
