@@ -28,7 +28,7 @@ def test_a_worker_with_a_bad_disk_destroys_nothing(tmp_path: Path, monkeypatch: 
     store = open_store(str(tmp_path / "out"))
     one = Stored("_inputs/" + sha256(b"right"), sha256(b"right"), 5)
     store.put(one.key, b"right")
-    monkeypatch.setattr("pipeline.store.transfer.sha256_of_file", lambda path: "0" * 64)
+    monkeypatch.setattr("pipeline.store.transfer.sha256_of_file", lambda path, *more: "0" * 64)
     for _ in range(2):
         with pytest.raises(DoubtfulInput, match=r"is not the object .*; run again") as caught:
             fetch_input(store, one, tmp_path, "audio file 1")

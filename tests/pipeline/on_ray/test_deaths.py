@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from types import SimpleNamespace
 from typing import Any, get_args
+from unittest.mock import MagicMock
 
 import pytest
 import ray
@@ -17,7 +18,7 @@ from pipeline.on_ray import executor as on_ray
 from pipeline.on_ray.deaths import failure_of
 from pipeline.on_ray.executor import RayExecutor, _Actor
 from pipeline.scheduler.pool_size import Limits
-from pipeline.scheduler.work import ROLES, Cause, Job, Ready, Role, Work, WorkerLost, WorkerReady
+from pipeline.scheduler.work import ROLES, Cause, Role, WorkerLost
 
 CAUSES: list[tuple[Exception, Cause]] = [
     (exceptions.RuntimeEnvSetupError("disk full on the new node"), "lost"),
@@ -84,7 +85,7 @@ def test_a_cluster_that_no_longer_answers_pauses_the_run(monkeypatch: pytest.Mon
         raise exceptions.RaySystemError(OSError("the head is gone"))
 
     monkeypatch.setattr(ray, "wait", wait)
-    executor = executor_with("chain-1", "chain")
+    executor = executor_with("chain-1", "chain", MagicMock())
     executor._drains = SimpleNamespace(newly_leaving=lambda workers: [])  # type: ignore[assignment]
     executor._calls = {"a call": ("chain-1", "run")}
     with pytest.raises(Paused, match=r"no longer answers \(RaySystemError: .*the head is gone\); run again"):
@@ -104,37 +105,10 @@ def lost(executor: RayExecutor) -> list[tuple[str, str]]:
     return [(event.failure.cause, event.failure.message) for event in found if isinstance(event, WorkerLost)]
 
 
-def test_a_worker_that_never_becomes_ready_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(on_ray, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    executor = executor_with("chain-1", "chain")
-    actor = executor._actors["chain-1"]
-    actor.launched = actor.heard = now[0]
-    monkeypatch.setattr(ray, "get", lambda reference: (0.0, ()))
-    assert executor._answer("chain-1", "placed", None) == []
-    now[0] += on_ray.READY_WITHIN - 1
-    assert lost(executor) == []
-    now[0] += 2
-    assert lost(executor) == [("crash", f"not ready {on_ray.READY_WITHIN:.0f} s after it was started")]
-
-
-def test_a_worker_that_is_ready_in_time_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(on_ray, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    executor = executor_with("upscale-1", "upscale")
-    monkeypatch.setattr(ray, "get", lambda reference: Ready())
-    executor._prewarm = SimpleNamespace(clear=lambda: None)  # type: ignore[assignment]
-    assert [type(event) for event in executor._answer("upscale-1", "ready", None)] == [WorkerReady]
-    now[0] += 100 * on_ray.READY_WITHIN
-    assert lost(executor) == [], "it has nothing to do"
-    executor._actors["upscale-1"].work = Work(1, "upscale", (Job("t", "upscale"),))
-    assert [cause for cause, _ in lost(executor)] == ["crash"]
-
-
 def test_waiting_for_a_machine_ends_where_nobody_else_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(on_ray, "time", SimpleNamespace(monotonic=lambda: now[0]))
     executor = executor_with("chain-1", "chain")
+    monkeypatch.setattr(on_ray, "time", SimpleNamespace(monotonic=lambda: now[0]))
     executor._actors["chain-1"].launched = now[0]
     executor._actors["chain-2"] = other = _Actor(None, "chain", launched=now[0], ready=True)
     now[0] += on_ray.PLACED_WITHIN + 1
