@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from actors.behind import Behind
-from actors.dressing import Dressing
+from actors.dressing import Dressing, read_picture
 from actors.titles import TitleReader
 from actors.worker import NotFiniteNumbers, Worker, log
 from models.families.finite import AGAIN, NotFinite
-from models.families.protocol import PictureOptions
+from models.families.protocol import Arrays, PictureOptions
 from pipeline.core.errors import DamagedObject, LongtakeError
 from pipeline.core.timeline import gop_range
 from pipeline.core.windows import gop_reads, gop_windows
@@ -70,6 +70,7 @@ class UpscaleWorker(Worker):
         self._visit = 0  # of the title in hand
         self._dressing: tuple[str, Dressing] | None = None  # with the picture hash of the title in hand
         self._draw: tuple[str, Callable[[np.ndarray], np.ndarray]] | None = None  # with its stream hash: puts on marks
+        self._pixels: tuple[str, np.ndarray] | None = None  # of the last portrait that was moved, with its sha256
         self._ended = 0.0  # when a GOP was last committed: a GOP's seconds are those since then
         self._inits: dict[str, bytes] = {}  # of the title in hand, by key: compared with the store's
 
@@ -149,16 +150,16 @@ class UpscaleWorker(Worker):
         plan = reader.plan
         start, end = self._decoded(plan, gop)
         latents, used = reader.latent_range(start, end)
-        used["conditioning"] = reader.conditioning()[0].objects["arrays"].sha256
         ledger = Ledger(self.store, plan.prefix("stream"))
         if self._is_there(ledger, gop_range(gop, plan.frames)[0], used):
             yield Done(plan.id, "upscale", gop, won=False)
             return
-        self._decode(plan, start, latents, part)
+        conditioning = self._conditioning(reader, used)
+        self._decode(plan, start, latents, part, conditioning)
         making = _Making(plan, gop, ledger, used, started, self._dressing_of(plan), self._drawer_of(plan), facts or {})
         unit = behind.begin(lambda pictures: self._finish(making, pictures))
         try:
-            for picture in self._pictures(reader, gop, part, making.facts):
+            for picture in self._pictures(reader, gop, part, making.facts, conditioning):
                 unit.put(picture)
                 yield from behind.finished()
             making.numerics.update(self.numerics(plan, "stream", part))
@@ -205,6 +206,17 @@ class UpscaleWorker(Worker):
         self._ended = time.monotonic()
         return Done(plan.id, "upscale", making.gop, commit.won, record.made["seconds"])
 
+    def _conditioning(self, reader: TitleReader, used: dict[str, str]) -> Arrays:
+        """What prepare gave, and the portrait's own pixels where the family moves them; `used` names both."""
+        plan, (record, arrays) = reader.plan, reader.conditioning()
+        used["conditioning"] = record.objects["arrays"].sha256
+        if not plan.constants.moves:
+            return arrays
+        used["portrait"] = plan.portrait.sha256
+        if self._pixels is None or self._pixels[0] != plan.portrait.sha256:
+            self._pixels = plan.portrait.sha256, read_picture(self.store, plan, plan.portrait, "portrait")
+        return arrays | {"pixels": self._pixels[1]}
+
     @staticmethod
     def _is_there(ledger: Ledger, first: int, used: dict[str, str]) -> bool:
         """Whether the GOP has been upscaled from just these inputs; a fragment of others no longer counts."""
@@ -221,7 +233,7 @@ class UpscaleWorker(Worker):
         first, stop = gop_reads(gop, plan.frames)
         return first // group * group, min(-(-stop // group) * group, plan.frames)
 
-    def _decode(self, plan: TitlePlan, first: int, latents: np.ndarray, part: Any) -> None:
+    def _decode(self, plan: TitlePlan, first: int, latents: np.ndarray, part: Any, conditioning: Arrays) -> None:
         """Decode frames from `first` on, group by group, but for those that are decoded already."""
         group, stop = plan.constants.decode_group, first + len(latents)
         self._base = {frame: base for frame, base in self._base.items() if first <= frame < stop}
@@ -232,17 +244,17 @@ class UpscaleWorker(Worker):
             batch = latents[start - first : end - first]
             if len(batch) < group:  # the last group of a title repeats its last latent, so every group is as long
                 batch = np.concatenate([batch, np.repeat(batch[-1:], group - len(batch), 0)])
-            frames = part.decode(batch, plan.picture_options)
+            frames = part.decode(batch, plan.picture_options, conditioning)
             self._base.update(zip(range(start, end), frames, strict=False))
             self.alive()
 
     def _pictures(
-        self, reader: TitleReader, gop: int, part: Any, facts: dict[str, Any]
+        self, reader: TitleReader, gop: int, part: Any, facts: dict[str, Any], conditioning: Arrays
     ) -> Iterator[tuple[int, np.ndarray]]:
         """The GOP's frames in order, with their numbers; `facts` gets what is to be recorded of them."""
         plan, faceless = reader.plan, list[int]()
         facts["no_face"] = faceless
-        conditioning, options = reader.conditioning()[1], self._picture_options(reader, gop, part, facts)
+        options = self._picture_options(reader, gop, part, facts)
         for window in gop_windows(gop, plan.frames):
             base = [self._base[frame] for frame in window.reads]
             restored = part.restore(base, window.owned_places, conditioning, options)

@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from models.families.registry import FAMILIES
+from models.image.film import Film
 from models.image.masks import FACE_EXPAND, LIP_EXPAND, Box, shrink_region
 from pipeline.checks.backbones import SCORES, read_backbones
 from pipeline.checks.findings import local_copy
@@ -218,7 +219,28 @@ def _regions(
     if record is None:
         raise LongtakeError(f"{found.title}: the record of its portrait is gone; render it again")
     arrays = unpack(store.get(record.objects["arrays"].key), record.objects["arrays"].key)
-    return (float(x), float(y), float(side)), boxes_of(arrays, side / options.get("base_size", 512), side)
+    if "crop_box" not in arrays:
+        return (float(x), float(y), float(side)), boxes_of(arrays, side / options.get("base_size", 512), side)
+    return _around_the_face(arrays, record.facts["portrait_size"], options, (x, y, side))
+
+
+def _around_the_face(
+    arrays: Mapping[str, Any], portrait: list[int], options: dict[str, Any], placed: tuple[int, int, int]
+) -> tuple[tuple[float, float, float], tuple[Boxes, Boxes]]:
+    """Of a film whose chain saw the square around the face alone: that square, moved into the picture, and the boxes
+    in it. `placed`: where a square film stands in the final picture."""
+    x, y, side = placed
+    width, height = options.get("film") or (side, side)
+    square = Film.of((portrait[1], portrait[0]), Box(*(float(v) for v in arrays["crop_box"])), (width, height)).square
+    edge = square.width
+    wide = min(edge, width, height)
+    left, top = (min(max(low, 0.0), size - wide) for low, size in ((square.x0, width), (square.y0, height)))
+    away = (square.x0 - left, square.y0 - top) * 2
+    face, lips = (
+        tuple(place + by for place, by in zip(box, away, strict=True))
+        for box in boxes_of(arrays, edge / options.get("base_size", 512), edge)
+    )
+    return (x + left, y + top, wide), (face, lips)  # type: ignore[return-value]
 
 
 def boxes_of(conditioning: Mapping[str, Any], scale: float, side: float) -> tuple[Boxes, Boxes]:

@@ -49,14 +49,20 @@ class Corrector:
         return kept.sqrt(), kept.sqrt() * left / total, (left * (1 - kept) / total).sqrt()
 
     def __call__(self, given: Tensor, noisy: Tensor, beside: Tensor, timestep: Tensor) -> Tensor:
-        """The network's `given` [r f c+2+c h w], what it saw: `noisy` [r f c h w], `beside` [r 2·c+2 h w] -> x₀."""
+        """The network's `given` [r f c+2+c… h w], what it saw: `noisy` [r f c h w], `beside` [r 2·c+2 h w] -> x₀."""
         given, noisy, beside = given.float(), noisy.float(), beside.float()
         channels = noisy.shape[2]
-        drawn, gate, logarithm, portrait = given.split([channels, 1, 1, channels], dim=2)
+        drawn, gate, logarithm = given[:, :, : channels + ASIDE].split([channels, 1, 1], dim=2)
+        portrait = moved_portrait(given, channels)
         alpha, share, scale = self.scales(timestep, LEFT * logarithm.clamp(*LOGARITHMS).exp())
         last = beside[:, None, channels : 2 * channels]
         guess = portrait + torch.sigmoid(gate + GATE_START) * (last - portrait)
         return guess + share * (noisy - alpha * guess) + scale * drawn
+
+
+def moved_portrait(given: Tensor, channels: int) -> Tensor:
+    """The portrait's latents [r f c h w] as the movement that the network gave made them look."""
+    return given[:, :, channels + ASIDE : 2 * channels + ASIDE]
 
 
 def beside(reference: Tensor, last: Tensor | None, shift: LatentShift) -> Tensor:

@@ -134,7 +134,8 @@ class DenoisingUNet(UNet):
     ) -> Tensor:
         """`latents` [r f c h w], `timestep` [r] -> the prediction, in the shape of `latents`. `deep`: see `walk`.
 
-        A denoiser that corrects gives more channels (`models.diffusion.correction`), the moved portrait among them.
+        A denoiser that corrects gives more channels (`models.diffusion.correction`): the moved portrait among them, and
+        at the end from where everything in the frames came, in latents to the right and down.
         """
         rows, frames = latents.shape[:2]
 
@@ -159,7 +160,8 @@ class DenoisingUNet(UNet):
         given, by = x.split([x.shape[2] - 2, 2], dim=2)
         portrait, before = context.beside[:, : self.config.latent_channels], context.beside[:, None, -2:]
         with torch.autocast(x.device.type, enabled=False):
-            return torch.cat([given.float(), self.shift(portrait, before.float() + bounded(by))], dim=2)
+            by = before.float() + bounded(by)
+            return torch.cat([given.float(), self.shift(portrait, by), by], dim=2)
 
     @staticmethod
     def _add_pose(x: Tensor, pose: Tensor) -> Tensor:

@@ -89,8 +89,7 @@ def prepare_portrait(
     hints = hints or PortraitHints()
     notes: list[str] = []
     height, width = image.shape[:2]
-    for name, box in (("face_box", hints.face_box), ("lip_box", hints.lip_box)):
-        _check_box(name, box, height, width)
+    check_boxes(hints, height, width)
     found = _the_face(find_faces(image), hints) if find_faces else None
     if find_faces and found is None:
         notes.append("no face was found in the portrait: face_box was used instead")
@@ -219,6 +218,12 @@ def _embedding(hints: PortraitHints, found: FoundFace | None, length: int, notes
     if len(embedding) != length or not np.isfinite(embedding).all():
         raise PortraitProblem(f"face_embedding has {len(embedding)} numbers: {length} finite numbers are expected")
     return embedding
+
+
+def check_boxes(hints: PortraitHints, height: int, width: int) -> None:
+    """Raises BadBox for a box that does not lie in a portrait of this size."""
+    for name, box in (("face_box", hints.face_box), ("lip_box", hints.lip_box)):
+        _check_box(name, box, height, width)
 
 
 def _check_box(name: str, box: Box | None, height: int, width: int) -> None:

@@ -117,7 +117,9 @@ class Upscale(_Part):
     def wider(self) -> None:
         return None
 
-    def decode(self, latents: np.ndarray, options: PictureOptions) -> list[np.ndarray]:
+    def decode(
+        self, latents: np.ndarray, options: PictureOptions, conditioning: Arrays | None = None
+    ) -> list[np.ndarray]:
         # The place in the group is hashed in, so a group that is not anchored on absolute frame numbers shows.
         return [mix(latent[0], place) for place, latent in enumerate(latents)]
 

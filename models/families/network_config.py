@@ -34,6 +34,8 @@ class NetworkConfig:
     identity: Literal["face_embedding", "pooled_latents"] = "pooled_latents"
     """What the image tokens are made of: a face network's embedding, or the portrait's latents in 4 x 4 cells."""
     carry: Literal["pixels", "latents"] = "latents"
+    picture: Literal["decoded", "moved"] = "decoded"
+    """What is shown: decoded latents, or the portrait's own pixels, moved (`models.diffusion.moved_latents`)."""
     patch: int = 1
     """Side of the patches that are dropped from the motion frames, in pixels or latents, whichever is carried."""
     drop_rate: float = 0.25

@@ -4,7 +4,7 @@ A family is loaded in parts, one for each kind of worker; every part is a class 
 
     prepare  conditioning(portrait, hints) -> arrays, notes      features(speech, …) -> [frames, …]
     chain    start(conditioning, seed) -> state                  next_clip(lanes) -> [(latents, state) | None]
-    upscale  decode(latents, options) -> frames                  restore(window, places, …) -> frames
+    upscale  decode(latents, …) -> frames                        restore(window, places, …) -> frames
              planes(frame) -> yuv420p                            face_found(frame) -> bool
 
 Arrays cross these borders as numpy; a *frame* is whatever the upscaler's own methods hand to each other (a tensor
@@ -71,6 +71,11 @@ class Family:
     """What the upscaler's networks hold, to fit them to the memory of an accelerator."""
     networks: NetworkConfig | None = None
 
+    @property
+    def moves(self) -> bool:
+        """Whether pictures are the portrait's own pixels, moved, rather than decoded ones."""
+        return self.networks is not None and self.networks.picture == "moved"
+
     def latent_shape(self, base_size: int) -> tuple[int, int, int]:
         edge = base_size // self.latent_factor
         return self.latent_channels, edge, edge
@@ -78,6 +83,9 @@ class Family:
     def default_weights_hash(self) -> str:
         """Of a family without files: its configuration; its weights follow from that (`models.weights.synthetic`)."""
         facts = {k: v for k, v in asdict(self).items() if k not in _NOT_OUTPUT}
+        networks = facts["networks"]
+        if networks and networks["picture"] == "decoded":  # as before there was another way
+            del networks["picture"]
         facts["module"] = _HASHED_MODULES.get(self.module, self.module)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -129,6 +137,8 @@ class PictureOptions:
     compat: str = "none"
     plate: str = "off"  # on: the surroundings of the face come from the portrait's plate
     enlarge: str = "x2"  # published: the x2 network once at most, then a plain filter
+    film: tuple[int, int] | None = None
+    """Width and height of the picture, for families that move the portrait's pixels; a square where not given."""
 
 
 @dataclass(frozen=True)
@@ -212,8 +222,9 @@ class UpscalePart(Protocol):
     def wider(self) -> UpscalePart | None:
         """What makes a GOP again whose pictures were not finite; None where there is nothing that reaches further."""
 
-    def decode(self, latents: np.ndarray, options: PictureOptions) -> list[Any]:
-        """[n, C, h, w] → n base frames."""
+    def decode(self, latents: np.ndarray, options: PictureOptions, conditioning: Arrays) -> list[Any]:
+        """[n, C, h, w] → n base frames. `conditioning`: what `prepare` gave and, where the family moves the portrait's
+        pixels, these as `pixels`, uint8 [H, W, 3]."""
 
     def still(self, frames: list[Any], conditioning: Arrays, options: PictureOptions) -> bool:
         """Whether a GOP's base frames stand still around the face, and may be shown on the portrait's plate."""

@@ -107,4 +107,5 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (FAKE, MINI_FAM
 def load_part(family: Family, part: Part, weights: str | None, device: str) -> Any:
     """The part's object, ready to work. `weights`: a local folder with the family's files, or None."""
     module = importlib.import_module(family.module)
-    return module.PARTS[part](family, weights, device)
+    parts = module.MOVING if family.moves else module.PARTS
+    return parts[part](family, weights, device)

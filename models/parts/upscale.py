@@ -79,7 +79,9 @@ class Upscale(Part):
             one.pieces = self._fitted.now
 
     @torch.inference_mode()
-    def decode(self, latents: np.ndarray, options: PictureOptions) -> list[BaseFrame]:
+    def decode(
+        self, latents: np.ndarray, options: PictureOptions, conditioning: Arrays | None = None
+    ) -> list[BaseFrame]:
         """[n, C, h, w] → n base frames, decoded in one group of n."""
         group = self._sent(torch.from_numpy(latents).float())
         pictures = self._vae.decode(group, group=len(group))

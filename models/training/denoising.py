@@ -20,7 +20,7 @@ from models.autoencoder.vae import Vae
 from models.data.portrait_crops import tiled
 from models.data.take_pool import Examples, Pool
 from models.diffusion.clip import ChainNetworks, Clip, clip_context, run_clip
-from models.diffusion.correction import LEFT, Corrector
+from models.diffusion.correction import LEFT, Corrector, moved_portrait
 from models.diffusion.denoiser import ClipContext
 from models.diffusion.motion_frames import add_motion_noise, draw_patches, patch_drop
 from models.diffusion.text_modulation import TextBranch
@@ -163,7 +163,7 @@ class TrainingStage:
         found = self.corrector(given, batch["noisy"], known, batch["timestep"])
         wanted, weight = batch["latents"], batch["importance"][:, :, None]
         # How far things moved is learnt best from what moving the portrait explains; lips and lids it does not.
-        moved = given[:, :, -wanted.shape[2] :]
+        moved = moved_portrait(given, wanted.shape[2])
         apart = ((moved - wanted).square().mean(2) + 1e-3).sqrt().mean()
         error = ((found - wanted).square() * weight).mean((1, 2, 3, 4)) / weight.mean((1, 2, 3, 4))
         _, _, scale = self.corrector.scales(batch["timestep"])

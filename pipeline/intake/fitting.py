@@ -10,6 +10,7 @@ from pipeline.core.timeline import FPS
 from pipeline.intake.seen import Seen
 from pipeline.intake.weight_tree import FoundTree
 from pipeline.manifest.catalog import Catalog, check_prompts
+from pipeline.manifest.options import frame_fault
 from pipeline.sources.captions import clock
 
 
@@ -30,6 +31,8 @@ def _check_boxes(catalog: Catalog, seen: Seen) -> list[Problem]:
                 "expected [x, y, width, height] inside it"
             )
             problems.append(Problem(catalog.place(f"{seen.title.key}.{name}"), text))
+    if fault := frame_fault(seen.title.options, seen.portrait_size):
+        problems.append(Problem(catalog.place(f"{seen.title.key}.{fault[0]}"), fault[1]))
     return problems
 
 

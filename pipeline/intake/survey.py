@@ -20,6 +20,7 @@ from pipeline.intake.seen import Found, Seen, Wanted, seen_of, stored_input, wan
 from pipeline.intake.side_by_side import as_they_come, in_order
 from pipeline.intake.weight_intake import NO_WEIGHTS, Weights
 from pipeline.manifest.catalog import Catalog, Title
+from pipeline.manifest.options import film_size
 from pipeline.media.sound import joined_chapters
 from pipeline.media.tags import Chapter, continuous
 from pipeline.provenance.signing_identity import signer_name
@@ -124,6 +125,7 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
     """The plan of a title whose inputs have been seen."""
     title, options = seen.title, seen.title.options
     embedding = stored_input(seen.face_embedding) if seen.face_embedding else None
+    options = replace(options, film=film_size(options, seen.portrait_size))
     if embedding:
         options = replace(options, face_embedding=embedding.sha256)  # hashes follow content, not addresses
     extras = {name: stored_input(source) for name, (source, _) in seen.extras.items()}

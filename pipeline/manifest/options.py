@@ -55,6 +55,8 @@ class FamilyFacts(Protocol):
     def default_guidance(self) -> float: ...
     @property
     def base_sizes(self) -> Sequence[int]: ...
+    @property
+    def moves(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,9 @@ class Options:
     burn_captions: bool
     loudness: float | None
     renditions: tuple[int, ...]
+    frame: str = "square"
+    film: tuple[int, int] | None = None
+    """Width and height of a picture in the portrait's own shape: known once the portrait is (`film_size`)."""
 
     @property
     def placing(self) -> Layout | None:
@@ -113,7 +118,7 @@ class Options:
     def frame_size(self) -> tuple[int, int]:
         """Width and height of the finished picture."""
         placing = self.placing
-        return (placing.width, placing.height) if placing else (self.resolution, self.resolution)
+        return (placing.width, placing.height) if placing else self.film or (self.resolution, self.resolution)
 
 
 def option(expected: str, description: str, enters: Stage, default: Any, **rules: Any) -> Any:
@@ -160,9 +165,17 @@ class OptionFields(BaseModel):
 
     resolution: Resolution = option(
         "512, 1024, 1080, 2048, 2160 or 4096 (any multiple of 16 from 64 for family fake or a base_size below 512)",
-        "Edge of the square picture of the portrait, in pixels; not smaller than base_size.",
+        "Edge of the square picture of the portrait, in pixels, the shorter one of a picture in the portrait's own "
+        "shape; not smaller than base_size.",
         "picture",
         "1024; the shorter edge of the canvas where there is one",
+    )
+    frame: Literal["portrait", "square"] = option(
+        "portrait or square",
+        "Shape of the picture: the portrait's own, or a square around the face. Families that decode whole pictures "
+        "make squares alone, and a canvas holds one.",
+        "picture",
+        "portrait where the family moves the portrait's own pixels, else square",
     )
     canvas: Literal["none", "1920x1080", "3840x2160", "1080x1920"] = option(
         "none, 1920x1080, 3840x2160 or 1080x1920",
@@ -496,8 +509,12 @@ def faults_of(given: Mapping[str, Any], family: FamilyFacts | None) -> Iterator[
     for size in given.get("renditions", ()):
         if size >= min(shown):
             yield "renditions", f"value {size}: the picture's shorter edge is {min(shown)}; expected smaller ones"
+    if given.get("frame") == "portrait" and given.get("canvas", "none") != "none":
+        yield "frame", 'value "portrait": on a canvas the portrait stands as a square; leave out frame or canvas'
     if family is None:
         return
+    if given.get("frame") == "portrait" and not family.moves:
+        yield "frame", f'value "portrait": family {family.name} makes square pictures; leave it out'
     base_size = given.get("base_size", family.base_sizes[0])
     if base_size not in family.base_sizes:
         sizes = _sizes(family.base_sizes)
@@ -543,6 +560,7 @@ def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
         "guidance_devices": values["guidance_devices"] if guidance > 1 else 1,
         "fidelity": float(values["fidelity"]),
         "enlarge": values["enlarge"] if values["background"] == "x2" else "x2",
+        "frame": given.get("frame", "portrait" if family.moves else "square"),
         "base_size": given.get("base_size", family.base_sizes[0]),
         **{name: given.get(name) for name in ("face_embedding", "author", "cover", "due")},
         "owner": given.get("owner", ""),
@@ -550,6 +568,41 @@ def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
         "canvas_fill": fill.lower() if COLOUR.fullmatch(fill := values["canvas_fill"]) else fill,
     }
     return Options(**(values | boxes | computed))
+
+
+LONGEST = 4096  # pixels of the longer edge
+MOST_LONG = 2  # times the shorter edge
+
+
+def film_size(options: Options, portrait: tuple[int, int]) -> tuple[int, int] | None:
+    """Width and height of the picture of a portrait (width, height), where it has the portrait's shape; both even."""
+    if options.frame == "square" or options.canvas != "none":
+        return None
+    width, height = portrait
+    longer = options.resolution * min(max(portrait), MOST_LONG * min(portrait))
+    long = (longer + min(portrait)) // (2 * min(portrait)) * 2
+    return (long, options.resolution) if width >= height else (options.resolution, long)
+
+
+def frame_fault(options: Options, portrait: tuple[int, int]) -> tuple[str, str] | None:
+    """What keeps a portrait (width, height) from being a picture of its own shape: (option, text)."""
+    film, size = film_size(options, portrait), f"the portrait has {portrait[0]}x{portrait[1]} pixels"
+    if film is None:
+        return None
+    if max(film) > LONGEST:
+        most = LONGEST * options.resolution // max(film)
+        return (
+            "resolution",
+            f"value {options.resolution}: {size}, the picture would have {film[0]}x{film[1]}, at most {LONGEST} an "
+            f"edge; expected {most} or less, or frame: square",
+        )
+    if max(portrait) > MOST_LONG * min(portrait) and options.face_box is None:
+        return (
+            "frame",
+            f'value "portrait": {size}, one edge over {MOST_LONG} times the other; expected face_box beside it, around '
+            "which it is cut to that, or frame: square",
+        )
+    return None
 
 
 def default_resolution(given: Mapping[str, Any]) -> int:

@@ -138,7 +138,7 @@ class TitlePlan:
     @property
     def picture_options(self) -> PictureOptions:
         o = self.options
-        return PictureOptions(o.base_size, o.resolution, o.fidelity, o.background, o.compat, o.plate, o.enlarge)
+        return PictureOptions(o.base_size, o.resolution, o.fidelity, o.background, o.compat, o.plate, o.enlarge, o.film)
 
     @property
     def marks(self) -> Marks:
@@ -249,6 +249,10 @@ def title_hashes(
     # Without these everything is as it was before there were any.
     newer = {"plate": "off", "enlarge": "x2"}
     looks = {name: value for name, value in chosen("picture").items() if newer.get(name) != value}
+    # Of the frame only the picture's size counts, where it is no square.
+    del looks["frame"]
+    if options.film not in (None, (options.resolution, options.resolution)):
+        looks["film"] = options.film
     burnt = publishing.captions.sha256 if options.burn_captions and publishing.captions else None
     shown = {"revision": family.picture_revision, "canvas_revision": CANVAS_REVISION, "options": looks}
     shown |= {"captions": burnt}

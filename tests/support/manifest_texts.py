@@ -13,6 +13,7 @@ class Facts:
     default_steps: int = 40
     default_guidance: float = 3.5
     base_sizes: tuple[int, ...] = (512, 128, 256)
+    moves: bool = False
 
 
 FAMILIES = {
@@ -51,6 +52,7 @@ GIVEN: dict[str, Any] = {
     "allow_mixed": True,
     "compile": "on",
     "guidance_devices": 2,
+    "frame": "square",
     "canvas": "3840x2160",
     "canvas_place": "left",
     "canvas_fill": "/e/desk.png",
