@@ -126,7 +126,8 @@ def _mean(rows: list[Teeth], weights: NDArray[np.float64]) -> Teeth:
     edge = cv2.GaussianBlur((edge * np.clip(total / 0.35, 0, 1))[None], (0, 0), 2)[0]
     place = np.abs(np.linspace(-1, 1, WIDTH))
     alpha = np.clip(edge[None] - np.arange(HEIGHT)[:, None], 0, 1) * np.clip((0.74 - place) / 0.08, 0, 1)
-    return Teeth(np.clip(colour, 0, 1.4).astype(np.float32), cv2.GaussianBlur(alpha.astype(np.float32), (0, 0), 0.6))
+    soft = cv2.GaussianBlur(alpha.astype(np.float32), (0, 0), 0.6).astype(np.float32)
+    return Teeth(np.clip(colour, 0, 1.4).astype(np.float32), soft)
 
 
 if __name__ == "__main__":

@@ -122,9 +122,10 @@ class Reference(nn.Module):
         self.fourth, self.last = Block(n), nn.Sequential(Block(n), Block(n))
         self.out = nn.Conv2d(n, 2 * config.code + config.detail, 3, padding=1)
         points = 2 * (LIP_POINTS + LID_POINTS)
-        self.reach = nn.Sequential(nn.Linear(d + points, 128), nn.SiLU(), nn.Linear(128, config.code * points))
+        last = nn.Linear(128, config.code * points)
         with torch.no_grad():
-            self.reach[-1].weight.mul_(0.3)
+            last.weight.mul_(0.3)
+        self.reach = nn.Sequential(nn.Linear(d + points, 128), nn.SiLU(), last)
 
     def forward(self, latents: Tensor, maps: Tensor, contours: Tensor) -> Looked:
         """`contours` [p 58 2]: the portraits' own."""
@@ -159,13 +160,10 @@ class MovementNet(nn.Module):
         self.out = nn.Conv2d(m, 3, 3, padding=1)
         self.numbers = nn.Linear(config.code, len(NUMBERS))
         self.blink = nn.Sequential(nn.Linear(config.code, 32), nn.SiLU(), nn.Linear(32, 1))
-        self.fine = nn.Sequential(
-            nn.Linear(config.code + m, 96), nn.SiLU(), nn.Linear(96, 2 * (LIP_POINTS + LID_POINTS))
-        )
-        with torch.no_grad():
-            for last in (self.out, self.fine[-1]):
-                last.weight.zero_()
-                last.bias.zero_()
+        last = nn.Linear(96, 2 * (LIP_POINTS + LID_POINTS))
+        self.fine = nn.Sequential(nn.Linear(config.code + m, 96), nn.SiLU(), last)
+        for value in (*self.out.parameters(), *last.parameters()):
+            nn.init.zeros_(value)
 
     def look(self, latents: Tensor, maps: Tensor, contours: Tensor) -> Looked:
         found: Looked = self.reference(latents, maps, contours)

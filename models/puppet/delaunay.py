@@ -16,7 +16,7 @@ def delaunay(points: NDArray[np.float64]) -> NDArray[np.int32]:
     placed = ((points - low) * scale).astype(np.float32)
     # The plane's own corners lie far away, so that thin triangles at the hull are not theirs.
     plane = cv2.Subdiv2D((-FAR, -FAR, 2 * FAR, 2 * FAR))
-    number = {}
+    number: dict[int, int] = {}
     for index, (x, y) in enumerate(placed):
         number.setdefault(plane.insert((float(x), float(y))), index)
     found = []

@@ -140,9 +140,9 @@ def crop_square(
     way = cv2.INTER_CUBIC if scale >= 1 else cv2.INTER_AREA
     if scale < 1:  # shrunk as a whole first, else pixels are skipped
         small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=way)
-        picture, matrix = small, np.array([[1.0, 0, -x0 * scale], [0, 1.0, -y0 * scale]])
+        picture, matrix = np.asarray(small, np.uint8), np.array([[1.0, 0, -x0 * scale], [0, 1.0, -y0 * scale]])
     drawn = cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     moved = landmarks * scale
     moved[:, 0] -= x0 * scale - (scale - 1) / 2
     moved[:, 1] -= y0 * scale - (scale - 1) / 2
-    return np.ascontiguousarray(drawn), moved
+    return np.ascontiguousarray(drawn, np.uint8), moved

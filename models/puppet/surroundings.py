@@ -90,4 +90,4 @@ def polygon_mask(polygon: Points, shape: tuple[int, int], origin: NDArray[np.int
     """A polygon [n 2] in pixels -> its smooth mask [h w], 0..1, whose first pixel is `origin` (x, y)."""
     drawn = np.zeros(shape, np.uint8)
     cv2.fillPoly(drawn, [np.round((polygon - origin) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return drawn.astype(np.float32) / 255
+    return (drawn / 255).astype(np.float32)

@@ -85,8 +85,8 @@ def teeth_of(picture: NDArray[np.uint8], landmarks: Points) -> Teeth | None:
     if np.median(lowest[np.abs(np.linspace(-1, 1, WIDTH)) < 0.3]) < DEEP * HEIGHT:
         return None
     held = np.where((lowest > HEIGHT * 0.12)[None], alpha, 0) * np.clip((0.96 - place) / 0.1, 0, 1)
-    alpha = cv2.GaussianBlur(held.astype(np.float32), (0, 0), 0.8)
-    return Teeth(np.clip(seen / white, 0, 1.4).astype(np.float32), alpha)
+    soft = cv2.GaussianBlur(held.astype(np.float32), (0, 0), 0.8).astype(np.float32)
+    return Teeth(np.clip(seen / white, 0, 1.4).astype(np.float32), soft)
 
 
 def _cheeks(picture: NDArray[np.uint8], landmarks: Points) -> NDArray[np.float64]:
