@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
+
+from pipeline.core.aside import Aside
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -16,13 +19,13 @@ THREADS = 16
 def side_by_side(action: Callable[[T], R], items: Iterable[T], threads: int = THREADS) -> Iterator[R]:
     """What `action` makes of each item, in order; at most four items a thread are in hand. Raises what it raises."""
     waiting: deque[Future[R]] = deque()
-    pool = ThreadPoolExecutor(threads)
+    pool = Aside("side by side", threads)
     try:
         for item in items:
-            waiting.append(pool.submit(action, item))
+            waiting.append(pool.ask(partial(action, item)))
             if len(waiting) >= 4 * threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.close()

@@ -12,8 +12,8 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Protocol
 
+from pipeline.core.aside import Aside
 from pipeline.core.errors import OutputError, StoreError
-from pipeline.driver.aside import Aside
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import (
     Assign,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from functools import partial
 
-from pipeline.driver.aside import Aside
+from pipeline.core.aside import Aside
 from pipeline.intake.portrait_warnings import portrait_warnings, prepared
 from pipeline.scheduler.work import Event
 from pipeline.store.store import Store

@@ -14,10 +14,11 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 
+from pipeline.core.aside import Aside
 from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject, StoreError
 from pipeline.store.folds import FOLDED, MARK, Folder, base_of, fold_key, read_fold
 from pipeline.store.ledger import Ledger
@@ -148,10 +149,10 @@ class StageView:
         """(first frame, what is there: a record, None, or why it cannot be read) of each, in order, side by side."""
         waiting: deque[tuple[int, Future[list[Found]]]] = deque()
         ahead = 0
-        pool = ThreadPoolExecutor(_READERS, thread_name_prefix="records")
+        pool = Aside("records", _READERS)
         try:
             for size, task in self._tasks(firsts):
-                waiting.append((size, pool.submit(task)))
+                waiting.append((size, pool.ask(task)))
                 ahead += size
                 while ahead > _AHEAD:
                     size, future = waiting.popleft()
@@ -160,7 +161,7 @@ class StageView:
             while waiting:
                 yield from waiting.popleft()[1].result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.close()
 
     def _tasks(self, firsts: Iterable[int]) -> Iterator[tuple[int, Callable[[], list[Found]]]]:
         """Reads of one record, or of one checkpoint where many of its records are wanted."""
