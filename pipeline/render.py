@@ -107,6 +107,9 @@ class Lanes(click.ParamType):
     "--gpus", type=click.IntRange(min=1), help="Accelerators that a growing cluster may come to; default: what it has."
 )
 @click.option(
+    "--cores", type=click.IntRange(min=1), help="Cores of machines without accelerators that it may come to; likewise."
+)
+@click.option(
     "--lanes", type=Lanes(), help="Titles in a chain worker's batch, or auto to find out what is best on its device."
 )
 @click.option("--grace", type=Finite(least=0), default=20.0, show_default=True, metavar="SECONDS")

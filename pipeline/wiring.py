@@ -55,6 +55,7 @@ def executor_of(
         lanes=request.lanes,
         floor=request.min_upscalers,
         halves=halves,
+        plain=max(connection.plain_cores(), request.cores or 0),
     )
     layout = replace(layout, growing=growing)
     return RayExecutor(catalog.output, plans, layout, run, WORKERS), layout.limits

@@ -9,9 +9,12 @@ from pipeline.core.timeline import CLIP, GOP
 from pipeline.scheduler.pool_size import Limits
 from pipeline.scheduler.work import Role
 
-# Preparing and publishing ask for no cores, so that they find a place on a full cluster: one for so many cores.
+# Without machines for them, preparing and publishing ask for no cores, so that they find a place on a full cluster: one
+# for so many cores. On machines without accelerators they have a core each, one in four of them to publish.
 MOST_PREPARE, CORES_OF_PREPARE = 16, 8
 MOST_PUBLISH, CORES_OF_PUBLISH = 8, 16
+CORES_BESIDE = 4  # of a machine with an accelerator that is still to come
+PUBLISH_OF = 4
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ def layout(
     lanes: int | None = None,
     floor: int = 0,
     halves: int = 1,
+    plain: float = 0.0,
 ) -> Layout:
     """Divide a cluster: roles share a device where there are fewer devices than roles, down to one core.
 
@@ -50,8 +54,9 @@ def layout(
     of video costs them, chains no more than have titles for their lanes; what chains leave goes to upscalers. CPU
     workers take as many cores as the family has threads; preparing and publishing are short and light.
     `halves`: accelerators of a chain worker; with more than one it has them to itself (`pipeline.driver.guidance`).
+    `plain`: cores of machines without accelerators, beside those with some, that there are or that may come.
     """
-    light = Share(0)
+    prepare, publish, light = _light(max(cpus, CORES_BESIDE * gpus), int(plain) if gpus >= 1 else 0)
     batch = lanes or family.lanes
     devices = int(gpus) if gpus >= 1 else int(cpus // family.threads)
     cost = GOP // CLIP * family.seconds_per_clip, GOP * family.seconds_per_frame
@@ -72,8 +77,8 @@ def layout(
     shares: dict[Role, Share] = {"prepare": light, "chain": chain, "upscale": upscale, "publish": light}
     most = upscalers or max(1, devices - chain_count * halves)
     limits = Limits(
-        prepare=max(1, min(MOST_PREPARE, int(cpus) // CORES_OF_PREPARE)),
-        publish=max(1, min(MOST_PUBLISH, int(cpus) // CORES_OF_PUBLISH)),
+        prepare=prepare,
+        publish=publish,
         chain=chain_count,
         chain_devices=halves,
         upscale=most,
@@ -82,3 +87,12 @@ def layout(
         upscale_floor=min(floor, most),
     )
     return Layout(shares, limits, lanes)
+
+
+def _light(cores: float, plain: int) -> tuple[int, int, Share]:
+    """Most workers that prepare and that publish, and what each asks for. The pools grow with their backlog."""
+    if plain >= 2:
+        publish = max(1, plain // PUBLISH_OF)
+        return plain - publish, publish, Share(1)
+    prepare, publish = int(cores) // CORES_OF_PREPARE, int(cores) // CORES_OF_PUBLISH
+    return max(1, min(MOST_PREPARE, prepare)), max(1, min(MOST_PUBLISH, publish)), Share(0)

@@ -26,6 +26,7 @@ class Request:
     upscalers: int | None
     min_upscalers: int
     gpus: int | None
+    cores: int | None
     lanes: int | None
     grace: float
     json_log: bool

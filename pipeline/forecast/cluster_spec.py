@@ -14,7 +14,7 @@ LARGEST = 1 << 16  # bytes of a description
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Pool(_Strict):
@@ -37,18 +37,28 @@ class UpscalePool(Pool):
     after: int | None = Field(default=None, ge=1)  # most upscalers once chains have left their machines
 
 
+class PlainPool(_Strict):
+    """Machines without accelerators, for preparing and publishing: a worker a core."""
+
+    workers: int = Field(ge=1, le=100_000)  # machines
+    cores: int = Field(ge=1, le=1024)  # of each
+    price: float = Field(default=0.0, ge=0)  # of a machine, for an hour
+    start: float = Field(default=0.0, ge=0)
+
+
 class Head(_Strict):
-    """The machine of the driver, of preparing and of publishing."""
+    """The driver's machine. `prepare`, `publish`: most workers, where they are not to follow from the machines."""
 
     price: float = Field(default=0.0, ge=0)
-    prepare: int = Field(default=1, ge=1, le=1000)  # workers
-    publish: int = Field(default=1, ge=1, le=1000)
+    prepare: int | None = Field(default=None, ge=1, le=1000)
+    publish: int | None = Field(default=None, ge=1, le=1000)
 
 
 class ClusterSpec(_Strict):
     chain: ChainPool
     upscale: UpscalePool
     head: Head = Head()
+    plain: PlainPool | None = None
     currency: str = "USD"
 
 

@@ -11,7 +11,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from models.families.protocol import Family
 from models.families.registry import FAMILIES
+from pipeline.driver.layout import layout as divide
 from pipeline.forecast import costs
 from pipeline.forecast.call_times import Measured, planned
 from pipeline.forecast.cluster_spec import ClusterSpec
@@ -47,9 +49,15 @@ class Forecast:
         idle = sum(pool.idle for life in lives if not life.lost)
         return (self.run.life(role) + idle) / HOUR
 
+    def plain_hours(self) -> float:
+        """Hours of machines for preparing and publishing: a core for each worker's life."""
+        cores = self.spec.plain.cores if self.spec.plain else 1
+        return (self.run.life("prepare") + self.run.life("publish")) / cores / HOUR
+
     def money(self) -> dict[str, float]:
         parts = {
             "head": self.makespan / HOUR * self.spec.head.price,
+            **({"plain": self.plain_hours() * self.spec.plain.price} if self.spec.plain else {}),
             "chain": self.machine_hours("chain") * self.spec.chain.price,
             "upscale": self.machine_hours("upscale") * self.spec.upscale.price,
         }
@@ -73,6 +81,19 @@ class Forecast:
         }
 
 
+def limits_of(spec: ClusterSpec, family: Family, titles: int, lanes: int) -> Limits:
+    """Most workers of each role, from the function that a run takes its own from."""
+    chains, upscalers = spec.chain.workers, spec.upscale.workers
+    plain = spec.plain.workers * spec.plain.cores if spec.plain else 0
+    limits = divide(0, chains + upscalers, family, chains, upscalers, titles=titles, lanes=lanes, plain=plain).limits
+    return replace(
+        limits,
+        prepare=spec.head.prepare or limits.prepare,
+        publish=spec.head.publish or limits.publish,
+        upscale_after=spec.upscale.after or upscalers,
+    )
+
+
 def forecast(
     plans: Sequence[TitlePlan],
     spec: ClusterSpec,
@@ -86,14 +107,7 @@ def forecast(
     """
     family = FAMILIES[plans[0].family]
     lanes = spec.chain.lanes or family.lanes
-    limits = Limits(
-        prepare=spec.head.prepare,
-        chain=spec.chain.workers,
-        upscale=spec.upscale.workers,
-        publish=spec.head.publish,
-        lanes=lanes,
-        upscale_after=spec.upscale.after or spec.upscale.workers,
-    )
+    limits = limits_of(spec, family, len(plans), lanes)
     titles = []
     for plan in plans:
         times = planned(plan, spec.chain.device, spec.upscale.device)
@@ -101,6 +115,8 @@ def forecast(
         titles.append(Title(title_work(plan, preview), plan.clips, times, (found or {}).get(plan.id)))
     machines: dict[Role, Machine] = {
         "chain": Machine(spec.chain.start, spec.chain.preemptions, spec.chain.batch, spec.chain.device or ""),
+        "prepare": Machine(spec.plain.start if spec.plain else 0.0),
+        "publish": Machine(spec.plain.start if spec.plain else 0.0),
         "upscale": Machine(spec.upscale.start, spec.upscale.preemptions, None, spec.upscale.device or ""),
     }
     run = simulate(titles, limits, machines, seed=SEED)
@@ -132,6 +148,9 @@ def show(result: Forecast, most: int = 20) -> None:
             f"{money[role]:.2f}",
         )
     pools.add_row("head", "1", "1", "", f"{run.makespan / HOUR:.2f}", f"{money['head']:.2f}")
+    if spec.plain:
+        hours = f"{result.plain_hours():.2f}"
+        pools.add_row("plain", str(spec.plain.workers), "", "", hours, f"{money['plain']:.2f}")
     pools.add_section()
     pools.add_row("all", "", "", "", "", f"{money['total']:.2f}")
     console.print(pools)

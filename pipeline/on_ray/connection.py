@@ -40,6 +40,12 @@ def resources() -> tuple[float, float]:
     return total.get("CPU", 1.0), total.get("GPU", 0.0)
 
 
+def plain_cores() -> float:
+    """Cores of the machines without accelerators."""
+    found = (node["Resources"] for node in ray.nodes() if node["Alive"])
+    return float(sum(one.get("CPU", 0.0) for one in found if not one.get("GPU")))
+
+
 def largest_machine() -> float:
     """GPUs of the node that has most of them."""
     return max((node["Resources"].get("GPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+import yaml
 
 from models.families.registry import FAMILIES
 from pipeline.core.errors import SetupError
 from pipeline.driver.guidance import check_devices
 from pipeline.driver.layout import layout
+from pipeline.forecast.call_times import CallTimes
+from pipeline.forecast.cluster_spec import read_cluster
+from pipeline.forecast.forecast import limits_of
+from pipeline.forecast.simulate import Title, simulate
 from pipeline.scheduler.schedule import Limits, Schedule
 from pipeline.scheduler.title_state import TitleWork
 from pipeline.scheduler.work import Done, Finished, Job, Launch, Outcome, Progress, Scanned, WorkerReady
@@ -69,3 +77,30 @@ def test_devices_for_the_halves_that_are_not_there_are_named() -> None:
         check_devices(2, gpus=1)
     with pytest.raises(SetupError, match=r"value 2: the largest machine has 1 accelerator, expected 2 on one"):
         check_devices(2, gpus=8, machine=1)
+
+
+def test_the_shipped_cluster_begins_empty_and_has_workers_for_all_roles() -> None:
+    """The simulator and a run divide the same cluster in the same way."""
+    spec = read_cluster("cluster/spec.yaml")
+    job = yaml.safe_load(Path("cluster/rayjob.yaml").read_text())["spec"]["entrypoint"].split()
+    asked = {name: int(job[job.index(f"--{name}") + 1]) for name in ("gpus", "chains", "upscalers", "cores")}
+    plan = layout(
+        0, asked["gpus"], MINI, asked["chains"], asked["upscalers"], titles=1000, lanes=1, plain=asked["cores"]
+    )
+    simulated = limits_of(spec, MINI, 1000, 1)
+    for role in ("prepare", "chain", "upscale", "publish"):
+        assert getattr(plan.limits, role) == getattr(simulated, role), role
+    assert (plan.limits.prepare, plan.limits.publish) == (48, 16)
+    assert plan.shares["prepare"].cpus == plan.shares["publish"].cpus == 1
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.slow)])
+def test_titles_of_ten_hours_do_not_wait_for_preparing_or_publishing(count: int) -> None:
+    """Chains, which are sequential inside a title, are busy from first to last."""
+    times = CallTimes(clip=4.0, gop=2.0)
+    work = TitleWork("t", 0, 18_750, 600, 10, block_of_gop=(1500, 48))
+    titles = [Title(replace(work, id=f"t{number}"), 56_250, times) for number in range(count)]
+    limits = limits_of(read_cluster("cluster/spec.yaml"), MINI, count, 1)
+    run = simulate(titles, limits)
+    assert not run.unfinished
+    assert run.busy("chain") > 0.95 * limits.chain * run.makespan
