@@ -103,6 +103,20 @@ def test_few_enough_parts() -> None:
         assert size / multipart.part_size(size) <= 10_000
 
 
+@pytest.mark.parametrize("size", [0, 1000, PART, 2 * PART + 7])
+def test_a_file_comes_in_parts(store: Store, proxy: FaultyS3, tmp_path: Path, size: int) -> None:
+    data = np.random.default_rng(1).bytes(size)
+    (tmp_path / "file").write_bytes(data)
+    store.put_file("file", tmp_path / "file")
+    before = proxy.asked
+    proxy.choose = lambda asked: "503" if asked.number == before + 2 else ""
+    store.get_file("file", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == data
+    assert proxy.asked - before == size // PART + 1 + (size >= PART), (
+        "one for a part, and one more for the one that failed"
+    )
+
+
 def test_an_object_is_one_request(store: Store, proxy: FaultyS3) -> None:
     for key, data in (("a", b"bytes" * 1000), ("empty", b"")):
         store.put(key, data)
