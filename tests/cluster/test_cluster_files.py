@@ -107,6 +107,7 @@ def test_the_job_keeps_its_output_and_retries_seldom() -> None:
 def test_chains_are_on_demand_and_most_upscalers_spot() -> None:
     groups = {group["groupName"]: group for group in cluster_spec("rayjob")["workerGroupSpecs"]}
     market = {name: group["labels"]["ray.io/market-type"] for name, group in groups.items()}
+    assert market.pop("plain") == "on-demand"
     assert market == {"chain": "on-demand", "upscale-spot": "spot", "upscale-on-demand": "on-demand"}
     assert groups["upscale-spot"]["maxReplicas"] > groups["upscale-on-demand"]["maxReplicas"]
     assert all(group["minReplicas"] == 0 for group in groups.values())  # to zero when idle
@@ -114,7 +115,10 @@ def test_chains_are_on_demand_and_most_upscalers_spot() -> None:
 
 def test_the_driver_knows_how_far_the_cluster_grows() -> None:
     groups = cluster_spec("rayjob")["workerGroupSpecs"]
-    assert entrypoint().params["gpus"] == sum(group["maxReplicas"] for group in groups)
+    plain = [group for group in groups if group["groupName"] == "plain"]
+    assert entrypoint().params["gpus"] == sum(group["maxReplicas"] for group in groups if group not in plain)
+    (cores,) = (int(group["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]) for group in plain)
+    assert entrypoint().params["cores"] == cores * plain[0]["maxReplicas"]
 
 
 def test_versions_agree() -> None:
