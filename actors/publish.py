@@ -30,6 +30,7 @@ from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.record import Record, Stored
 from pipeline.store.stages import dropped
 from pipeline.store.transfer import fetch_checked
+from pipeline.titles import views
 from pipeline.titles.found import read_json
 from pipeline.titles.report import SOFTWARE, notes_of, provenance, title_report
 from pipeline.titles.title_plan import TitlePlan
@@ -97,8 +98,9 @@ class PublishWorker(Worker):
         more["wishes"] = wishes_of(plan)
         if plan.heard == "loudness":
             more["loudness"] = sound_of(self.store, plan).facts
-        self._put_json(f"{plan.id}/report.json", title_report(plan, self.run_id, parts.stages, more))
         self._put_json(f"{plan.id}/provenance.json", provenance(plan, stored.sha256))
+        more["views"] = views.written(self.store, plan)
+        self._put_json(f"{plan.id}/report.json", title_report(plan, self.run_id, parts.stages, more))
         done = Ledger(self.store, plan.prefix("done"))
         before = done.read(0, mend=True)
         if before is not None and before.objects != files:

@@ -41,6 +41,12 @@ TITLES = 4  # that are looked at side by side
     metavar="DAYS",
     help="Also plans of these titles that the manifest does not name, untouched for so long.",
 )
+@click.option(
+    "--delivered",
+    multiple=True,
+    metavar="ID",
+    help="Say that this title's finished file is taken away on purpose: nobody misses it (may be given several times).",
+)
 @click.option("--list", "each", is_flag=True, help="Print every object, not only sums.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -49,6 +55,7 @@ def command(
     only: tuple[str, ...],
     delete: bool,
     abandoned: float | None,
+    delivered: tuple[str, ...],
     each: bool,
     as_json: bool,
 ) -> None:
@@ -57,6 +64,9 @@ def command(
     store = opened.store
     if abandoned is not None and opened.catalog is None:
         raise UserError(f"--abandoned {abandoned:g}: give a manifest, which names the plans that are wanted")
+    if delivered:
+        _deliver(opened, delivered)
+        return
     objects: Counter[tuple[str, str]] = Counter()
     sizes: Counter[tuple[str, str]] = Counter()
     # Only a store that is written to is asked for its own time.
@@ -88,6 +98,16 @@ def command(
         click.echo(f"{total} removed.")
     else:
         click.echo(f"{total} could be removed; nothing was. Add --delete to remove them.")
+
+
+def _deliver(opened: Target, titles: tuple[str, ...]) -> None:
+    """Note that these titles' files may be gone. Raises UserError for one that is not done."""
+    streams = [one for one, _ in opened.titles() if one.title in titles]
+    noted = {one.title for one in streams if garbage.delivered(opened.store, one)}
+    for title in titles:
+        if title not in noted:
+            raise UserError(f"--delivered {title}: {opened.store} holds no such finished title")
+        click.echo(f"{title}: delivered; final.mp4 may be taken away")
 
 
 def collect(opened: Target, now: float, *, delete: bool = False, abandoned: float | None = None) -> Iterator[Garbage]:

@@ -42,6 +42,7 @@ from pipeline.intake.weight_intake import find_weights, take_weights
 from pipeline.intake.weight_tree import FoundTree
 from pipeline.manifest.catalog import Catalog
 from pipeline.media import ffmpeg
+from pipeline.pages.missing import restore
 from pipeline.pages.writer import Pages
 from pipeline.provenance.signing_identity import identity
 from pipeline.scheduler.schedule import Schedule
@@ -191,6 +192,7 @@ def _run(
 ) -> int:
     works = {plan.id: title_work(plan, request.preview) for plan in plans.values()}
     if all(work.gops == plans[name].gops for name, work in works.items()) and _all_done(store, plans):
+        restore(store, plans)
         for name in plans:
             click.echo(f"{name}: done ({store}/{name}/final.mp4)", err=True)
         return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 
-from pipeline.checks.findings import Findings, check_object, local_copy
+from pipeline.checks.findings import MISSING, Findings, check_object, local_copy
 from pipeline.core.errors import LongtakeError
 from pipeline.core.timeline import FPS
 from pipeline.media.inspect_media import cues_in, inspect
@@ -16,6 +16,7 @@ from pipeline.provenance.credentials import read_credentials
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
 from pipeline.titles.found import read_json
+from pipeline.titles.views import reported
 
 FRAME = Fraction(1, FPS)
 
@@ -43,12 +44,18 @@ def check_final(findings: Findings, store: Store, *, every_picture: bool = False
         findings.other_plan("final", f"{stored.key} has other words or tags than this plan")
         return
     for _, one in sorted(done.objects.items()):
-        if wrong := check_object(findings, store, one):
+        wrong = check_object(findings, store, one)
+        if wrong == MISSING and done.facts.get("delivered"):
+            findings.notes.append(f"{one.key} was taken away on purpose")
+        elif wrong:
             findings.fault("final", None, f"{one.key} {wrong}", findings.remedy_of_views())
         else:
             with local_copy(store, one.key) as path:
                 _check_file(findings, path, every_picture, signed="credentials" in (report or {}))
     _check_sidecars(findings, store, stored, made)
+    for view in reported(report or {}, streamed="stream" not in findings.dropped):
+        if wrong := check_object(findings, store, view):
+            findings.fault("views", None, f"{view.key} {wrong}", findings.remedy_of_views())
 
 
 def _check_digest(findings: Findings) -> None:

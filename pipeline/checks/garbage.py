@@ -209,6 +209,17 @@ def let_go(store: Store, found: Found) -> None:
                 store.delete(key)
 
 
+def delivered(store: Store, found: Found) -> bool:
+    """Have the done record say that the finished file may be gone; False where the title is not done."""
+    ledger, done = found.ledger(store, "done"), done_record(store, found)
+    if ledger is None or done is None:
+        return False
+    if not done.facts.get("delivered"):
+        ledger.void(done, "its file was taken away on purpose")
+        ledger.commit(replace(done, attempt=new_attempt(), facts={**done.facts, "delivered": True}))
+    return True
+
+
 def remove(store: Store, one: Garbage) -> None:
     if one.unfinished is not None:
         store.discard(one.unfinished)

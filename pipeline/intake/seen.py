@@ -121,9 +121,12 @@ def _sound(path: Path) -> dict[str, Any]:
 
 def _read_captions(path: Path, url: str) -> dict[str, Any]:
     """What must be known of captions to check them against their title."""
-    cues = read_captions(path, redact(url))
+    notes: list[str] = []
+    cues = read_captions(path, redact(url), notes.append)
     last = cues[-1]
-    return {"cues": len(cues), "last": last.start, "line": last.line, "cannot_be_drawn": cannot_be_drawn(cues)}
+    return {"cues": len(cues), "last": last.start, "line": last.line, "cannot_be_drawn": cannot_be_drawn(cues)} | (
+        {"note": notes[0]} if notes else {}
+    )
 
 
 def _check_embedding(path: Path) -> None:

@@ -74,7 +74,11 @@ def survey(
         raise
     if keep and time.monotonic() - began > WRITE_EVERY:
         _write(notes.values())
-    return _judged(catalog, notes, wrong)
+    seen, problems = _judged(catalog, notes, wrong)
+    for one in seen:
+        if note := one.extras["captions"][1].get("note") if "captions" in one.extras else None:
+            tell(f"{one.title.id}: {note}")
+    return seen, problems
 
 
 def _write(notes: Iterable[Notebook]) -> None:

@@ -68,6 +68,9 @@ CODECS = {
 }  # fmt: skip
 
 
+_ONE_BLOCK = 64  # pixels; x265 gives other bits at every run where an edge is a single block of its usual size
+
+
 @dataclass(frozen=True)
 class Encoding:
     """How pictures are encoded; `preset` None is the codec's default. Raises UserError for what cannot be."""
@@ -95,7 +98,10 @@ class Encoding:
     def options(self) -> dict[str, str]:
         """Everything that the encoder is told."""
         codec = CODECS[self.codec]
-        return {"crf": str(self.crf), "preset": self.preset or codec.preset, **dict(codec.fixed)}
+        told = {"crf": str(self.crf), "preset": self.preset or codec.preset, **dict(codec.fixed)}
+        if self.codec == "hevc" and min(self.width, self.height) <= _ONE_BLOCK:
+            told["x265-params"] += ":ctu=32"
+        return told
 
     def build(self) -> str:
         """The programs that make the bits, with their versions: part of the stream hash."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pipeline.sources.urls import has_control
 LARGEST_CAPTIONS = 8 << 20  # bytes; the words of a hundred hours
 MOST_CUES = 50_000
 LONGEST_CUE = 500  # characters; more cannot be read, nor shown on a picture
+MENDED = 20  # milliseconds by which neighbours may overlap: recognisers round times to hundredths and thousandths
 _TOLD = 5  # mistakes of a file that are listed
 
 _ARROW = re.compile(r"\s*(\S+)\s+-->\s+(\S+)(\s.*)?")
@@ -49,32 +50,47 @@ class _Wrong(Exception):
     """What is wrong with a cue."""
 
 
-def read_captions(source: bytes | Path, where: str) -> tuple[Cue, ...]:
+def read_captions(source: bytes | Path, where: str, note: Callable[[str], None] = lambda text: None) -> tuple[Cue, ...]:
     """The cues of a SubRip or WebVTT file in order, none overlapping another.
 
-    `where` names the file in messages. Raises InputError with the first mistakes and their lines.
+    Slips of recognisers are mended: a cue that ends up to MENDED after the next one has begun ends there, and one of no
+    length, or without a word, is left out; `note` is told. `where` names the file in messages. Raises InputError with
+    the first mistakes and their lines.
     """
     text = _decoded(source.read_bytes() if isinstance(source, Path) else source, where)
     cues: list[Cue] = []
     wrong: list[str] = []
+    mended = empty = 0
     for number, lines in _blocks(text):
         try:
             cue = _cue(number, lines, text.startswith("WEBVTT"))
+            if cue.end == cue.start:
+                empty += 1
+                continue
             if cues and cue.start < cues[-1].end:
-                raise _Wrong(
-                    f"begins at {clock(cue.start)}, before the one of line {cues[-1].line} ends ({clock(cues[-1].end)})"
-                )
+                _make_room(cues, cue)
+                mended += 1
             cues.append(cue)
         except _Wrong as error:
             wrong.append(f"line {number}: the cue {error}")
     if wrong:
         more = f"; and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
         raise InputError(f"{where}: {'; '.join(wrong[:_TOLD])}{more}; correct the captions")
+    if mended or empty:
+        note(f"{where}: {mended} cues that overlapped the next one end earlier, {empty} empty ones are left out")
     if not cues:
         raise InputError(f"{where}: holds no captions; give a SubRip (.srt) or WebVTT (.vtt) file")
     if len(cues) > MOST_CUES:
         raise InputError(f"{where}: {len(cues)} cues, expected at most {MOST_CUES}; cut the title into several")
     return tuple(cues)
+
+
+def _make_room(cues: list[Cue], cue: Cue) -> None:
+    """Let the last cue end where this one begins, if that is a slip and not two cues at once."""
+    last = cues[-1]
+    if last.end - cue.start > MENDED or last.start >= cue.start:
+        raise _Wrong(f"begins at {clock(cue.start)}, before the one of line {last.line} ends ({clock(last.end)})")
+    cues[-1] = replace(last, end=cue.start)
 
 
 def _decoded(data: bytes, where: str) -> str:
@@ -96,13 +112,27 @@ def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
     """(line number, lines) of what stands between empty lines and is a cue, or should be."""
     web, first, block = text.startswith("WEBVTT"), 0, list[str]()
     for number, line in enumerate([*text.split("\n"), ""], 1):
-        if line.strip():
+        # In WebVTT only an empty line ends a cue; in SubRip one of spaces does, too, as editors leave them.
+        if line.strip() or (web and line and any("-->" in one for one in block)):
             first = first or number
             block.append(line)
             continue
         if block and not (web and re.match(r"(WEBVTT|NOTE|STYLE|REGION)(\s|$)", block[0])):
-            yield first, block
+            yield from _parted(first, block)
         first, block = 0, []
+
+
+def _parted(first: int, block: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """A block in which lines of spaces stand where empty ones should, between cues."""
+    begun = 0
+    for index, line in enumerate(block):
+        if "-->" not in line:
+            continue
+        start = next((at for at in (index, index - 1) if at - 1 > begun and not block[at - 1].strip()), None)
+        if start is not None:
+            yield first + begun, block[begun:start]
+            begun = start
+    yield first + begun, block[begun:]
 
 
 def _cue(number: int, lines: list[str], web: bool) -> Cue:
@@ -114,12 +144,10 @@ def _cue(number: int, lines: list[str], web: bool) -> Cue:
     if start is None or end is None:
         example = "00:00:01.000 --> 00:00:02.500" if web else "00:00:01,000 --> 00:00:02,500"
         raise _Wrong(f"has the times {lines[times].strip()[:60]!r}; expected such as {example}")
-    if end <= start:
-        raise _Wrong(f"ends at {clock(end)}, not after it begins ({clock(start)})")
-    text = "\n".join(_marked(line, web) for line in _balanced_lines(lines[times + 1 :], web))
-    if not text.strip():
-        raise _Wrong("has no text")
-    cue = Cue(start, end, text, number)
+    if end < start:
+        raise _Wrong(f"ends at {clock(end)}, before it begins ({clock(start)})")
+    text = "\n".join(_marked(line, web) for line in _balanced_lines(lines[times + 1 :], web) if line.strip())
+    cue = Cue(start, end if text.strip() else start, text, number)
     if len(cue.plain) > LONGEST_CUE:
         raise _Wrong(f"has {len(cue.plain)} characters, expected at most {LONGEST_CUE}; cut it in two")
     return cue

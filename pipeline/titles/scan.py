@@ -20,9 +20,11 @@ from pipeline.store.small_json import get_json
 from pipeline.store.stage_view import StageView
 from pipeline.store.stages import dropped
 from pipeline.store.store import Store
+from pipeline.titles.found import read_json
 from pipeline.titles.losses import lost, mend_headers, whole
 from pipeline.titles.numerics import lanes_of
 from pipeline.titles.title_plan import TitlePlan
+from pipeline.titles.views import lost_view, reported
 
 
 class LostForGood(LongtakeError):
@@ -35,7 +37,15 @@ def is_done(store: Store, plan: TitlePlan, *, mend: bool = True) -> bool:
     After a render with other options the views are of another plan: they are then made again, from the same records.
     """
     record = Ledger(store, plan.prefix("done")).read(0, mend=mend)
-    return record is not None and _shown(store, plan) and (not mend or lost(store, record) is None)
+    return record is not None and _shown(store, plan) and (not mend or _lost(store, plan, record) is None)
+
+
+def _lost(store: Store, plan: TitlePlan, done: Record) -> str | None:
+    """What people should find of a finished title and do not; a file that was delivered may be gone."""
+    if not done.facts.get("delivered") and (reason := lost(store, done)):
+        return reason
+    streamed = "stream" not in dropped(str(done.facts.get("kept")))
+    return lost_view(store, reported(read_json(store, f"{plan.id}/report.json") or {}, streamed=streamed))
 
 
 def _shown(store: Store, plan: TitlePlan) -> bool:
@@ -106,12 +116,13 @@ class _Scan:
             record is None or not self.mend or not _shown(self.store, self.plan)
         ):  # else its files are another plan's now
             return record
-        reason = lost(self.store, record)
+        reason = _lost(self.store, self.plan, record)
         if reason is None:
             return record
         kept = str(record.facts.get("kept"))
         if "stream" not in dropped(kept) or renew:
-            self._view("done").void(record, reason)
+            if renew or (lost(self.store, record) and not record.facts.get("delivered")):
+                self._view("done").void(record, reason)
         elif whole_title:
             raise LostForGood(
                 f"title {self.plan.id}: {reason}, and what it was made of was let go (keep: {kept}); put it back, or "

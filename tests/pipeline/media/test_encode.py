@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.core.errors import DamagedObject, UserError
 from pipeline.media.boxes import Joined, boxes, codec_string, payload
-from pipeline.media.encode import CODECS, Encoding, Fragment, decode_fragments, decode_frames, encode_gop
+from pipeline.media.encode import CODECS, Encoding, Fragment, GopEncoder, decode_fragments, decode_frames, encode_gop
 
 ALL = list(CODECS)
 
@@ -198,3 +198,24 @@ def test_4096_is_level_6(codec: str, level: str) -> None:
     fragment = encode_gop(Encoding(codec, 4096, 4096, 30), 0, (picture(k, 4096, 4096) for k in range(2)))
     assert level in codec_string(fragment.init)
     assert [number_of(p) for p in decode_fragments(fragment.init, [fragment.data])] == [0, 1]
+
+
+def moving(width: int, height: int, count: int) -> list[np.ndarray]:
+    """Planes of a mosaic that is another one in every picture."""
+    tiles = np.random.default_rng(0).integers(16, 235, (count, height * 3 // 16, width // 8), dtype=np.uint8)
+    return [np.kron(one, np.ones((8, 8), np.uint8)) for one in tiles]
+
+
+@pytest.mark.parametrize(
+    ("codec", "width", "height"),
+    [("hevc", 64, 64), ("hevc", 64, 128), ("hevc", 128, 64), ("hevc", 80, 80), ("h264", 64, 64), ("av1", 64, 64)],
+)
+def test_the_same_pictures_give_the_same_bits(codec: str, width: int, height: int) -> None:
+    """HEVC pictures of one block in height or width were others at every run."""
+    pictures, found = moving(width, height, 16), set()
+    for _ in range(4):
+        encoder = GopEncoder(Encoding(codec, width, height, 22), 0)
+        for planes in pictures:
+            encoder.add(planes)
+        found.add(encoder.finish().data)
+    assert len(found) == 1

@@ -57,6 +57,50 @@ def test_webvtt() -> None:
     ]
 
 
+ROLLED = """WEBVTT
+Kind: captions
+
+00:00:00.000 --> 00:00:01.500 align:start
+ 
+hello<00:00:00.500><c> there</c>
+
+00:00:01.500 --> 00:00:01.510 align:start
+hello there
+ 
+
+00:00:01.500 --> 00:00:03.000
+ 
+"""
+
+
+def times(text: str, name: str, notes: list[str] | None = None) -> list[tuple[int, int, str]]:
+    cues = read_captions(text.encode(), name, (notes if notes is not None else []).append)
+    return [(cue.start, cue.end, cue.text) for cue in cues]
+
+
+def test_lines_of_one_space_end_no_cue_of_webvtt() -> None:
+    notes: list[str] = []
+    assert times(ROLLED, "auto.vtt", notes) == [(0, 1500, "hello there"), (1500, 1510, "hello there")]
+    assert notes == ["auto.vtt: 0 cues that overlapped the next one end earlier, 1 empty ones are left out"]
+    spaced = (
+        "WEBVTT\n\n00:01.000 --> 00:02.000\nA\n \n00:02.000 --> 00:03.000\nB\n\t\nname\n00:03.000 --> 00:04.000\nC\n"
+    )
+    assert times(spaced, "a.vtt") == [(1000, 2000, "A"), (2000, 3000, "B"), (3000, 4000, "C")]
+    assert times("1\n00:00:01,000 --> 00:00:02,000\nA\n  \n2\n00:00:03,000 --> 00:00:04,000\nB", "a.srt") == [
+        (1000, 2000, "A"),
+        (3000, 4000, "B"),
+    ]
+
+
+@pytest.mark.parametrize("over", [1, 10, 20])
+def test_cues_that_overlap_by_a_slip_and_cues_of_no_length(over: int) -> None:
+    first = f"1\n00:00:01,000 --> 00:00:02,{over:03}\nA\n\n"
+    text = first + "2\n00:00:02,000 --> 00:00:03,000\nB\n\n3\n00:00:03,000 --> 00:00:03,000\nC\n"
+    notes: list[str] = []
+    assert times(text, "w.srt", notes) == [(1000, 2000, "A"), (2000, 3000, "B")]
+    assert notes == ["w.srt: 1 cues that overlapped the next one end earlier, 1 empty ones are left out"]
+
+
 GOOD = "1\n00:00:01,000 --> 00:00:02,000\n"
 
 
@@ -69,9 +113,10 @@ GOOD = "1\n00:00:01,000 --> 00:00:02,000\n"
         ("WEBVTT\n\n00:01.000 --> 00:02.000\n<!-- x --> y\n", "an arrow in its text"),
         ("WEBVTT\n\n00:01.000 --> 00:02.000\n<iframe>\n", "holds the markup '<iframe>'"),
         (GOOD + "a\0b\n", "holds control characters"),
-        (GOOD + "\n", "line 1: the cue has no text"),
+        (GOOD + "\n", "holds no captions"),
         (GOOD + "x" * 501 + "\n", "has 501 characters, expected at most 500"),
-        ("1\n00:00:02,000 --> 00:00:02,000\nx\n", "ends at 00:00:02.000, not after it begins (00:00:02.000)"),
+        ("1\n00:00:02,000 --> 00:00:02,000\nx\n", "holds no captions"),
+        ("1\n00:00:02,000 --> 00:00:01,900\nx\n", "ends at 00:00:01.900, before it begins (00:00:02.000)"),
         ("1\n00:61:02,000 --> 00:62:02,000\nx\n", "has the times '00:61:02,000 --> 00:62:02,000'"),
         ("WEBVTT\n\n1,0 --> 2,0\nx\n", "expected such as 00:00:01.000 --> 00:00:02.500"),
         (GOOD + "x\n\nlost\n", "line 5: the cue has no times"),
