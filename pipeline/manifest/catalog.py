@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from pipeline.core.errors import InputError, ManifestError, Problem
+from pipeline.core.errors import InputError, LongtakeError, ManifestError, Problem
 from pipeline.core.redact import redact
 from pipeline.core.timeline import FPS
 from pipeline.manifest import check as manifest_check
 from pipeline.manifest.fields import moment
 from pipeline.manifest.options import FamilyFacts, Options, complete, options_entering
 from pipeline.manifest.title_sources import add_titles
-from pipeline.manifest.yaml_text import MAX_BYTES, Fault, key_path, parse_yaml
+from pipeline.manifest.yaml_text import MAX_BYTES, Fault, Parsed, key_path, parse_yaml
 from pipeline.sources import urls, web
+from pipeline.store.opening import open_store
+from pipeline.store.small_json import get_json
 
 __all__ = [
     "Catalog",
@@ -122,7 +124,7 @@ def load_valid_titles(
     text = _read(source)
     web.limit_reach(public_only=urls.protocol_of(source) not in ("file", "memory"), hosts=allow_hosts)
     parsed = parse_yaml(text)
-    origins = add_titles(parsed, source)
+    origins = add_titles(parsed, source, _held(parsed, source, output))
     checked = manifest_check.check(parsed, source, families, output)
     problems = _problems(source, checked.faults, origins)
     lost = {fault.loc[1] for fault in checked.faults if len(fault.loc) > 1 and fault.loc[0] == "titles"}
@@ -141,6 +143,24 @@ def load_valid_titles(
         lines={key_path(loc): line for loc, line in parsed.lines.items()},
     )
     return catalog, problems
+
+
+def _held(parsed: Parsed, source: str, output: str | None) -> Callable[[str, str], bool]:
+    """Whether the output holds a title of an id, made of the file at an address; looked up only when asked."""
+    given = parsed.data.get("output") if isinstance(parsed.data, dict) else None
+
+    def holds(title: str, address: str) -> bool:
+        try:
+            where = os.path.abspath(output) if output and urls.is_local(output) else output
+            where = where or (urls.resolve(given, source) if isinstance(given, str) else None)
+            if where is None or (urls.is_local(where) and not os.path.isdir(urls.local_path(where))):
+                return False
+            files = get_json(open_store(where), f"{title}/inputs.json")["files"]
+            return any(one["url"] == redact(address) for one in files)
+        except (LongtakeError, ValueError, KeyError, TypeError):
+            return False
+
+    return holds
 
 
 def check_prompts(title: Title, frames: int, where: Place) -> list[Problem]:
