@@ -60,7 +60,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Show, and with --delete remove, objects that nothing needs: never one that a commit record vouches for."""
-    opened = open_target(target, output, only)
+    opened = open_target(target, output, only, allow_empty=True)
     store = opened.store
     if abandoned is not None and opened.catalog is None:
         raise UserError(f"--abandoned {abandoned:g}: give a manifest, which names the plans that are wanted")

@@ -17,7 +17,7 @@ from pipeline.pages.from_records import write_pages
 @click.option("--only", multiple=True, metavar="ID", help="This title only (may be given several times).")
 def command(target: str, output: str | None, only: tuple[str, ...]) -> None:
     """Write index.html and every title's report.html anew. `render` does so by itself."""
-    opened = open_target(target, output, only)
+    opened = open_target(target, output, only, allow_empty=True)
     count = write_pages(opened.store, opened.titles())
     click.echo(f"{count} titles, {opened.store}/index.html")
 

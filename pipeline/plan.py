@@ -98,7 +98,7 @@ def _show_forecast(
 ) -> None:
     measured = None
     if calibrate:
-        target = open_target(calibrate, None, ())
+        target = open_target(calibrate, None, (), allow_empty=True)
         known = [one for one, _ in target.titles()]
         measured = measure(target.store, known, plans[0].family, spec.chain.device, spec.upscale.device)
     found = {}

@@ -41,7 +41,7 @@ ENDED = ("done", "failed", "damaged")
 )
 def command(target: str, output: str | None, only: tuple[str, ...], as_json: bool, watch: bool, every: float) -> None:
     """Print how far the titles of a manifest are, or those that an output folder or URL holds."""
-    opened = open_target(target, output, only)
+    opened = open_target(target, output, only, allow_empty=watch)
     if watch:
         with suppress(KeyboardInterrupt):
             _watch(opened, as_json, every)

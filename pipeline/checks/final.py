@@ -110,5 +110,9 @@ def _check_file(findings: Findings, path: Path, every_picture: bool, *, signed: 
             wrong.append("it holds no content credentials, and its report says that it does")
         elif not credentials.good:
             wrong.append(f"its content credentials are invalid: {'; '.join(credentials.faults)}")
+        elif credentials.expired:
+            findings.notes.append(
+                f"{path.name}: its signer's certificate was valid when it signed, and has expired since"
+            )
     for text in wrong:
         findings.fault("final", None, f"{path.name}: {text}", findings.remedy_of_views())

@@ -93,7 +93,11 @@ def _fits(entry: Any) -> bool:
 
 def _facts(facts: Any) -> Iterator[bool]:
     """Whether these are the edges of a picture, or what was counted in a sound file or in captions."""
-    yield isinstance(facts, list) and len(facts) == 2 and all(_count(edge, 1) for edge in facts)
+    if isinstance(facts, list):
+        yield all(_count(edge, 1) for edge in facts[:2]) and [type(one) for one in facts] in (
+            [int, int],
+            [int, int, str],
+        )
     yield isinstance(facts, dict) and _is_sound(facts)
     yield isinstance(facts, dict) and _is_captions(facts)
 

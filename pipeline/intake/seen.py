@@ -17,7 +17,7 @@ from pipeline.media.sound import AudioFacts, probe
 from pipeline.sources.captions import LARGEST_CAPTIONS, read_captions
 from pipeline.sources.embedding import read_embedding
 from pipeline.sources.inputs import LARGEST, LARGEST_PORTRAIT, SourceFile
-from pipeline.sources.portrait import read_portrait
+from pipeline.sources.portrait import read_portrait, reading_of
 from pipeline.store.record import Stored
 
 
@@ -47,11 +47,19 @@ class Seen:
 
     title: Title
     portrait: SourceFile
-    portrait_size: tuple[int, int]
+    portrait_facts: tuple[Any, ...]  # width, height and, if not empty, what `reading_of` says
     audio: tuple[SourceFile, ...]
     facts: tuple[AudioFacts, ...]
     face_embedding: SourceFile | None
     extras: Mapping[str, tuple[SourceFile, Any]]
+
+    @property
+    def portrait_size(self) -> tuple[int, int]:
+        return self.portrait_facts[0], self.portrait_facts[1]
+
+    @property
+    def portrait_reading(self) -> str:
+        return "".join(self.portrait_facts[2:])
 
     @property
     def frames(self) -> int:
@@ -64,7 +72,7 @@ class Seen:
     @property
     def found(self) -> tuple[Found, ...]:
         """Sources with their facts as plain data."""
-        facts: list[Any] = [list(self.portrait_size), *map(asdict, self.facts), None]
+        facts: list[Any] = [list(self.portrait_facts), *map(asdict, self.facts), None]
         main = (Found(source, fact) for source, fact in zip(self.main_sources, facts, strict=False))
         return (*main, *(Found(source, fact) for source, fact in self.extras.values()))
 
@@ -76,7 +84,7 @@ class Seen:
 
 def wanted_of(title: Title) -> Iterator[Wanted]:
     """All files of a title, in the order of `Seen.sources`."""
-    yield Wanted("portrait", title.portrait, partial(_size, url=title.portrait), list, LARGEST_PORTRAIT)
+    yield Wanted("portrait", title.portrait, partial(_portrait, url=title.portrait), list, LARGEST_PORTRAIT)
     for number, url in enumerate(title.audio):
         yield Wanted(f"audio[{number}]", url, _sound, dict)
     if title.options.face_embedding:
@@ -91,11 +99,11 @@ def wanted_of(title: Title) -> Iterator[Wanted]:
 def seen_of(title: Title, found: Mapping[str, Found]) -> Seen:
     """What was found of a title, by place. Raises KeyError, TypeError or ValueError where it is not what is wanted."""
     audio = [found[f"audio[{number}]"] for number in range(len(title.audio))]
-    width, height = found["portrait"].facts
+    width, height, *reading = found["portrait"].facts
     return Seen(
         title,
         found["portrait"].source,
-        (width, height),
+        (width, height, *map(str, reading)),
         tuple(one.source for one in audio),
         tuple(AudioFacts.from_dict(one.facts) for one in audio),
         found["face_embedding"].source if title.options.face_embedding else None,
@@ -131,6 +139,11 @@ def _read_captions(path: Path, url: str) -> dict[str, Any]:
 
 def _check_embedding(path: Path) -> None:
     read_embedding(path, path.name)
+
+
+def _portrait(path: Path, url: str) -> list[Any]:
+    reading = reading_of(path, redact(url)) if (size := _size(path, url)) else ""
+    return [*size, reading] if reading else [*size]
 
 
 def _size(path: Path, url: str) -> list[int]:

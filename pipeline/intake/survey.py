@@ -169,6 +169,7 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
             portrait=portrait,
             audio=audio,
             publishing=publishing,
+            reading=seen.portrait_reading,
             title=title.id,
             mark_key=mark_key,
             signer=signer,

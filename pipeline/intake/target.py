@@ -63,7 +63,7 @@ def _made(store: Store, plan: TitlePlan) -> tuple[Found, tuple[str, ...]]:
     return found.of_plan(plan), (text,)
 
 
-def open_target(target: str, output: str | None, only: Sequence[str]) -> Target:
+def open_target(target: str, output: str | None, only: Sequence[str], *, allow_empty: bool = False) -> Target:
     """The target named on a command line. Raises UserError where it is neither a manifest nor an output."""
     if fault := urls.check_address(target):
         raise UserError(f"{redact(target)}: {fault}")
@@ -80,6 +80,11 @@ def open_target(target: str, output: str | None, only: Sequence[str]) -> Target:
         raise UserError(f"{target}: no such file or folder; give a manifest, or the folder or URL of an output")
     store = open_store(target)
     titles = found.titles_in(store)
+    if not titles and not allow_empty:
+        raise UserError(
+            f"{store} holds no titles: expected a folder ID with inputs.json for each title, as `render` leaves them; "
+            "give the output of a manifest, or the manifest itself"
+        )
     if unknown := [name for name in only if name not in titles]:
         raise UserError(f"--only {unknown[0]}: {store} holds no such title")
     return Target(store, None, tuple(only))

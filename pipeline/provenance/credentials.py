@@ -27,6 +27,7 @@ SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmic
 TRUST = "LONGTAKE_CREDENTIALS_TRUST"  # a PEM file of the roots whose signers are believed
 FACTS = "org.longtake.provenance"  # the assertion with inputs, hashes and options
 C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # identity of the box in ISO media files
+_EXPIRED, _IN_TIME = "signingCredential.expired", "claimSignature.insideValidity"
 _UNTRUSTED, _NOT_ITS_FILE = "signingCredential.untrusted", "assertion.bmffHash.mismatch"
 _KINDS = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"fLaC": "audio/flac", b"ID3": "audio/mpeg"}
 
@@ -50,6 +51,7 @@ class Credentials:
     ingredients: tuple[str, ...] = ()
     facts: dict[str, Any] | None = None
     faults: tuple[str, ...] = ()
+    expired: bool = False  # the signer's certificate has run out since; it was valid when it signed
 
     @property
     def good(self) -> bool:
@@ -134,13 +136,18 @@ def read_statement(box: bytes) -> Credentials:
     found = said.get("validation_results", {}).get("activeManifest", {})
     codes = {kind: {one.get("code") for one in found.get(kind, [])} for kind in ("success", "failure")}
     said["validation_status"] = [one for one in said.get("validation_status", []) if one.get("code") != _NOT_ITS_FILE]
-    wrong = codes["failure"] - {_NOT_ITS_FILE, _UNTRUSTED}
+    wrong = codes["failure"] - {_NOT_ITS_FILE, _UNTRUSTED, _EXPIRED}
     state = "invalid" if wrong else "trusted" if "signingCredential.trusted" in codes["success"] else "valid"
     return _credentials(said, state)
 
 
 def _credentials(said: dict[str, Any], state: str) -> Credentials:
     active = said.get("manifests", {}).get(said.get("active_manifest"), {})
+    results = said.get("validation_results", {}).get("activeManifest", {})
+    good, bad = ({one.get("code") for one in results.get(kind, [])} for kind in ("success", "failure"))
+    expired = _EXPIRED in bad and _IN_TIME in good
+    if expired and state == "invalid" and not bad - {_UNTRUSTED, _EXPIRED}:
+        state = "valid"  # who signed then is not to blame for what day it is now
     data = {one.get("label"): one.get("data") for one in active.get("assertions", [])}
     actions = (data.get("c2pa.actions.v2") or data.get("c2pa.actions") or {}).get("actions", [])
     signed = active.get("signature_info", {})
@@ -153,8 +160,9 @@ def _credentials(said: dict[str, Any], state: str) -> Credentials:
         faults=tuple(
             str(one.get("explanation") or one.get("code"))
             for one in said.get("validation_status", [])
-            if one.get("code") != _UNTRUSTED
+            if one.get("code") != _UNTRUSTED and not (expired and one.get("code") == _EXPIRED)
         ),
+        expired=expired,
     )
 
 

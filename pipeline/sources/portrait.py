@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from pipeline.core.errors import InputError
+from pipeline.sources.colour import TooBright, converted, grey_table, meaning
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 LARGEST_FILE = 256 << 20  # bytes
@@ -35,8 +36,17 @@ def read_portrait(source: str | Path | bytes, where: str) -> np.ndarray:
                 _check(image, where)
                 if image.format in ("JPEG", "MPO") and (scans := data.count(b"\xff\xda")) > MOST_SCANS:
                     raise InputError(f"{where}: a JPEG of {scans:,} scans, at most {MOST_SCANS}; save it anew")
-                image.load()
-                return np.asarray(_rgb(ImageOps.exif_transpose(image)))
+                try:
+                    image.load()
+                except OSError:
+                    if (whole := _ended(data)) is None:
+                        raise
+                    return read_portrait(whole, where)
+                return np.asarray(_rgb(ImageOps.exif_transpose(image), meaning(image, data)))
+        except TooBright as bright:
+            raise InputError(
+                f"{where}: a picture for HDR screens ({bright}); export it as an ordinary one, in sRGB"
+            ) from None
         except Image.UnidentifiedImageError:
             raise InputError(
                 f"{where}: not a PNG, JPEG or WebP picture ({_looks_like(data)}); convert it to one of these"
@@ -46,6 +56,15 @@ def read_portrait(source: str | Path | bytes, where: str) -> np.ndarray:
         except _DAMAGED as error:
             reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
             raise InputError(f"{where}: the picture is damaged or cut off ({reason}); export it again") from None
+
+
+def reading_of(source: str | Path | bytes, where: str) -> str:
+    """What in a picture earlier versions did not heed: it enters the hash of what is made of it. Empty for most."""
+    data = _bytes(source, where)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            return meaning(image, data)
 
 
 def _bytes(source: str | Path | bytes, where: str) -> bytes:
@@ -88,24 +107,50 @@ def _check(image: Image.Image, where: str) -> None:
         raise InputError(f"{where}: an animation; give one still picture")
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _ended(data: bytes) -> bytes | None:
+    """A JPEG that lacks its last two bytes, with them; None where anything else is missing.
+
+    What is missing of the pixels would be read from what follows: then other bytes there give other pixels.
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    base, pixels = data.removesuffix(b"\xff"), []
+    for more in (b"", b"\xa5" * 64, b"\x3c" * 64):
+        with Image.open(io.BytesIO(base + more + b"\xff\xd9"), formats=("JPEG",)) as image:
+            pixels.append(image.tobytes())
+    return base + b"\xff\xd9" if len(set(pixels)) == 1 else None
+
+
+def _rgb(image: Image.Image, meant: str) -> Image.Image:
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I") or image.mode == "F":  # 16 bits of grey; the library would clip instead of scaling
-        grey = np.asarray(image).astype(np.int64)
-        return Image.fromarray(np.clip(grey >> 8, 0, 255).astype(np.uint8)).convert("RGB")
+        return _of_sixteen_bits(np.asarray(image).astype(np.int64), meant, profile)
     if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
         image = image if image.mode == "RGBA" else image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (*BACKGROUND, 255)), image)
     if image.mode != "CMYK":
         image = image.convert("RGB")
-    if profile:
-        try:
+    try:
+        if meant not in ("", "srgb"):
+            return converted(image, meant, profile)
+        if profile and not meant:
             found = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, found, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            image = converted or image
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # a broken profile, or one of another colour space: the numbers are taken as sRGB, as browsers do
+            made = ImageCms.profileToProfile(image, found, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            image = made or image
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        pass  # a broken profile, or one of another colour space: the numbers are taken as sRGB, as browsers do
     return image.convert("RGB")
+
+
+def _of_sixteen_bits(grey: np.ndarray, meant: str, profile: bytes | None) -> Image.Image:
+    if meant == "grey profile" and profile:
+        try:
+            levels = np.interp(grey / 257, np.arange(256), 255 * grey_table(profile))
+            return Image.fromarray(np.rint(levels).astype(np.uint8)).convert("RGB")
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            pass  # as below
+    image = Image.fromarray(np.clip(grey >> 8, 0, 255).astype(np.uint8)).convert("RGB")
+    return image if meant in ("", "srgb", "grey profile") else converted(image, meant, profile)
 
 
 def _looks_like(data: bytes) -> str:

@@ -221,11 +221,13 @@ def title_hashes(
     portrait: Stored,
     audio: tuple[Stored, ...],
     publishing: Publishing,
+    reading: str = "",
     title: str = "",
     mark_key: str = "public",
     signer: str = "",
 ) -> Hashes:
-    """Hashes of the title of that id; `options` are complete (defaults filled in)."""
+    """Hashes of the title of that id; `options` are complete (defaults filled in), `reading` says how the portrait's
+    numbers are taken where earlier versions took them otherwise."""
     values = asdict(options)
 
     def chosen(level: str) -> dict[str, Any]:
@@ -244,6 +246,7 @@ def title_hashes(
             "seed": seed,
             "prompts": prompts,
             "options": chosen("chain"),
+            **({"reading": reading} if reading else {}),
         }
     )
     # Without these everything is as it was before there were any.

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import status
+from pipeline import evaluate, status, verify
+from pipeline.core.errors import OutputError
 from pipeline.media.m3u8 import read_media_playlist
+from pipeline.store.opening import _plain
 from tests.conftest import Rendered, render_inline
 from tests.support.damage import edit_record, only, snapshot
 
@@ -131,8 +133,8 @@ def test_table(finished: Rendered, capsys: pytest.CaptureFixture[str], tmp_path:
     assert "reading" in shown
     assert "3/3" in shown
     assert snapshot(finished.output) == before
-    assert status.run([str(tmp_path)]) == 0
-    assert "holds no titles" in capsys.readouterr().out
+    assert status.run([str(tmp_path)]) == 2
+    assert "holds no titles" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -194,3 +196,24 @@ def test_rendering_again_makes_good_what_status_only_tells(
     assert rendered.render() == 0
     (one,) = told(capsys, rendered.manifest)
     assert (one["state"], one["chained"], one["upscaled"], one["file"]) == ("done", 3, 3, "current")
+
+
+@pytest.mark.parametrize("command", [status, verify, evaluate])
+@pytest.mark.parametrize("content", ["", "notes.txt", "a/b/final.mp4"])
+def test_a_folder_without_titles_is_said(
+    tmp_path: Path, command: Any, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content:
+        (tmp_path / content).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / content).write_text("x")
+    assert command.run([str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "holds no titles" in said
+    assert "inputs.json" in said
+
+
+@pytest.mark.parametrize("path", ["a//b", "a/c/../b", "./a/b/", "/a///b", "c/.././a/b"])
+def test_paths_in_a_bucket_are_read_as_folders_are(path: str) -> None:
+    assert _plain(f"s3://bucket/{path}") == "s3://bucket/a/b"
+    with pytest.raises(OutputError, match="leads out of bucket"):
+        _plain(f"s3://bucket/../{path}")

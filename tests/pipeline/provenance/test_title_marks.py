@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from pipeline.core.command import run_command
 from pipeline.core.errors import SetupError
 from pipeline.main import group
 from pipeline.media.badge import Badge
+from pipeline.provenance import signing_identity
 from pipeline.provenance.credentials import (
     SOURCE_TYPE,
     Ingredient,
@@ -309,3 +311,32 @@ def test_memory_of_signing_does_not_grow_with_the_file(tmp_path: Path) -> None:
         file.seek(200 << 20)
         file.write(bytes([byte ^ 1]))
     assert read_credentials(tmp_path / "signed.mp4").state == "invalid"
+
+
+def test_a_certificate_that_expires_afterwards_is_no_fault(
+    fake_manifest: Manifest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was signed in time stays right; another byte in it does not."""
+
+    def soon(*given: Any) -> Any:
+        made = certificate(*given)
+        made._not_valid_after = None
+        return made.not_valid_after(datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=20))
+
+    certificate = signing_identity._certificate
+    monkeypatch.setattr(signing_identity, "_certificate", soon)
+    manifest = with_options(fake_manifest([10]))
+    assert render_inline(manifest) == 0
+    final = output_of(manifest) / "final.mp4"
+    deadline = time.monotonic() + 40
+    while not (found := read_credentials(final)).expired and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert (found.state, found.expired, found.faults) == ("valid", True, ())
+    capsys.readouterr()
+    assert verify.run([str(manifest)]) == 0
+    assert "has expired since" in capsys.readouterr().out
+    offset, _ = statement_of(final)
+    data = bytearray(final.read_bytes())
+    data[len(data) // 2 if len(data) // 2 < offset else offset - 100] ^= 1
+    final.write_bytes(data)
+    assert not read_credentials(final).good
