@@ -103,10 +103,14 @@ class PrepareWorker(Worker):
         return self._levelled(plan, plan.publishing.loudness)
 
     def _sources(self, plan: TitlePlan, folder: Path) -> list[Path]:
-        return [
-            fetch_input(self.store, one, folder, f"title {plan.id}, audio file {number + 1}")
-            for number, one in enumerate(plan.audio)
-        ]
+        """The sound files under their own names, which messages say."""
+        sources = []
+        for number, (one, name) in enumerate(zip(plan.audio, plan.audio_names, strict=True)):
+            path = fetch_input(self.store, one, folder, f"title {plan.id}, {name}")
+            sources.append(folder / str(number) / name)
+            sources[-1].parent.mkdir()
+            sources[-1].symlink_to(path)
+        return sources
 
     def _levelled(self, plan: TitlePlan, target: float) -> Done:
         """A track at the loudness that is asked for, and the same as CMAF fragments for HLS."""

@@ -86,6 +86,7 @@ class PublishWorker(Worker):
         sheet, facts = contact_sheet(self.store.get(plan.init_key()), plan.gops, parts.shown.__getitem__, _xmp(plan))
         self.store.put(f"{plan.id}/contact.jpg", sheet)
         notes = [plan.constants.note] if plan.constants.note else []
+        notes += [note for fact in plan.audio_facts for note in fact.notes]
         notes += notes_of(self.store, plan) + plan.marks.notes()
         if credentials is not None and credentials.state == "valid":
             notes.append(UNTRUSTED)

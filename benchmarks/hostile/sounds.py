@@ -175,17 +175,17 @@ def deep_boxes(room: Room) -> list[str]:
     return room.audio(box(b"ftyp", b"M4A \0\0\0\0") + content, "evil.m4a")
 
 
-@case("wav of four billion samples claimed", "refused", "evil.wav")
+@case("wav of four billion samples claimed", "harmless")
 def lying_size(room: Room) -> list[str]:
     return room.audio(wav(size=0xFFFFFFF0, riff=0xFFFFFFFF))
 
 
-@case("wav of a negative size", "refused", "evil.wav")
+@case("wav of a negative size", "harmless")
 def stream_size(room: Room) -> list[str]:
     return room.audio(wav(size=0xFFFFFFFF, riff=0))
 
 
-@case("wav of 2^63 bytes claimed", "refused", "evil.wav")
+@case("wav of 2^63 bytes claimed", "harmless")
 def rf64(room: Room) -> list[str]:
     good = wav(size=0xFFFFFFFF, riff=0xFFFFFFFF)
     sizes = b"ds64" + struct.pack("<IQQQI", 28, 2**63 - 1, 2**63 - 1, 2**63 - 1, 0)
@@ -307,13 +307,13 @@ def chapters(room: Room) -> list[str]:
     return room.audio(encoded(room, "good.mka", *how), "evil.mka")
 
 
-@case("ogg cut in the middle of a page", "harmless")
+@case("ogg cut in the middle of a page", "refused", "evil.ogg")
 def ogg(room: Room) -> list[str]:
     good = encoded(room, "good.ogg", "-c:a", "libvorbis")
     return room.audio(good[: len(good) * 2 // 3 - 7], "evil.ogg")
 
 
-@case("500 streams chained in one ogg", "refused", "evil.ogg", seconds=40)
+@case("500 streams chained in one ogg", "harmless", seconds=40)
 def chained(room: Room) -> list[str]:
     good = encoded(room, "good.ogg", "-c:a", "libvorbis", "-t", "0.05")
     return room.audio(good * 500, "evil.ogg")

@@ -11,13 +11,26 @@ from pipeline.intake.seen import Seen
 from pipeline.intake.weight_tree import FoundTree
 from pipeline.manifest.catalog import Catalog, check_prompts
 from pipeline.manifest.options import frame_fault
+from pipeline.media.sound_in.probe import cut_off
 from pipeline.sources.captions import clock
+from pipeline.sources.inputs import name_of
 
 
 def misfits(catalog: Catalog, seen: Seen) -> list[Problem]:
     """What is wrong with a title although each of its files can be read."""
     prompts = check_prompts(seen.title, seen.frames, catalog.place)
-    return [*prompts, *_check_boxes(catalog, seen), *_check_captions(catalog, seen)]
+    return [*_cut_off(catalog, seen), *prompts, *_check_boxes(catalog, seen), *_check_captions(catalog, seen)]
+
+
+def _cut_off(catalog: Catalog, seen: Seen) -> list[Problem]:
+    """Sound files that hold less than they state, where that is not meant."""
+    if seen.title.options.accept_short:
+        return []
+    return [
+        Problem(catalog.place(f"{seen.title.key}.audio[{number}]"), str(cut_off(name_of(source.url), fact.short)))
+        for number, (source, fact) in enumerate(zip(seen.audio, seen.facts, strict=True))
+        if fact.short
+    ]
 
 
 def _check_boxes(catalog: Catalog, seen: Seen) -> list[Problem]:

@@ -15,7 +15,18 @@ from typing import Any
 
 from pipeline.core.errors import DamagedObject, MissingObject
 from pipeline.core.redact import redact
-from pipeline.media.sound import HIGHEST_RATE, LONGEST, LOWEST_RATE, MOST_CHANNELS, AudioFacts
+from pipeline.media.sound_in.facts import (
+    FACES,
+    HIGHEST_RATE,
+    LONGEST,
+    LOWEST_RATE,
+    MIXES,
+    MOST_CHANNELS,
+    MOST_GAPS,
+    MOST_TRACKS,
+    AudioFacts,
+)
+from pipeline.media.sound_in.mixing import NAMED
 from pipeline.sources.inputs import SourceFile
 from pipeline.sources.signatures import address_key, has_secrets
 from pipeline.store.digests import is_sha256
@@ -116,9 +127,29 @@ def _is_sound(facts: dict[str, Any]) -> bool:
         return False
     counts = _count(sound.rate, LOWEST_RATE, HIGHEST_RATE) and _count(sound.channels, 1, MOST_CHANNELS)
     texts = [text for pair in sound.tags for text in pair] + [chapter.title for chapter in sound.chapters]
+    texts += [*sound.notes, sound.short, sound.mix, sound.face]
     times = [time for chapter in sound.chapters for time in (chapter.start, chapter.end)]
     fine = all(isinstance(text, str) for text in texts) and all(_count(time, 0) for time in times)
-    return counts and fine and _count(sound.samples, 1, LONGEST * sound.rate)
+    fine = fine and counts and _count(sound.samples, 1, LONGEST * sound.rate)
+    return fine and _treated_as_known(sound) and ("mix" in facts or sound.channels <= NAMED)
+
+
+def _treated_as_known(sound: AudioFacts) -> bool:
+    """Whether what is to be done with a file is something that can be done. Earlier versions did not look at how more
+    than eight channels are mixed: such a file is looked at again."""
+    known = (
+        sound.mix in MIXES
+        and sound.face in FACES
+        and isinstance(sound.mended, bool)
+        and isinstance(sound.untrimmed, bool)
+    )
+    known = known and _count(sound.track, 0, MOST_TRACKS) and len(sound.gaps) <= MOST_GAPS
+    end = 0
+    for place, length in sound.gaps:
+        if not known or not _count(place, end) or not _count(length, 1):
+            return False
+        end = place + length
+    return known and end <= sound.samples
 
 
 def _count(value: Any, least: int, most: int = 1 << 62) -> bool:

@@ -13,7 +13,8 @@ from pipeline.core.timeline import frames_of
 from pipeline.manifest.catalog import Title
 from pipeline.media.burn import cannot_be_drawn
 from pipeline.media.canvas import is_image
-from pipeline.media.sound import AudioFacts, probe
+from pipeline.media.sound_in.facts import AudioFacts
+from pipeline.media.sound_in.probe import probe
 from pipeline.sources.captions import LARGEST_CAPTIONS, read_captions
 from pipeline.sources.embedding import read_embedding
 from pipeline.sources.inputs import LARGEST, LARGEST_PORTRAIT, SourceFile
@@ -64,6 +65,11 @@ class Seen:
     @property
     def frames(self) -> int:
         return frames_of((fact.samples, fact.rate) for fact in self.facts)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people are told of the sound files."""
+        return tuple(note for fact in self.facts for note in fact.notes)
 
     @property
     def sources(self) -> tuple[SourceFile, ...]:
@@ -124,7 +130,8 @@ def stored_input(source: SourceFile) -> Stored:
 
 
 def _sound(path: Path) -> dict[str, Any]:
-    return asdict(probe(path))
+    """Also of a file that was cut off: whether it is meant is for each title to say that names it."""
+    return asdict(probe(path, accept_short=True))
 
 
 def _read_captions(path: Path, url: str) -> dict[str, Any]:

@@ -25,9 +25,10 @@ from pipeline.media.sound import joined_chapters
 from pipeline.media.tags import Chapter, continuous
 from pipeline.provenance.signing_identity import signer_name
 from pipeline.provenance.watermark import key_name, read_key
+from pipeline.sources.inputs import name_of
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
-from pipeline.titles.publishing import Publishing, given_chapters, named
+from pipeline.titles.publishing import Publishing, given_chapters, joined_tags, named
 from pipeline.titles.title_plan import TitlePlan, title_hashes
 
 WRITE_EVERY = 5.0  # seconds between two writings of what was found
@@ -76,7 +77,8 @@ def survey(
         _write(notes.values())
     seen, problems = _judged(catalog, notes, wrong)
     for one in seen:
-        if note := one.extras["captions"][1].get("note") if "captions" in one.extras else None:
+        captions = one.extras["captions"][1].get("note") if "captions" in one.extras else None
+        for note in (*one.notes, *([captions] if captions else [])):
             tell(f"{one.title.id}: {note}")
     return seen, problems
 
@@ -173,9 +175,11 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
             title=title.id,
             mark_key=mark_key,
             signer=signer,
+            treatments=[fact.treatment() for fact in seen.facts],
         ),
         mark_key=mark_key,
         signer=signer,
+        audio_names=tuple(name_of(source.url) for source in seen.audio),
         canvas_image=image,
         publishing=publishing,
         own_weights=weights.own,
@@ -190,12 +194,12 @@ def _given_chapters(seen: Seen) -> tuple[Chapter, ...]:
 
 def _publishing(seen: Seen, extras: Mapping[str, Stored]) -> Publishing:
     title, options = seen.title, seen.title.options
-    parts = [f"part {number + 1}" for number in range(len(seen.facts))]
+    names = [name_of(source.url) for source in seen.audio]
     return Publishing(
-        tags=named(seen.facts[0].tags, title.title, options.author),
+        tags=named(joined_tags([fact.tags for fact in seen.facts]), title.title, options.author),
         cover=extras.get("cover"),
         captions=extras.get("captions"),
-        chapters=_given_chapters(seen) or continuous(joined_chapters(parts, seen.facts), seen.frames * 1000 // FPS),
+        chapters=_given_chapters(seen) or continuous(joined_chapters(names, seen.facts), seen.frames * 1000 // FPS),
         language=options.language,
         loudness=options.loudness,
     )

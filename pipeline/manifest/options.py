@@ -108,6 +108,7 @@ class Options:
     frame: str = "square"
     film: tuple[int, int] | None = None
     """Width and height of a picture in the portrait's own shape: known once the portrait is (`film_size`)."""
+    accept_short: bool = False  # reports of earlier versions do not name it
 
     @property
     def placing(self) -> Layout | None:
@@ -432,6 +433,12 @@ class OptionFields(BaseModel):
         "Further, smaller H.264 videos made in the same run, by their shorter edge: a file and an HLS rendition each.",
         "stream",
         "none",
+    )
+    accept_short: bool = option(
+        "true or false",
+        "Take sound files that hold less than they state; without it a file that was cut off is refused.",
+        "none",
+        False,
     )
     burn_captions: bool = option(
         "true or false",

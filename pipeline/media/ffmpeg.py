@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +39,8 @@ _NOISE = re.compile(
 )
 _NO_ROOM = ("No space left", "File too large", "Disk quota exceeded")
 _FIRST_WORDS = 4096  # bytes of the program's messages that are kept: the first ones tell the cause
+_DESCRIPTION = 16 << 20  # bytes of what it tells of a file; ten thousand chapters are 2 MiB
+LOOK_LIMIT = 600  # seconds
 
 
 class FfmpegFailed(LongtakeError):
@@ -94,9 +96,11 @@ def version() -> str:
     return _checked(binary())[1]
 
 
-def outside_sound() -> Any:
-    """The first sound stream of an untrusted file that is handed over as standard input."""
-    return graph.input("fd:", protocol_whitelist=PROTOCOLS, format_whitelist=SOUND_FORMATS)["a:0"]
+def outside_sound(track: int = 0, untrimmed: bool = False) -> Any:
+    """A sound stream of an untrusted file that is handed over as standard input; `untrimmed`: with all that its packets
+    decode to."""
+    more = {"flags2": "skip_manual"} if untrimmed else {}
+    return graph.input("fd:", protocol_whitelist=PROTOCOLS, format_whitelist=SOUND_FORMATS, **more)[f"a:{track}"]
 
 
 def to_file(path: Path) -> str:
@@ -111,6 +115,9 @@ def _short(messages: bytes) -> str:
         line = re.sub(r"(?:file:)?/(?:[^\s'\":/]+/)*([^\s'\":/]+)", r"\1", line)  # only a file's name leaves here
         if line and not _NOISE.search(line) and line not in lines:
             lines.append(line.rstrip("."))
+    if not lines:  # the noise alone ends with the cause: Error submitting packet to decoder: Invalid data found …
+        causes = re.findall(rb"(?:Error|error) .*?: ([A-Z][^\n:]*)", messages)
+        return causes[0].decode("utf-8", "replace").rstrip(".)") if causes else ""
     return "; ".join(lines[:2])[:240]
 
 
@@ -172,18 +179,20 @@ def running(
     limit: float = TIME_LIMIT,
     alive: Callable[[], None] = lambda: None,
     makes: Sequence[Path] = (),
+    strict: bool = True,
 ) -> Iterator[Run]:
     """Runs an ffmpeg-python output (or several merged), or plain arguments; on leaving, closes pipes and waits.
 
     `alive` is called, perhaps in another thread, whenever the program has been fed or one of the files that it `makes`
-    has changed: also while nothing is left but to wait until a file of gigabytes has been put in order.
+    has changed: also while nothing is left but to wait until a file of gigabytes has been put in order. `strict`: the
+    first error anywhere ends it, else what cannot be decoded is passed over.
 
     Raises FfmpegFailed if the program fails or shows nothing of that for `limit` seconds, FfmpegKilled if something
     else ended it, StoreError if the disk is full. If the body raises, the program is killed. A program that is fed
     through a pipe and closes it early has failed: its message says more than the pipe.
     """
     arguments = output if isinstance(output, list) else output.get_args()
-    command = [binary(), "-nostdin", "-hide_banner", "-v", "error", "-xerror", "-y", *arguments]
+    command = [binary(), "-nostdin", "-hide_banner", "-v", "error", *(["-xerror"] if strict else []), "-y", *arguments]
     with tempfile.TemporaryFile() as messages:
         process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=messages)
         late, ended, broken = threading.Event(), threading.Event(), False
@@ -226,3 +235,51 @@ def running(
             raise StoreError(f"ffmpeg: {run.said}; make room in {tempfile.gettempdir()}, or set TMPDIR to another disk")
         if code or broken:
             raise FfmpegFailed(run.said or f"ended with code {code}")
+
+
+@contextmanager
+def feeding(sink: IO[bytes], blocks: Iterable[bytes]) -> Iterator[None]:
+    """Writes blocks into the program's input beside whatever is done meanwhile, then closes it.
+
+    A program that stops listening has its reasons, and says them.
+    """
+
+    def feed() -> None:
+        with suppress(BrokenPipeError, ValueError):  # it has ended; its input was closed
+            for block in blocks:
+                sink.write(block)
+        with suppress(BrokenPipeError, ValueError):
+            sink.close()
+
+    thread = threading.Thread(target=feed, daemon=True)
+    thread.start()
+    yield
+    thread.join()
+
+
+def described(stdin: IO[bytes] | int, blocks: Iterable[bytes] = ()) -> str:
+    """What the program tells of an untrusted file before it decodes it; `blocks` are fed to it where `stdin` is PIPE.
+
+    Raises FfmpegFailed for a file that it cannot open.
+    """
+    options = ["-protocol_whitelist", PROTOCOLS, "-format_whitelist", SOUND_FORMATS, "-i", "fd:"]
+    command = [binary(), "-nostdin", "-hide_banner", "-v", "info", *options]
+    with tempfile.TemporaryFile() as messages:
+        process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=messages)
+        try:
+            if process.stdin is not None:
+                with feeding(process.stdin, blocks):
+                    process.wait(LOOK_LIMIT)
+            process.wait(LOOK_LIMIT)
+        except subprocess.TimeoutExpired:
+            raise FfmpegFailed(f"stopped after {LOOK_LIMIT} s", late=True) from None
+        finally:
+            process.kill()
+            process.wait()
+        messages.seek(0)
+        found = messages.read(_DESCRIPTION)
+    if process.returncode < 0:
+        raise FfmpegKilled(-process.returncode)
+    if b"\nInput #0, " not in b"\n" + found:
+        raise FfmpegFailed(_short(found) or "cannot be opened")
+    return found.decode("utf-8", "replace")

@@ -103,7 +103,8 @@ def write_final(
         words = Path(folder, "captions.vtt") if said else None
         if words:
             words.write_text(captions.vtt(said), "utf-8")
-        command = _copy(track, notes, out, seconds, image, words, three_letters(language))
+        flags = "+faststart" if len(kept) <= tags.LONGEST_NERO_LIST else "+faststart+disable_chpl"
+        command = _copy(track, notes, out, seconds, image, words, three_letters(language), flags)
         try:
             with ffmpeg.running(command, stdin=subprocess.PIPE, alive=alive, makes=(out,)) as run:
                 run.feed(init)
@@ -137,7 +138,14 @@ def _frames_in(path: Path) -> int:
 
 
 def _copy(
-    track: Path, notes: Path, out: Path, seconds: float, cover: Path | None, said: Path | None, language: str
+    track: Path,
+    notes: Path,
+    out: Path,
+    seconds: float,
+    cover: Path | None,
+    said: Path | None,
+    language: str,
+    flags: str,
 ) -> Any:
     pictures = graph.input("pipe:0", format="mp4")
     sound = graph.input(ffmpeg.to_file(track), format="mp4", t=f"{seconds:.2f}")
@@ -155,7 +163,7 @@ def _copy(
         ffmpeg.to_file(out),
         format="mp4",
         c="copy",
-        movflags="+faststart",
+        movflags=flags,
         map_metadata=2,
         map_chapters=2,
         fflags="+bitexact",

@@ -15,7 +15,7 @@ import av.error
 from pipeline.core.errors import InputError, LongtakeError
 from pipeline.core.timeline import FPS, GOP
 from pipeline.media.encode import strict
-from pipeline.media.sound import probe
+from pipeline.media.sound_in.probe import probe
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ import numpy as np
 from pipeline.core.timeline import SOUND_RATE
 from pipeline.media import ffmpeg
 from pipeline.media.hls_sound import SoundFragments, write_fragments
-from pipeline.media.sound import AudioFacts, channels_of, encoded, join
+from pipeline.media.sound import channels_of, encoded, join
+from pipeline.media.sound_in.facts import AudioFacts
 
 CEILING = -1.5  # dBTP before encoding; the encoder may overshoot by some tenths
 MOST_GAIN = 30.0  # dB; a recording as low as that is noise, mostly

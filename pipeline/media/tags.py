@@ -16,6 +16,9 @@ KEPT = (
 )  # fmt: skip
 MOST_CHAPTERS = 10_000
 LONGEST_TEXT = 2_000  # characters
+LONGEST_NERO_LIST = 255  # chapters; a longer one would end there, and players that read it would miss the rest
+CLOSE = 1  # millisecond; two chapters as near as that are one
+JOINED = " – "  # between the names of chapters that begin together
 _SPECIAL = re.compile(r"([=;#\\\n])")
 
 
@@ -46,7 +49,8 @@ def _pair(line: str) -> tuple[str, str]:
 
 
 def read(text: str) -> tuple[tuple[Chapter, ...], Tags]:
-    """Chapters in order, and the kept tags. Tags of the stream (Ogg has no others) fill in for those of the file."""
+    """Chapters in order, and the kept tags. A chapter may end where it begins (see
+    `with_ends`). Tags of the stream (Ogg has no others) fill in for those of the file."""
     tags: dict[str, str] = {}
     chapters: list[Chapter] = []
     section: dict[str, str] | None = None
@@ -70,7 +74,7 @@ def read(text: str) -> tuple[tuple[Chapter, ...], Tags]:
             start, end = (round_half_up(unit * int(found[key])) for key in ("start", "end"))
         except (ValueError, KeyError, ZeroDivisionError):
             continue
-        if 0 <= start < end:
+        if 0 <= start <= end:
             chapters.append(Chapter(start, end, found.get("title") or f"Chapter {index}"))
     return tuple(sorted(chapters, key=lambda c: c.start)), tuple((key, tags[key]) for key in KEPT if key in tags)
 
@@ -93,8 +97,27 @@ def cut(chapters: Iterable[Chapter], milliseconds: int) -> tuple[Chapter, ...]:
     return tuple(replace(c, end=min(c.end, milliseconds)) for c in chapters if c.start < milliseconds)
 
 
+def with_ends(chapters: Sequence[Chapter], milliseconds: int) -> tuple[Chapter, ...]:
+    """The same in order of time; one that ends where it begins goes on to the next later one, the last to the end."""
+    found: list[Chapter] = []
+    following = later = milliseconds
+    for one in sorted(chapters, key=lambda chapter: chapter.start, reverse=True):
+        following, later = (later, one.start) if one.start < later else (following, later)
+        found.append(one if one.end > one.start else replace(one, end=max(following, one.start + 1)))
+    return tuple(reversed(found))
+
+
 def continuous(chapters: Sequence[Chapter], milliseconds: int) -> tuple[Chapter, ...]:
     """The same without gaps from 0 to `milliseconds`: an MP4 file keeps lengths of chapters, so a gap would move all
-    that follow it."""
-    starts = [0, *(chapter.start for chapter in chapters[1:]), milliseconds]
-    return tuple(replace(c, start=a, end=b) for c, a, b in zip(chapters, starts, starts[1:], strict=False) if a < b)
+    that follow it. Those that begin at one moment, or within CLOSE of it, are one chapter of both names."""
+    kept: list[Chapter] = []
+    for chapter in chapters:
+        if chapter.start >= milliseconds:
+            continue
+        if kept and chapter.start - kept[-1].start <= CLOSE:
+            names = dict.fromkeys((*kept[-1].title.split(JOINED), chapter.title))
+            kept[-1] = replace(kept[-1], title=JOINED.join(names)[:LONGEST_TEXT])
+        else:
+            kept.append(chapter)
+    starts = [0, *(chapter.start for chapter in kept[1:]), milliseconds]
+    return tuple(replace(c, start=a, end=b) for c, a, b in zip(kept, starts, starts[1:], strict=False) if a < b)

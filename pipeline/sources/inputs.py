@@ -62,6 +62,13 @@ def stamp_of(url: str, largest: int = LARGEST) -> tuple[int, str]:
     return size, stamp
 
 
+def name_of(url: str) -> str:
+    """The file's own name, as messages have it."""
+    path = urls.local_path(url) if urls.is_local(url) else url.partition("://")[2].split("?")[0]
+    name = PurePosixPath(path).name
+    return "input" if name in ("", "..") else name[-100:]
+
+
 def fetch(url: str, folder: str | Path, largest: int = LARGEST) -> tuple[Path, SourceFile]:
     """The input as a local file, and what it is. A local input is not copied, a remote one lies in `folder` afterwards.
 
@@ -85,9 +92,7 @@ _NEW = "new-"  # begins stamps made here
 
 def _download(url: str, folder: Path, size: int) -> Path:
     """Streams the first `size` bytes into a folder made from the URL, under the file's own name."""
-    name = PurePosixPath(url.partition("://")[2].split("?")[0]).name
-    name = "input" if name in ("", "..") else name[-100:]
-    target = folder / hashlib.sha256(url.encode()).hexdigest()[:16] / name
+    target = folder / hashlib.sha256(url.encode()).hexdigest()[:16] / name_of(url)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{uuid.uuid4().hex}")
     try:

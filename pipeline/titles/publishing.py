@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from pipeline.core.timeline import FPS, round_half_up
-from pipeline.media.tags import Chapter, Tags
+from pipeline.media.tags import LONGEST_NERO_LIST, Chapter, Tags
 from pipeline.store.record import Stored
 
 PUBLISHING_REVISION = 1  # raised when a change alters what is written around pictures and sound
@@ -31,7 +31,13 @@ class Publishing:
         facts = asdict(self)
         files = {"cover": self.cover, "captions": self.captions}
         contents = {name: stored.sha256 if stored else None for name, stored in files.items()}
-        return facts | contents | {"revision": PUBLISHING_REVISION}
+        more = {} if self.nero_list else {"nero_list": False}
+        return facts | contents | {"revision": PUBLISHING_REVISION} | more
+
+    @property
+    def nero_list(self) -> bool:
+        """Whether the file's chapters also stand in the old list that ends at 255."""
+        return len(self.chapters) <= LONGEST_NERO_LIST
 
     def described(self) -> dict[str, Any]:
         """For reports: what people read."""
@@ -50,6 +56,25 @@ def given_chapters(marks: Sequence[tuple[Fraction, str]], frames: int) -> tuple[
     starts = [round_half_up(1000 * at) for at, _ in marks]
     ends = [*starts[1:], frames * 1000 // FPS]
     return tuple(Chapter(start, end, text) for (_, text), start, end in zip(marks, starts, ends, strict=False))
+
+
+def joined_tags(files: Sequence[Tags]) -> Tags:
+    """Tags of a title of these sound files: of several, what all that have a tag agree on, and as title their album,
+    else the title that every one of them has.
+
+    The first file of a list may be a jingle: its name is not the book's.
+    """
+    if len(files) == 1:
+        return files[0]
+    values: dict[str, set[str]] = {}
+    for tags in files:
+        for name, text in tags:
+            values.setdefault(name, set()).add(text)
+    agreed = {name: texts.pop() for name, texts in values.items() if len(texts) == 1 and name != "track"}
+    own = agreed.pop("title", None) if all("title" in dict(tags) for tags in files) else None
+    title = agreed.get("album") or own
+    agreed.pop("title", None)
+    return tuple({**({"title": title} if title else {}), **agreed}.items())
 
 
 def named(found: Tags, title: str | None, author: str | None) -> Tags:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from pipeline.manifest.catalog import Options, options_entering
 from pipeline.manifest.options import DEFAULT_CRF
 from pipeline.media import ffmpeg
 from pipeline.media.encode import Encoding
-from pipeline.media.sound import AudioFacts
+from pipeline.media.sound_in.facts import AudioFacts
 from pipeline.provenance.title_marks import Marks
 from pipeline.provenance.watermark import SMALLEST
 from pipeline.provenance.watermark_code import payload_of
@@ -67,6 +67,7 @@ class TitlePlan:
     own_weights: bool = False  # weights that the manifest names, not the family's
     given_title: str | None = None  # as the manifest has it; None: the sound file's
     given_chapters: tuple[tuple[int, str], ...] = ()  # (milliseconds, title) as the manifest has them
+    audio_names: tuple[str, ...] = ()  # of the sound files, for messages
 
     @property
     def gops(self) -> int:
@@ -225,9 +226,13 @@ def title_hashes(
     title: str = "",
     mark_key: str = "public",
     signer: str = "",
+    treatments: Sequence[dict[str, Any]] = (),
 ) -> Hashes:
-    """Hashes of the title of that id; `options` are complete (defaults filled in), `reading` says how the portrait's
-    numbers are taken where earlier versions took them otherwise."""
+    """Hashes of the title of that id; `options` are complete (defaults filled in).
+
+    `treatments`: what is done with each sound file beyond decoding it (`AudioFacts.treatment`); `reading`: how the
+    portrait's numbers are taken where earlier versions took them otherwise.
+    """
     values = asdict(options)
 
     def chosen(level: str) -> dict[str, Any]:
@@ -235,7 +240,8 @@ def title_hashes(
 
     # What separates the voice is one of the weights; without it no weights matter to the sound.
     separated = [weights] if options.vocals == "separate" else []
-    sound = digest([SOUND_REVISION, ffmpeg.version(), frames, [one.sha256 for one in audio], *separated])
+    treated = [list(treatments)] if any(treatments) else []  # else everything is as it was before there were any
+    sound = digest([SOUND_REVISION, ffmpeg.version(), frames, [one.sha256 for one in audio], *separated, *treated])
     chain = digest(
         {
             "sound": sound,

@@ -18,7 +18,8 @@ from actors.worker import Worker
 from pipeline.core.timeline import GOP
 from pipeline.media import ffmpeg
 from pipeline.media.loudness import write_levelled
-from pipeline.media.sound import probe, write_sound
+from pipeline.media.sound import write_sound
+from pipeline.media.sound_in.probe import probe
 from pipeline.provenance.watched import Watched
 from pipeline.store.local import LocalStore
 from pipeline.store.store import Store

@@ -80,7 +80,7 @@ def test_every_call_of_ffmpeg_fails_once(
 
 
 def test_a_killed_ffmpeg_is_not_the_inputs_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.media.sound import probe
+    from pipeline.media.sound_in.probe import probe
 
     monkeypatch.setenv("LONGTAKE_FFMPEG", str(failing_ffmpeg(tmp_path, 1, "kill -9 $$")[0]))
     with pytest.raises(ffmpeg.FfmpegKilled, match=r"ended from outside by SIGKILL.*run again") as caught:

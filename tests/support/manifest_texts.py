@@ -60,6 +60,7 @@ GIVEN: dict[str, Any] = {
     "cover": "/e/cover.jpg",
     "language": "pt-BR",
     "burn_captions": True,
+    "accept_short": True,
     "loudness": -16.5,
     "renditions": [1080, 720],
     "owner": "Ada",

@@ -14,7 +14,7 @@ from models.families.registry import FAMILIES
 from pipeline import plan
 from pipeline.forecast import costs
 from pipeline.manifest.options import Options, complete
-from pipeline.media.sound import AudioFacts
+from pipeline.media.sound_in.facts import AudioFacts
 from pipeline.store.record import Stored
 from pipeline.titles.title_plan import Hashes, TitlePlan
 from tests.conftest import Rendered

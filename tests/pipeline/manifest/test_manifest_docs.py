@@ -38,7 +38,8 @@ def test_every_option_is_in_the_table_and_enters_one_hash() -> None:
     assert set(by_stage["picture"]) == PICTURE
     assert set(by_stage["file"]) == {"author", "cover", "language", "loudness", "subject", "consent"}
     scheduling, how = {"owner", "share", "due"}, {"compile", "guidance_devices"}
-    assert set(by_stage["none"]) == {"preset", "segment_frames", "keep", "allow_mixed"} | scheduling | how
+    others = {"preset", "segment_frames", "keep", "allow_mixed", "accept_short"}
+    assert set(by_stage["none"]) == others | scheduling | how
 
 
 def _valid_documents() -> list[Any]:

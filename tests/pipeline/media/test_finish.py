@@ -19,7 +19,8 @@ from pipeline.media.boxes import payload, top_boxes
 from pipeline.media.encode import Encoding, encode_gop
 from pipeline.media.finish import NOTICE, SOURCE_TYPE, poster, provenance_xmp, read_xmp, write_final
 from pipeline.media.inspect_media import count_frames, inspect
-from pipeline.media.sound import probe, write_sound
+from pipeline.media.sound import write_sound
+from pipeline.media.sound_in.probe import probe
 from pipeline.media.tags import Chapter
 from tests.pipeline.media.test_encode import encoding, gops, number_of
 from tests.support.media_sources import clicks, decoded, peaks, program, sound

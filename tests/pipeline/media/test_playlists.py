@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.media.boxes import codec_string
 from pipeline.media.playlists import bit_rates, index_playlist, sound_playlist, video_playlist
-from pipeline.media.sound import probe, write_sound
+from pipeline.media.sound import write_sound
+from pipeline.media.sound_in.probe import probe
 from tests.pipeline.media.test_encode import gops, number_of
 from tests.support.media_sources import clicks, peaks, program, sound
 

@@ -16,7 +16,7 @@ import yaml
 from pipeline import verify
 from pipeline.media.encode import Encoding, GopEncoder, encode_gop
 from pipeline.media.inspect_media import inspect
-from pipeline.media.sound import probe
+from pipeline.media.sound_in.probe import probe
 from tests.conftest import render_inline
 from tests.support.crashes import same_after_kills
 from tests.support.damage import flip, snapshot

@@ -19,7 +19,9 @@ from pipeline.core.errors import InputError, LongtakeError, SetupError
 from pipeline.core.timeline import frames_of, gop_packets, gops_of, packets_of, starts_in_join
 from pipeline.media import ffmpeg, tags
 from pipeline.media.boxes import boxes, payload
-from pipeline.media.sound import AudioFacts, joined_chapters, probe, read_speech, write_sound
+from pipeline.media.sound import joined_chapters, read_speech, write_sound
+from pipeline.media.sound_in.facts import AudioFacts
+from pipeline.media.sound_in.probe import probe
 from pipeline.media.tags import Chapter
 from tests.support.media_sources import clicks, decoded, noise, peaks, program, sound
 

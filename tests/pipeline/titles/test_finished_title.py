@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.media.inspect_media import count_frames
-from pipeline.media.sound import probe
+from pipeline.media.sound_in.probe import probe
 from pipeline.media.tags import Chapter
 from tests.conftest import render_inline
 from tests.support.damage import snapshot

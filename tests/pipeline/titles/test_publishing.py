@@ -19,8 +19,8 @@ from pipeline import status, verify
 from pipeline.media.inspect_media import inspect
 from pipeline.media.languages import three_letters
 from pipeline.media.playlists import video_playlist
-from pipeline.media.sound import probe
-from pipeline.media.tags import Chapter, continuous
+from pipeline.media.sound_in.probe import probe
+from pipeline.media.tags import Chapter, continuous, with_ends
 from tests.conftest import render_inline
 from tests.support.damage import snapshot
 
@@ -89,6 +89,19 @@ def test_chapters_of_a_source_leave_no_gap() -> None:
     found = [Chapter(200, 900, "A"), Chapter(1500, 2000, "B"), Chapter(4000, 5000, "too late")]
     assert continuous(found, 4000) == (Chapter(0, 1500, "A"), Chapter(1500, 4000, "B"))
     assert continuous([], 4000) == ()
+
+
+def test_chapters_that_begin_together_keep_both_names() -> None:
+    found = [Chapter(0, 3000, "Part One"), Chapter(0, 1000, "Chapter 1")]
+    found += [Chapter(1000, 1001, "x"), Chapter(1001, 3000, "y")]
+    assert continuous(found, 3000) == (Chapter(0, 1000, "Part One – Chapter 1"), Chapter(1000, 3000, "x – y"))
+    assert continuous([Chapter(5, 9, "A"), Chapter(5, 20, "A"), Chapter(6, 30, "A")], 50) == (Chapter(0, 50, "A"),)
+
+
+def test_a_chapter_without_an_end_goes_on_to_the_next_later_one() -> None:
+    found = [Chapter(0, 0, "Part"), Chapter(0, 0, "One"), Chapter(700, 700, "Two"), Chapter(1500, 1600, "Three")]
+    assert [one.end for one in with_ends(found, 2000)] == [700, 700, 1500, 1600]
+    assert [one.end for one in with_ends(found[:3], 2000)] == [700, 700, 2000]
 
 
 def test_nothing_leaves_the_quotes_of_an_attribute() -> None:
