@@ -51,7 +51,7 @@ def _coded(name: str, end: str, codec: str, *more: str, **facts: object) -> Form
 
 def _dsf(path: Path, seconds: float, rate: int, channels: int) -> None:
     """One-bit sound at 64 times 44.1 kHz: halves of ones, which is silence."""
-    if rate != 44_100:
+    if rate != 44_100 or channels > 2:
         raise subprocess.CalledProcessError(1, "dsf")
     count = int(seconds * 64 * rate) // 32_768 * 32_768
     data = b"\x69" * (count // 8 * channels)
