@@ -19,7 +19,7 @@ from hypothesis import settings
 from PIL import Image
 
 from pipeline.sources import web
-from tests.support.ray_head import ray_address
+from tests.support.clusters.ray_head import ray_address
 from tests.support.s3 import s3, s3_server
 
 __all__ = ["ray_address", "s3", "s3_server"]  # fixtures

@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
+from tests.support.clusters.ray_head import free_port, head
 from tests.support.leftovers import descendants, end
-from tests.support.ray_head import free_port, head
 
 STORE_BYTES = 100 << 20  # of Ray's object store on each node: nothing of ours waits in it
 STARTED_WITHIN = 120.0  # seconds, on a machine that has much else to do

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline import verify
 from tests.conftest import write_manifest
-from tests.support.ray_head import free_port, head
+from tests.support.clusters.ray_head import free_port, head
 
 pytestmark = pytest.mark.ray_alone
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def test_from_nothing_to_the_ceiling_and_back(tmp_path: Path) -> None:
     words = ("--include-dashboard=false", "--object-store-memory=104857600", f"--autoscaling-config={file}")
     with head(0, *words, port=port, environment=ENVIRONMENT) as address:
         assert machines(address) == 0
-        command = [sys.executable, "-m", "tests.support.timed_render", str(manifest), "--address", address]
+        command = [sys.executable, "-m", "tests.support.clusters.timed_render", str(manifest), "--address", address]
         run = subprocess.Popen(
             [*command, "--gpus", str(CEILING)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

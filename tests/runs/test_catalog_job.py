@@ -13,12 +13,12 @@ import pytest
 
 from pipeline.store.opening import open_store
 from tests.conftest import write_manifest
-from tests.support.ray_head import free_port, head
-from tests.support.ray_job import submit
+from tests.support.clusters.ray_head import free_port, head
+from tests.support.clusters.ray_job import submit
 from tests.support.s3 import S3Server
 
 pytestmark = pytest.mark.slow
-HOOK = "tests.support.sabotage.install"
+HOOK = "tests.support.clusters.sabotage.install"
 
 
 def test_ten_of_twelve_are_finished_and_both_reasons_are_reported(

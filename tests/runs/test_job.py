@@ -15,7 +15,7 @@ from pipeline import verify
 from pipeline.media.inspect_media import count_frames
 from pipeline.store.opening import open_store
 from tests.conftest import write_manifest
-from tests.support.ray_head import free_port, head
+from tests.support.clusters.ray_head import free_port, head
 from tests.support.s3 import S3Server
 
 pytestmark = pytest.mark.slow

@@ -11,10 +11,10 @@ import pytest
 
 from pipeline.store.opening import open_store
 from tests.conftest import render_inline, write_manifest
-from tests.support import hungry
+from tests.support.clusters import hungry
+from tests.support.clusters.ray_head import free_port, head
+from tests.support.clusters.ray_job import submit
 from tests.support.crashes import records
-from tests.support.ray_head import free_port, head
-from tests.support.ray_job import submit
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ def test_workers_that_the_kernel_kills_for_memory_change_nothing(tmp_path: Path,
     output, port = str(tmp_path / "killed"), free_port()
     dashboard = ("--include-dashboard=true", f"--dashboard-port={port}")
     with head(3, *dashboard, environment={hungry.GROUP: str(group)}):
-        hook = "tests.support.hungry.install"
+        hook = "tests.support.clusters.hungry.install"
         code, said = submit(f"http://127.0.0.1:{port}", hook, str(manifest), "--output", output)
     assert code == 0, said[-4000:]
     assert hungry.kills(group) >= hungry.GREEDY, "the kernel killed for real"

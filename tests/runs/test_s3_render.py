@@ -18,7 +18,7 @@ from pipeline.store.opening import open_store
 from pipeline.store.store import Store
 from tests.conftest import render_inline, write_manifest
 from tests.runs.test_identity import decoded, results
-from tests.support.ray_head import head
+from tests.support.clusters.ray_head import head
 from tests.support.s3 import S3Server
 
 pytestmark = pytest.mark.slow

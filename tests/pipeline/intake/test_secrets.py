@@ -21,7 +21,7 @@ from pipeline.store.opening import open_store
 from pipeline.store.store import Store
 from tests.conftest import write_portrait, write_wav
 from tests.runs.test_job import submit
-from tests.support.ray_head import free_port, head
+from tests.support.clusters.ray_head import free_port, head
 from tests.support.s3 import S3Server
 
 USER, PASSWORD, TOKEN, SIGNATURE = "plantedUser", "plantedPass/word", "plantedToken123", "plantedSignature456"

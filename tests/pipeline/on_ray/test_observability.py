@@ -37,7 +37,7 @@ from pipeline.scheduler.work import (
     WorkerReady,
 )
 from tests.conftest import Rendered, write_manifest
-from tests.support.ray_head import free_port, head
+from tests.support.clusters.ray_head import free_port, head
 
 DASHBOARD = Path(__file__).parents[3] / "cluster" / "dashboard.json"
 
@@ -189,7 +189,7 @@ def test_prometheus_sees_driver_and_workers(tmp_path: Path) -> None:
     with head(4, "--include-dashboard=false", f"--metrics-export-port={port}", environment=fast) as address:
         # Steps of a fixed time, so that the run lasts longer than what is reported takes to come by.
         manifest = write_manifest(tmp_path, [1200], family="timed", output=str(tmp_path / "out"))
-        command = [sys.executable, "-m", "tests.support.timed_render", str(manifest), "--address", address]
+        command = [sys.executable, "-m", "tests.support.clusters.timed_render", str(manifest), "--address", address]
         run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         seen: set[str] = set()
         wanted = {"longtake_titles", "longtake_workers", "longtake_units_total", "longtake_call_seconds_bucket"}

@@ -135,7 +135,15 @@ def test_chromium_plays_a_title_while_it_renders(tmp_path: Path, address: str) -
     title = tmp_path / "out" / "reading"
     hold = tmp_path / "hold"
     hold.touch()
-    command = [sys.executable, "-m", "tests.support.unhurried_render", str(hold), str(manifest), "--executor", "inline"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.clusters.unhurried_render",
+        str(hold),
+        str(manifest),
+        "--executor",
+        "inline",
+    ]
     log = tmp_path / "driver.log"
     with log.open("wb") as said:
         driver = subprocess.Popen(command, stdout=said, stderr=said)

@@ -187,7 +187,7 @@ def test_people_watch_a_run(tmp_path: Path, place: tuple[str, str]) -> None:
     log = tmp_path / "driver.log"
     hold = tmp_path / "hold"
     hold.touch()
-    command = [sys.executable, "-m", "tests.support.unhurried_render", str(hold), str(manifest)]
+    command = [sys.executable, "-m", "tests.support.clusters.unhurried_render", str(hold), str(manifest)]
     command += ["--executor", "inline", "--output", output]
     with log.open("wb") as said:
         driver = subprocess.Popen(command, stdout=said, stderr=said)

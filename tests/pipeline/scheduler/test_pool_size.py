@@ -10,7 +10,7 @@ from pipeline.scheduler.pool_size import HOLD, Limits, upscalers_wanted
 from pipeline.scheduler.speeds import Speeds
 from pipeline.scheduler.work import Ready, Scanned
 from tests.pipeline.scheduler.test_shares import title
-from tests.support.timed_cluster import TimedCluster
+from tests.support.clusters.timed_cluster import TimedCluster
 
 
 def test_upscalers_grow_by_one_until_they_are_measured_and_then_as_needed() -> None:

@@ -26,7 +26,7 @@ from pipeline.scheduler.work import (
     WorkerLost,
     WorkerReady,
 )
-from tests.support.simulated_cluster import Cluster, Faults, whole
+from tests.support.clusters.simulated_cluster import Cluster, Faults, whole
 
 
 def title(id: str = "a", gops: int = 5, **more: int) -> TitleWork:

@@ -13,7 +13,7 @@ from pipeline.scheduler.order import Fair, Line
 from pipeline.scheduler.pool_size import Limits
 from pipeline.scheduler.title_state import TitleWork
 from pipeline.scheduler.work import Ready, Scanned
-from tests.support.timed_cluster import TimedCluster
+from tests.support.clusters.timed_cluster import TimedCluster
 
 
 def title(name: str, gops: int, owner: str = "", **more: object) -> TitleWork:

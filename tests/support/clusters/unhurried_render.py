@@ -1,6 +1,6 @@
 """`render` in this process that rests a while after every GOP, for as long as a file is there: a run to be watched.
 
-    python -m tests.support.unhurried_render FILE MANIFEST [options of render]
+    python -m tests.support.clusters.unhurried_render FILE MANIFEST [options of render]
 
 Resting takes time and no processor, so pages and playlists, which are written by the clock, tell of a title that
 renders on a machine of any speed. Without the file it goes on at full speed.
