@@ -7,10 +7,13 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from models.families.registry import FAMILIES
 from pipeline.core.timeline import GOP, VIDEO_TIMESCALE
 from pipeline.intake.recall import recall
 from pipeline.manifest.catalog import load_manifest
+from pipeline.store.arrays import pack
 from pipeline.store.digests import sha256
 from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.opening import open_store
@@ -50,7 +53,7 @@ def write_long_output(folder: Path, gops: int) -> LongOutput:
     state = seed_state_hash(portrait, plan.seed)
     fragment = store.get(kept["stream"].objects["fragment"].key)
     for gop in range(gops):
-        first, latents, left = gop * GOP, f"latents {gop}".encode(), f"state {gop}".encode()
+        first, latents, left = gop * GOP, _numbers("latents", gop), _numbers("state", gop)
         used = {"conditioning": portrait, f"features/{first // block * block}": sha256(features)}
         chained = replace(kept["chain"], first=first, frames=GOP, parent=state, state=sha256(left), uses=used)
         _put(store, plan, chained, {"latents": latents, "state": left})
@@ -59,6 +62,11 @@ def write_long_output(folder: Path, gops: int) -> LongOutput:
         _put(store, plan, streamed, {"fragment": _at(fragment, first)})
         state = sha256(left)
     return LongOutput(output, store, plan)
+
+
+def _numbers(name: str, gop: int) -> bytes:
+    """As few as can be, others for every GOP."""
+    return pack({name: np.array([gop], np.float32)})
 
 
 def _first(store: Store, plan: TitlePlan, stage: str) -> Record:

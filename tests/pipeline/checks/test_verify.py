@@ -192,7 +192,7 @@ def test_numbers_that_are_none_are_found(rendered: Rendered, capsys: pytest.Capt
     latents = {"latents": np.full((48, 1, 8, 8), np.nan, np.float16)}
     replace_object(rendered.output, record, "latents", pack(latents))
     _, title = checked(capsys, rendered.output)
-    texts = [fault["text"] for fault in title["faults"] if (fault["stage"], fault["frame"]) == ("chain", 48)]
+    texts = [fault["found"] for fault in title["faults"] if (fault["stage"], fault["frame"]) == ("chain", 48)]
     assert any("holds NaN or infinite numbers (latents)" in text for text in texts)
 
 
