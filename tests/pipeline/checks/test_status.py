@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline import evaluate, status, verify
+from pipeline.core.command import run_command
 from pipeline.core.errors import OutputError
 from pipeline.media.m3u8 import read_media_playlist
 from pipeline.store.opening import _plain
@@ -198,7 +199,7 @@ def test_rendering_again_makes_good_what_status_only_tells(
     assert (one["state"], one["chained"], one["upscaled"], one["file"]) == ("done", 3, 3, "current")
 
 
-@pytest.mark.parametrize("command", [status, verify, evaluate])
+@pytest.mark.parametrize("command", [status.command, verify.command, evaluate.command])
 @pytest.mark.parametrize("content", ["", "notes.txt", "a/b/final.mp4"])
 def test_a_folder_without_titles_is_said(
     tmp_path: Path, command: Any, content: str, capsys: pytest.CaptureFixture[str]
@@ -206,7 +207,7 @@ def test_a_folder_without_titles_is_said(
     if content:
         (tmp_path / content).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / content).write_text("x")
-    assert command.run([str(tmp_path)]) == 2
+    assert run_command(command, [str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert "holds no titles" in said
     assert "inputs.json" in said
