@@ -84,7 +84,7 @@ def write_manifest(
     head = {name: options.pop(name) for name in ("family", "weights") if name in options}
     entries = []
     for number, title in enumerate(titles):
-        entry = {"frames": title} if isinstance(title, int) else dict(title)
+        entry: dict[str, Any] = {"frames": title} if isinstance(title, int) else dict(title)
         entry.setdefault("id", f"title-{number}")
         seed = entry.pop("files", number)
         if "frames" in entry:
@@ -118,7 +118,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failure is told at once: a later test that hangs ends the run without the summary."""
     report = yield
-    if report.failed:
+    if report.failed and sys.__stderr__:
         sys.__stderr__.write(f"\n{report.nodeid} ({report.when}): {str(report.longrepr)[-4000:]}\n")
     return report
 

@@ -32,7 +32,8 @@ OPEN, SHUT = 0.75, 0.6  # edges of an open eye and of a shut one, over the edges
 def plate(portrait: np.ndarray, film: Film) -> Tensor:
     """The portrait, uint8 [h, w, 3], in the film's size: [3 H W]."""
     size = (film.width, film.height)
-    picture = Image.fromarray(portrait).resize(size, Image.Resampling.LANCZOS, box=tuple(film.shown))
+    left, top, right, bottom = film.shown
+    picture = Image.fromarray(portrait).resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
 
 

@@ -97,6 +97,8 @@ class Velocity:
 
 
 class TrainingStage(denoising.TrainingStage):
+    options: Options
+
     def __init__(self, settings: Settings, device: torch.device) -> None:
         self.options = options = _options(settings)
         self.settings, self.device = settings, device

@@ -36,7 +36,7 @@ def test_requests_are_told_apart() -> None:
     assert about("out/a/report.json") == "view"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_quarter_of_an_hour(tmp_path: Path) -> None:
     facts = Run(tmp_path, HOURS, LATENCY).go(time.monotonic() + WITHIN)
     table = "\n".join(f"{name}: {value}" for name, value in rows(facts))

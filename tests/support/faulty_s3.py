@@ -66,7 +66,7 @@ def before(upstream: str) -> Iterator[FaultyS3]:
     async def serve() -> None:
         async with aiohttp.ClientSession(auto_decompress=False) as session:
 
-            async def handle(request: web.Request) -> web.StreamResponse:
+            async def handle(request: web.BaseRequest) -> web.StreamResponse:
                 try:
                     return await _handle(proxy, session, upstream, request)
                 except ConnectionError:  # who asked has been killed
@@ -95,7 +95,7 @@ def before(upstream: str) -> Iterator[FaultyS3]:
 
 
 async def _handle(
-    proxy: FaultyS3, session: aiohttp.ClientSession, upstream: str, request: web.Request
+    proxy: FaultyS3, session: aiohttp.ClientSession, upstream: str, request: web.BaseRequest
 ) -> web.StreamResponse:
     proxy.asked += 1
     path, _, query = request.raw_path.partition("?")
@@ -164,7 +164,7 @@ def _signed_anew(url: str, host: str, body: bytes) -> dict[str, str]:
     return dict(request.headers.items())
 
 
-def _hang_up(request: web.Request, answer: web.StreamResponse | None = None) -> web.StreamResponse:
+def _hang_up(request: web.BaseRequest, answer: web.StreamResponse | None = None) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.abort()
     return answer or web.Response()
