@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, as_completed
 from functools import partial
 from typing import TypeVar
 
@@ -16,9 +16,10 @@ R = TypeVar("R")
 THREADS = 16
 
 
-def side_by_side(action: Callable[[T], R], items: Iterable[T], threads: int = THREADS) -> Iterator[R]:
+def side_by_side(action: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
     """What `action` makes of each item, in order; at most four items a thread are in hand. Raises what it raises."""
     waiting: deque[Future[R]] = deque()
+    threads = threads or THREADS
     pool = Aside("side by side", threads)
     try:
         for item in items:
@@ -27,5 +28,19 @@ def side_by_side(action: Callable[[T], R], items: Iterable[T], threads: int = TH
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        pool.close()
+
+
+def as_they_come(action: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[tuple[T, R]]:
+    """Items with what `action` makes of them, in the order in which they are done. The first exception ends it.
+
+    Whoever leaves, by an exception or Ctrl-C, waits for none that is still in hand; nothing more is begun.
+    """
+    pool = Aside("side by side", threads or THREADS)
+    try:
+        asked = {pool.ask(partial(action, item)): item for item in items}
+        for answer in as_completed(asked):
+            yield asked[answer], answer.result()
     finally:
         pool.close()

@@ -13,11 +13,11 @@ from dataclasses import replace
 
 from models.families.protocol import Family
 from pipeline.core.errors import InputError, OutputError, Problem, StoreError
+from pipeline.core.side_by_side import as_they_come, side_by_side
 from pipeline.core.timeline import FPS, clip_of_second
 from pipeline.intake.desk import Desk, Notebook, Tell
 from pipeline.intake.fitting import misfits
 from pipeline.intake.seen import Found, Seen, Wanted, seen_of, stored_input, wanted_of
-from pipeline.intake.side_by_side import as_they_come, in_order
 from pipeline.intake.weight_intake import NO_WEIGHTS, Weights
 from pipeline.manifest.catalog import Catalog, Title
 from pipeline.manifest.options import film_size
@@ -43,7 +43,7 @@ def survey(
     every five seconds and when the survey is interrupted or took longer, so that whoever comes next goes on from there.
     A short one leaves nothing; `copy_inputs` keeps all of a catalog that can be rendered.
     """
-    notes = dict(in_order(lambda title: (title.id, Notebook(store, title)), catalog.titles))
+    notes = dict(side_by_side(lambda title: (title.id, Notebook(store, title)), catalog.titles))
     asked: dict[tuple[str, str], list[tuple[Title, Wanted]]] = {}
     for title in catalog.titles:
         for wanted in wanted_of(title):
@@ -86,7 +86,7 @@ def survey(
 def _write(notes: Iterable[Notebook]) -> None:
     """What is new; whoever may only read can plan all the same."""
     with suppress(StoreError, OutputError):
-        in_order(Notebook.write, notes)
+        list(side_by_side(Notebook.write, notes))
 
 
 def _judged(
@@ -116,8 +116,8 @@ def copy_inputs(store: Store, seen: Iterable[Seen], tell: Tell = lambda text: No
     titles = list(seen)
     desk = Desk(store, tell)
     sources = {source.sha256: (one.title.id, source) for one in titles for source in one.sources}
-    in_order(lambda named: desk.copy(*named), sources.values())
-    in_order(lambda one: _note(store, one).write(), titles)
+    list(side_by_side(lambda named: desk.copy(*named), sources.values()))
+    list(side_by_side(lambda one: _note(store, one).write(), titles))
 
 
 def _note(store: Store, seen: Seen) -> Notebook:

@@ -14,8 +14,8 @@ import pytest
 
 from models.families.registry import FAMILIES
 from pipeline import plan, render, status
+from pipeline.core import side_by_side
 from pipeline.intake import seen as seen_module
-from pipeline.intake import side_by_side
 from pipeline.intake import survey as survey_module
 from pipeline.intake.recall import recall
 from pipeline.intake.survey import survey
@@ -138,14 +138,14 @@ def test_an_interrupted_survey_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
     """What was decoded is kept, and what was fetched is copied: neither is done again."""
     with slow_web(parts(tmp_path, 6)) as web:
         manifest = manifest_of(tmp_path, [(f"t{n}", [f"{web.url}/get?id={n}"]) for n in range(6)])
-        monkeypatch.setattr(side_by_side, "AT_ONCE", 1)
+        monkeypatch.setattr(side_by_side, "THREADS", 1)
         probe, probed = seen_module.probe, []
 
-        def interrupted(path: Path) -> Any:
+        def interrupted(path: Path, **more: bool) -> Any:
             probed.append(path)
             if len(probed) == 4:
                 raise KeyboardInterrupt
-            return probe(path)
+            return probe(path, **more)
 
         monkeypatch.setattr(seen_module, "probe", interrupted)
         assert render_it(manifest) == 75
@@ -199,7 +199,7 @@ def test_two_hundred_files_over_a_slow_server(tmp_path: Path, monkeypatch: pytes
             return time.monotonic() - began
 
         beside = seconds()
-        monkeypatch.setattr(side_by_side, "AT_ONCE", 1)
+        monkeypatch.setattr(side_by_side, "THREADS", 1)
         alone = seconds()
         print(f"200 files at 30 ms: {beside:.1f} s side by side, {alone:.1f} s one after another")
         assert beside < alone / 3
