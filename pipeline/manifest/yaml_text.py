@@ -82,9 +82,10 @@ def parse_yaml(content: bytes) -> Parsed:
     except _Stop:
         pass
     except yaml.YAMLError as error:
-        _refuse(
-            parsed, _line_of(error, text), f"not valid YAML: {_reason(error)}; correct the syntax here or just above"
-        )
+        line = _line_of(error, text)
+        written = text.split("\n")[line - 1 : line] if line else []  # the mark may lie behind the last line
+        remedy = "".join(map(_quotes, written)) or "correct the syntax here or just above"
+        _refuse(parsed, line, f"not valid YAML: {_reason(error)}; {remedy}")
     return parsed
 
 
@@ -239,6 +240,18 @@ def _refuse(parsed: Parsed, line: int, text: str) -> Parsed:
     parsed.faults.append(Fault(line, (), text))
     parsed.refused.add(())
     return parsed
+
+
+_PLAIN_VALUE = re.compile(r"""\s*(?:- )?\s*([a-z_]+): +([^"'\[{|>&*!#].*?(?:: .*|:)|[@`%].*|\*.+)\s*""")
+
+
+def _quotes(line: str) -> str:
+    """How to write a text with a colon, or one that begins with a sign that YAML keeps for itself."""
+    match = _PLAIN_VALUE.fullmatch(line)
+    if not match:
+        return ""
+    value = json.dumps(match[2][:60], ensure_ascii=False)
+    return f"put the text in quotes: {match[1]}: {redact(value)}"
 
 
 def _line_of(error: yaml.YAMLError, text: str) -> int:

@@ -136,3 +136,13 @@ def test_such_titles_render(tmp_path: Path) -> None:
     source = {"glob": "Глава [2]/*.wav", "portrait": "face.png", "resolution": 64, "marks": "off"}
     assert render_inline(manifest_of(tmp_path, source)) == 0
     assert (tmp_path / "out" / "glava-1" / "final.mp4").exists()
+
+
+@pytest.mark.parametrize("value", ["Chapter 1: x", "Teil 2: Die Rückkehr: Ende", "50% off: now", "@home", "*stars*"])
+def test_a_text_that_yaml_reads_otherwise_is_told_to_be_quoted(tmp_path: Path, value: str) -> None:
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(f"version: 1\noutput: out\nfamily: fake\ntitles:\n  - id: one\n    title: {value}\n")
+    with pytest.raises(ManifestError) as error:
+        load_manifest(manifest, families=FAMILIES)
+    assert f'put the text in quotes: title: "{value}"' in str(error.value)
+    assert f"{manifest}:6" in str(error.value)
