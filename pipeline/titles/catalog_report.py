@@ -62,10 +62,10 @@ def _short(reason: str) -> str:
 
 
 def write_report(store: Store, rows: list[Row]) -> None:
-    """Replace both files. Rows of titles that this run was not about stay as an earlier run has left them, as long as
-    the output holds anything of those."""
+    """Replace both files. Rows of titles that this run was not about stay as an earlier run has left them, but for
+    finished ones of which the output holds nothing any more."""
     there = set(store.folders(""))
-    kept = {row["id"]: row for row in _earlier(store) if row["id"] in there}
+    kept = {row["id"]: row for row in _earlier(store) if row["id"] in there or row["state"] != "done"}
     new = {row.id: {name: _plain(value) for name, value in asdict(row).items()} for row in rows}
     table = list((kept | new).values())
     text = io.StringIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,14 @@ def test_a_damaged_report_stops_no_run(tmp_path: Path, damage: bytes) -> None:
     store.put(CSV, whole[: len(whole) // 2] + damage + whole[len(whole) // 2 :])
     write_report(store, [row("b", "short")])
     assert "b" in (failed_titles(store) or ())
+
+
+def test_a_title_that_was_removed_from_the_output_goes_from_the_table(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    rows = [Row(name, "done", "", "", 1, 1, 48, 1.92, "", 0, "", "s", "r") for name in ("kept", "gone", "here")]
+    for row in rows:
+        store.put(f"{row.id}/inputs.json", b"{}")
+    write_report(store, rows)
+    shutil.rmtree(tmp_path / "gone")
+    write_report(store, rows[2:])
+    assert [line.split(",")[0] for line in store.get(CSV).decode().splitlines()] == ["id", "kept", "here"]
