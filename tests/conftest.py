@@ -107,6 +107,7 @@ def render_inline(manifest: Path, *more: str) -> int:
     return render.run([str(manifest), "--executor", "inline", *more])
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In two processes (`-n 2 --dist loadgroup`) a file stays in one of them, and so do all tests that share a Ray."""
     for item in items:

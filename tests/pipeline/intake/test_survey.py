@@ -154,7 +154,9 @@ def test_an_interrupted_survey_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
         assert [len(files) for files in kept] == [2, 2, 2, 1, 1, 1], "the portrait is everybody's"
         monkeypatch.setattr(seen_module, "probe", probe)
         assert render_it(manifest) == 0
-        assert [web.asked[f"/get?id={n}"] for n in range(6)] == [1, 1, 1, 2, 1, 1]
+        asked = [web.asked[f"/get?id={n}"] for n in range(6)]
+        assert asked[:4] == [1, 1, 1, 2], "what was found before is not asked for again"
+        assert sum(asked) <= 8, "at most the next one had been begun"
 
 
 def test_a_long_plan_and_a_long_dry_run_are_shared_with_render(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
