@@ -15,7 +15,8 @@ from models.families.protocol import Family
 from models.families.registry import FAMILIES
 from pipeline.core.errors import UserError
 from pipeline.core.timeline import CLIP, FPS, SPEECH_PER_FRAME
-from pipeline.manifest.options import DEFAULT_CRF, Options
+from pipeline.manifest.option_fields import DEFAULT_CRF
+from pipeline.manifest.options import Options
 from pipeline.media.sound import BITRATE, MUSIC_RATE
 from pipeline.titles.title_plan import TitlePlan
 

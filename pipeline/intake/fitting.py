@@ -10,7 +10,7 @@ from pipeline.core.timeline import FPS
 from pipeline.intake.seen import Seen
 from pipeline.intake.weight_tree import FoundTree
 from pipeline.manifest.catalog import Catalog, check_prompts
-from pipeline.manifest.options import frame_fault
+from pipeline.manifest.film_shape import frame_fault
 from pipeline.media.sound_in.probe import cut_off
 from pipeline.sources.captions import clock
 from pipeline.sources.inputs import name_of

@@ -20,7 +20,7 @@ from pipeline.intake.fitting import misfits
 from pipeline.intake.seen import Found, Seen, Wanted, seen_of, stored_input, wanted_of
 from pipeline.intake.weight_intake import NO_WEIGHTS, Weights
 from pipeline.manifest.catalog import Catalog, Title
-from pipeline.manifest.options import film_size
+from pipeline.manifest.film_shape import film_size
 from pipeline.media.sound import joined_chapters
 from pipeline.media.tags import Chapter, continuous
 from pipeline.provenance.signing_identity import signer_name

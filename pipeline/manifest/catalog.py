@@ -14,7 +14,8 @@ from pipeline.core.redact import redact
 from pipeline.core.timeline import FPS
 from pipeline.manifest import check as manifest_check
 from pipeline.manifest.fields import moment
-from pipeline.manifest.options import FamilyFacts, Options, complete, options_entering
+from pipeline.manifest.option_fields import options_entering
+from pipeline.manifest.options import FamilyFacts, Options, complete
 from pipeline.manifest.title_sources import add_titles
 from pipeline.manifest.yaml_text import MAX_BYTES, Fault, Parsed, key_path, parse_yaml
 from pipeline.sources import urls, web

@@ -9,9 +9,10 @@ from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any
 
-from pipeline.manifest import options
 from pipeline.manifest.fields import REQUIRED, TitleFields, describe, model_at, moment, wrong_values
-from pipeline.manifest.options import FamilyFacts, OptionFields
+from pipeline.manifest.option_faults import faults_of
+from pipeline.manifest.option_fields import OptionFields
+from pipeline.manifest.options import FamilyFacts
 from pipeline.manifest.yaml_text import Fault, Loc, Parsed, shown
 from pipeline.media.canvas import is_image
 from pipeline.sources import urls
@@ -170,11 +171,11 @@ class _Check:
             own = {name: value for name, value in given.items() if name in OptionFields.model_fields}
             places = sources | {name: (*loc, name) for name in own}
             given["options"] = defaults | own
-            for name, text in options.faults_of(given["options"], family):
+            for name, text in faults_of(given["options"], family):
                 self.fault(places.get(name, loc), text)
             self.checked.titles[index] = given
         if not self.checked.titles and defaults:
-            for name, text in options.faults_of(defaults, family):
+            for name, text in faults_of(defaults, family):
                 self.fault(sources.get(name, ("defaults",)), text)
 
     def check_id(self, loc: Loc, given: Mapping[str, Any], first_use: dict[str, int]) -> None:

@@ -11,7 +11,8 @@ import click
 from pydantic import BaseModel
 
 from pipeline.manifest.fields import REQUIRED, ChapterFields, ManifestFields, PromptFields, TitleFields
-from pipeline.manifest.options import MANY_STEPS, PRESETS, OptionFields
+from pipeline.manifest.option_fields import OptionFields
+from pipeline.manifest.options import MANY_STEPS, PRESETS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

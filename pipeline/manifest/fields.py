@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
 
-from pipeline.manifest.options import Line, OptionFields
+from pipeline.manifest.option_fields import Line, OptionFields
 from pipeline.manifest.yaml_text import Loc, shown
 from pipeline.media.tags import MOST_CHAPTERS
 

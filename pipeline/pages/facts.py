@@ -9,7 +9,7 @@ from typing import Any
 
 from models.families.weight_files import WeightFile
 from pipeline.core.timeline import CLIP, FPS
-from pipeline.manifest.options import OptionFields, extra
+from pipeline.manifest.option_fields import OptionFields, extra
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
 from pipeline.titles.found import read_json

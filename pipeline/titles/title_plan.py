@@ -16,7 +16,7 @@ from models.families.protocol import ClipOptions, Family, PictureOptions
 from models.families.registry import FAMILIES
 from pipeline.core import timeline
 from pipeline.manifest.catalog import Options, options_entering
-from pipeline.manifest.options import DEFAULT_CRF
+from pipeline.manifest.option_fields import DEFAULT_CRF
 from pipeline.media import ffmpeg
 from pipeline.media.encode import Encoding
 from pipeline.media.sound_in.facts import AudioFacts

@@ -13,7 +13,8 @@ from typing import Any
 
 from models.families.registry import FAMILIES
 from models.weights.shipped import EARLIER
-from pipeline.manifest.options import complete, options_entering
+from pipeline.manifest.option_fields import options_entering
+from pipeline.manifest.options import complete
 from pipeline.titles.report import ingredients
 from pipeline.titles.title_plan import TitlePlan
 

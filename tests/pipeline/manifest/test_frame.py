@@ -9,7 +9,9 @@ import pytest
 
 from models.families.mini import MINI
 from models.families.registry import HALLO2_FAMILY, MINI_FAMILY
-from pipeline.manifest.options import complete, faults_of, film_size, frame_fault
+from pipeline.manifest.film_shape import film_size, frame_fault
+from pipeline.manifest.option_faults import faults_of
+from pipeline.manifest.options import complete
 
 MOVING = replace(MINI_FAMILY, networks=replace(MINI, picture="moved"))
 FACE = [10, 10, 50, 50]

@@ -14,7 +14,7 @@ import yaml
 from pipeline.core.errors import ManifestError
 from pipeline.manifest import docs as manifest_docs
 from pipeline.manifest.catalog import load_manifest
-from pipeline.manifest.options import OptionFields, options_entering
+from pipeline.manifest.option_fields import OptionFields, options_entering
 from pipeline.manifest.yaml_text import parse_yaml
 from tests.support.manifest_texts import FAMILIES, GIVEN, HEAD, TITLE
 

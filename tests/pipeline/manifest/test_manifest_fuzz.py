@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import ManifestError, Problem
 from pipeline.manifest.catalog import load_valid_titles
-from pipeline.manifest.options import OptionFields
+from pipeline.manifest.option_fields import OptionFields
 from tests.support.manifest_texts import FAMILIES
 
 _WORDS = "id portrait audio prompts at text version output family titles defaults weights seed priority unknown"
