@@ -15,7 +15,7 @@ demo: .venv/ready
 	$(BIN)/python -m pipeline.render examples/demo.yaml
 
 test: .venv/ready
-	$(PYTEST) -n 2 --dist loadgroup
+	$(PYTEST) -n 2
 
 test-slow: .venv/ready
 	.ci/browser

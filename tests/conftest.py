@@ -17,6 +17,7 @@ import pytest
 import yaml
 from hypothesis import settings
 from PIL import Image
+from xdist.scheduler import LoadScopeScheduling
 
 from pipeline.sources import web
 from tests.support.clusters.ray_head import ray_address
@@ -37,6 +38,7 @@ settings.register_profile("longtake", derandomize=True, deadline=None)
 settings.load_profile("longtake")
 
 RATE = 16_000
+ON_RAY = ("tests/pipeline/on_ray/test_prewarm.py", "tests/runs/test_identity.py")  # of the fast tests
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,16 @@ def render_inline(manifest: Path, *more: str) -> int:
     return render.run([str(manifest), "--executor", "inline", *more])
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In two processes (`-n 2 --dist loadgroup`) a file stays in one of them, and so do all tests that share a Ray."""
-    for item in items:
-        names = getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("ray" if "ray_address" in names else item.nodeid.partition("::")[0]))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """With two processes (`-n 2`) the tests of a file stay in one of them, and so do all that share a Ray."""
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "ray" if file in ON_RAY else file
+
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.manifest import title_sources
+from pipeline.manifest import matching
 from pipeline.manifest.title_sources import add_titles
 from pipeline.manifest.yaml_text import Parsed, parse_yaml
 
@@ -27,9 +27,11 @@ def test_a_field_of_any_length(tmp_path: Path) -> None:
     assert len(found.data["titles"][0]["title"]) == 140_000
 
 
-def test_deep_json_in_a_cell_is_left_to_the_check(tmp_path: Path) -> None:
+def test_deep_json_in_a_cell_is_a_mistake_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(f'id,audio,portrait,prompts\na,a.wav,p.png,"{"[" * 50_000}"\n')
-    assert not parsed(tmp_path, "table: t.csv").faults
+    (fault,) = parsed(tmp_path, "table: t.csv").faults
+    assert "line 2, column prompts" in fault.text
+    assert "too deep" in fault.text
 
 
 def test_own_titles_beside_a_table_cost_in_proportion(tmp_path: Path) -> None:
@@ -49,7 +51,7 @@ def test_own_titles_beside_a_table_cost_in_proportion(tmp_path: Path) -> None:
 
 
 def test_more_files_than_a_catalog_may_have_are_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(title_sources, "MAX_TITLES", 3)
+    monkeypatch.setattr(matching, "MAX_TITLES", 3)
     for number in range(4):
         (tmp_path / f"{number}.wav").touch()
     (fault,) = parsed(tmp_path, 'glob: "*.wav"\n    portrait: p.png').faults
