@@ -150,11 +150,11 @@ class UpscaleWorker(Worker):
         plan = reader.plan
         start, end = self._decoded(plan, gop)
         latents, used = reader.latent_range(start, end)
+        conditioning = self._conditioning(reader, used)
         ledger = Ledger(self.store, plan.prefix("stream"))
         if self._is_there(ledger, gop_range(gop, plan.frames)[0], used):
             yield Done(plan.id, "upscale", gop, won=False)
             return
-        conditioning = self._conditioning(reader, used)
         self._decode(plan, start, latents, part, conditioning)
         making = _Making(plan, gop, ledger, used, started, self._dressing_of(plan), self._drawer_of(plan), facts or {})
         unit = behind.begin(lambda pictures: self._finish(making, pictures))

@@ -242,7 +242,7 @@ def code(room: Room) -> list[str]:
     return room.audio(wav(code=0xBEEF))
 
 
-@case("wav of samples that are not numbers", "harmless")
+@case("wav of samples that are not numbers", "refused", "not numbers")
 def not_numbers(room: Room) -> list[str]:
     return room.audio(wav(np.full(RATE, np.nan, "<f4").tobytes(), bits=32, code=3))
 

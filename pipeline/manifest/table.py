@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pipeline.core.errors import InputError
 from pipeline.manifest.fields import TitleFields
 from pipeline.sources import urls
+from pipeline.store.small_json import parse_json
 
 MAX_TABLE = 64 << 20  # bytes, and characters of a cell
 MAX_TITLES = 100_000
@@ -134,7 +135,7 @@ def _cell(key: str, value: Any, place: str) -> Any:
     wanted = {field.annotation, *get_args(field.annotation)} if field else set()
     if value[:1] in "[{" and key in _JSON:
         try:
-            return json.loads(value)
+            return parse_json(value.encode())
         except (ValueError, RecursionError) as error:
             why = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else "too deep"
             raise InputError(f"{place}, column {key}: {value[:40]!r} is no JSON ({why}); correct the cell") from None

@@ -47,7 +47,9 @@ def test_a_finished_title_is_without_fault(
         assert (title["frames"], title["gops"], title["chained"], title["upscaled"]) == (100, 3, 3, 3)
         # All of every fragment and of the file; or of the fragments one each, of the file the ends and one in between.
         assert title["checked"]["pictures"] == (100 + 100 if more else 3 + 48 + 1 + 4)
-        assert title["checked"]["objects"] == 4 + 1 + 1 + 2 * 3 + 3 + 1  # sound, conditioning, features, …, final
+        assert (
+            title["checked"]["objects"] == 4 + 1 + 1 + 2 * 3 + 3 + 1 + 7
+        )  # sound, conditioning, features, …, final, views
     assert snapshot(finished.output) == before
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,17 +14,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.prepare import PrepareWorker
 from pipeline import evaluate, pages_command
 from pipeline.core.command import run_command
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import InputError, StoreError
 from pipeline.pages import assets, writer
 from pipeline.pages.catalog import OVER, Entry, catalog
 from pipeline.pages.cells import MOST_CELLS, Cells
 from pipeline.pages.html import page, plain
 from pipeline.pages.plots import MOST_POINTS, curves_of, thinned
 from pipeline.pages.remedies import remedy
+from pipeline.scheduler.work import Done, Job
 from pipeline.store.local import LocalStore
 from pipeline.store.record import Record
+from pipeline.titles.title_plan import TitlePlan
 from tests.conftest import Rendered, render_inline, write_manifest
 from tests.support.hostile_text import HOSTILE, hostile
 
@@ -253,12 +257,17 @@ def test_the_command_knows_outputs_that_never_had_pages(rendered: Rendered) -> N
     assert [one["role"] for one in told["facts"]["inputs"]] == ["portrait", "audio"]
 
 
-def test_a_failed_title_says_why_and_what_to_do(tmp_path: Path) -> None:
+def test_a_failed_title_says_why_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = write_manifest(tmp_path, [{"id": "good", "frames": 20}, {"id": "bad", "frames": 30}])
     sound = hashlib.sha256((tmp_path / "audio-1.wav").read_bytes()).hexdigest()
-    copy = tmp_path / "out" / "_inputs" / sound
-    copy.parent.mkdir(parents=True)
-    copy.write_bytes(b"damaged")
+    work_on = PrepareWorker.work_on
+
+    def fails(self: PrepareWorker, job: Job, plan: TitlePlan) -> Iterator[Done]:
+        if job.title == "bad":
+            raise InputError(f"{sound[:12]}… cannot be read; export that passage again")
+        yield from work_on(self, job, plan)
+
+    monkeypatch.setattr(PrepareWorker, "work_on", fails)
     assert render_inline(manifest) != 0
     entries = {one["id"]: one for one in data_in(tmp_path / "out" / "index.html")["titles"]}
     assert entries["good"]["state"] == "done"

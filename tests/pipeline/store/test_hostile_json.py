@@ -73,7 +73,7 @@ def test_calibrated_lanes(text: bytes, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(calibration, "digest", lambda facts: "k" * 16)
     options = SimpleNamespace(guidance_scale=1.0, base_size=64, steps=2, devices=1)
     plan: Any = SimpleNamespace(family="fake", weights_hash="w", clip_options=options)
-    part = SimpleNamespace(numerics=dict)
+    part = SimpleNamespace(numerics=dict, release=lambda: None)
     store.put(f"_lanes/{'k' * 16}.json", text)
     assert calibration.calibrated(store, plan, part) == 3
     store.put(f"_lanes/{'k' * 16}.json", b'{"lanes": 5}')
@@ -83,7 +83,12 @@ def test_calibrated_lanes(text: bytes, tmp_path: Path, monkeypatch: pytest.Monke
 def test_objects_of_the_store_are_parsed_in_one_place() -> None:
     """`json.loads` takes nesting without end for an error of its own kind, and objects of any size."""
     root = Path(__file__).parents[3]
-    own = {"pipeline/store/small_json.py", "pipeline/titles/numerics.py", "pipeline/provenance/credentials.py"}
+    own = {
+        "pipeline/titles/wishes.py",
+        "pipeline/store/small_json.py",
+        "pipeline/titles/numerics.py",
+        "pipeline/provenance/credentials.py",
+    }
     found = {
         str(path.relative_to(root))
         for package in ("pipeline", "actors")
