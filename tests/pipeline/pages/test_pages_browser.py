@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import signal
@@ -18,14 +17,19 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from actors.upscale import UpscaleWorker
 from pipeline import pages_command, serve
+from pipeline.core.errors import InputError
 from pipeline.pages.catalog import KEY
+from pipeline.scheduler.work import Done, Job
 from pipeline.store.opening import open_store
 from pipeline.store.store import Store
 from pipeline.titles.found import read_json
+from pipeline.titles.title_plan import TitlePlan
 from tests.conftest import render_inline, write_manifest
 from tests.pipeline.pages.test_browser import HERE, chromium
 from tests.support import s3
+from tests.support.clusters.unhurried_render import FAILS
 from tests.support.hostile_text import HOSTILE, hostile
 from tests.support.leftovers import descendants, end
 from tests.support.media_sources import program
@@ -182,8 +186,6 @@ def test_people_watch_a_run(tmp_path: Path, place: tuple[str, str]) -> None:
     manifest = write_manifest(tmp_path, titles, segment_frames=48)
     (tmp_path / "words.srt").write_text(SRT)
     store = open_store(output)
-    sound = hashlib.sha256((tmp_path / "audio-2.wav").read_bytes()).hexdigest()
-    store.put(f"_inputs/{sound}", b"damaged")
     log = tmp_path / "driver.log"
     hold = tmp_path / "hold"
     hold.touch()
@@ -224,7 +226,7 @@ def test_people_watch_a_run(tmp_path: Path, place: tuple[str, str]) -> None:
         "c-failed": "Failed",
     }
     assert rows["a-done"]["picture"] == rows["b-renders"]["picture"] == 64
-    assert sound[:12] in rows["c-failed"]["why"]
+    assert FAILS in rows["c-failed"]["why"]
     assert "run the same command again" in rows["c-failed"]["why"]
     assert rows["a-done"]["link"] == "a-done/report.html"
     assert tools == {
@@ -236,7 +238,7 @@ def test_people_watch_a_run(tmp_path: Path, place: tuple[str, str]) -> None:
     for heading in ("Timeline", "At a glance", "Marked as generated", "What it is made of"):
         assert heading in done
     assert "What was tried again" in failed
-    assert sound[:12] in failed
+    assert FAILS in failed
     assert watched["chapters"] == ["0:00The beginning", "0:06What follows"]
     assert captions == growing == ["Words & more"]  # beside the file, and in the stream
     assert watched["at"] == pytest.approx(6)
@@ -261,7 +263,7 @@ def until(store: Store, driver: subprocess.Popen[bytes], log: Path) -> dict[str,
     raise AssertionError(f"no such moment in {WITHIN:.0f} s: {log.read_text()}")
 
 
-def test_nothing_of_a_hostile_manifest_runs(tmp_path: Path) -> None:
+def test_nothing_of_a_hostile_manifest_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Markup, script and quotes wherever a text can come from: prompts, names, tags, chapters, errors, evaluation."""
     name = HOSTILE[3].replace("/", "")
     notes = tmp_path / "notes.txt"
@@ -278,9 +280,14 @@ def test_nothing_of_a_hostile_manifest_runs(tmp_path: Path) -> None:
     written = json.dumps({"at": 0, "text": hostile(4)})
     text = manifest.read_text().replace("audio: audio-0.wav", f"audio: {json.dumps(book.name)}\n  prompts: [{written}]")
     manifest.write_text(text)
-    copy = tmp_path / "out" / "_inputs" / hashlib.sha256((tmp_path / "audio-1.wav").read_bytes()).hexdigest()
-    copy.parent.mkdir(parents=True)
-    copy.write_bytes(b"damaged")
+    work_on = UpscaleWorker.work_on
+
+    def fails(self: UpscaleWorker, job: Job, plan: TitlePlan) -> Iterator[Done]:
+        if job.title == "bad":
+            raise InputError(FAILS)
+        yield from work_on(self, job, plan)
+
+    monkeypatch.setattr(UpscaleWorker, "work_on", fails)
     assert render_inline(manifest) != 0
     output = tmp_path / "out"
     series = {hostile(5): [0.1, 0.4, 0.2], "identity": [1, 0.9, 0.95]}
