@@ -65,8 +65,24 @@ def drive(
 
     `mark` is told what is in hand before more is begun; what it returns is done before that, and aside.
     """
-    deadline: float | None = None
     scans, held = _Scans(scan), _Held(executor, mark)
+    try:
+        _turns(schedule, executor, scans, held, stop, grace, observe)
+    finally:
+        scans.close()
+        held.close()
+
+
+def _turns(
+    schedule: Schedule,
+    executor: Executor,
+    scans: _Scans,
+    held: _Held,
+    stop: Callable[[], str | None],
+    grace: float,
+    observe: Callable[[Schedule, list[Event]], None],
+) -> None:
+    deadline: float | None = None
     while True:
         now = time.monotonic()
         if deadline is None and (reason := stop()):
@@ -98,6 +114,9 @@ class _Scans:
         self._scan, self._aside = scan, Aside("scan", SCANS_AT_ONCE)
         self._looking: dict[str, Future[Scanned]] = {}
 
+    def close(self) -> None:
+        self._aside.close()
+
     @property
     def busy(self) -> bool:
         return bool(self._looking)
@@ -124,6 +143,9 @@ class _Held:
     def __init__(self, executor: Executor, mark: Callable[[list[Job]], Write | None]):
         self._executor, self._mark, self._aside = executor, mark, Aside("marks")
         self._waiting: list[tuple[Future[None], list[Assign]]] = []
+
+    def close(self) -> None:
+        self._aside.close()
 
     @property
     def busy(self) -> bool:

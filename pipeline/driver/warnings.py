@@ -34,6 +34,7 @@ class Warnings:
     def finish(self) -> None:
         wait(self._reading, LAST_WORDS)
         self.observe([])
+        self._aside.close()
 
     def _read(self, title: str) -> list[str]:
         return list(portrait_warnings(self._store, self._plans[title]))

@@ -237,3 +237,13 @@ def test_a_worker_that_is_lost_before_its_mark_is_written_gets_nothing(clock: Cl
     drive(schedule, executor, nothing_there, mark=mark)
     assert schedule.titles["a"].done
     assert lost[0] not in {command.worker for command in executor.assigned}
+
+
+def test_the_threads_of_a_run_end_with_it(clock: Clock) -> None:
+    before = threading.active_count()
+    for _ in range(5):
+        drive(schedule_of("a"), Instant(clock), nothing_there, mark=lambda jobs: lambda: None)
+    for thread in threading.enumerate():
+        if thread.name in ("scan", "marks"):
+            thread.join(20)
+    assert threading.active_count() <= before
