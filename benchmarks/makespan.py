@@ -246,6 +246,7 @@ def render(
     from models.families.registry import FAMILIES
     from pipeline.driver.layout import Layout, Share
     from pipeline.on_ray.executor import RayExecutor
+    from pipeline.on_ray.own import on_loopback
 
     catalog = load_manifest(str(manifest), families=FAMILIES)
     store = open_store(catalog.output)
@@ -256,12 +257,13 @@ def render(
         copy_inputs(store, [one])
     limits = Limits(chain=size.chains, upscale=size.upscalers, upscale_after=size.upscalers, lanes=size.lanes)
     shares = {role: Share(0.0, 1.0 if role in ("chain", "upscale") else 0.0) for role in ROLES}
-    ray.init(
-        address=address,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        runtime_env={"worker_process_setup_hook": stand_ins.SETUP_HOOK},
-    )
+    with on_loopback():
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"worker_process_setup_hook": stand_ins.SETUP_HOOK},
+        )
     works = {plan.id: title_work(plan) for plan in plans.values()}
     schedule = Schedule(works.values(), limits)
     clock = Clock(schedule)
