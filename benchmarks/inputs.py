@@ -90,7 +90,7 @@ FORMS = (
     _coded("3G2, AAC", "3g2", "aac"),
     _coded("AMR, narrow", "amr", "libopencore_amrnb", exact=False, open=True, rate=8_000, channels=1),
     *(_coded(f"Matroska, {codec}", "mka", codec, exact=codec not in ("libmp3lame", "ac3", "aac"))
-      for codec in ("flac", "libvorbis", "libopus", "pcm_s16le", "aac", "libmp3lame", "ac3", "wavpack", "tta")),
+      for codec in ("flac", "libvorbis", "libopus", "pcm_s16le", "aac", "libmp3lame", "ac3", "wavpack")),
     _coded("WebM, Opus", "webm", "libopus"),
     _coded("WebM, Vorbis", "webm", "libvorbis"),
     *(_coded(f"ASF, {codec}", "wma", codec, exact=False) for codec in ("wmav1", "wmav2", "libmp3lame")),
