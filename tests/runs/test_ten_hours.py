@@ -20,7 +20,7 @@ from tests.support.requests import counting
 GOPS = 18_750  # ten hours
 LATENCY = 0.030
 READERS = 16  # requests side by side
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")

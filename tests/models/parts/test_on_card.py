@@ -68,7 +68,7 @@ class Place:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param("pretended", marks=pytest.mark.slow), pytest.param("real", marks=pytest.mark.gpu)],
+    params=[pytest.param("pretended", marks=pytest.mark.soak), pytest.param("real", marks=pytest.mark.gpu)],
 )
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     if request.param == "pretended":
@@ -308,7 +308,7 @@ def test_what_does_not_make_it_wait_is_not(card: Card) -> None:
     assert card.waits == 0
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_step_that_waits_would_be_found(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound of a clip, against a denoiser that looks at a number in every step."""
     from models.diffusion.denoiser import DenoisingUNet
