@@ -352,7 +352,7 @@ class TestS3(Contract):
     @pytest.mark.slow
     def test_two_processes_race(self, s3: S3Server) -> None:
         url = s3.url()
-        program = "import sys; from pipeline.store.store import open_store; s = open_store(sys.argv[1]); "
+        program = "import sys; from pipeline.store.opening import open_store; s = open_store(sys.argv[1]); "
         program += "print(sum(s.create(f'race/{k}', sys.argv[2].encode()) for k in range(40)))"
         runs = [
             subprocess.Popen([sys.executable, "-c", program, url, name], stdout=subprocess.PIPE)
