@@ -99,7 +99,12 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], obj
 
 
 @pytest.mark.parametrize(
-    "number", [*range(4), *(pytest.param(number, marks=pytest.mark.slow) for number in range(4, 40))]
+    "number",
+    [
+        *range(4),
+        *(pytest.param(number, marks=pytest.mark.slow) for number in range(4, 16)),
+        *(pytest.param(number, marks=pytest.mark.soak) for number in range(16, 40)),
+    ],
 )
 def test_one_more_run_ends_with_the_frames_of_a_quiet_render(
     tmp_path: Path, number: int, quiet: dict[tuple[str, str], object], capsys: pytest.CaptureFixture[str]
