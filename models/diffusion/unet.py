@@ -93,7 +93,6 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig, *, conditioned: bool) -> None:
         super().__init__()
         self.config = config
-        """Training alone: what a site computes is not kept for the way back but computed again there."""
         widths = config.channels
         # A denoiser that corrects also sees portrait, last motion frame, and how the one became the other.
         seen = config.latent_channels * 3 + 2 if conditioned and config.corrects else config.latent_channels
