@@ -92,6 +92,10 @@ class TemporalTransformer(nn.Module):
 
     def enter(self, x: Tensor) -> Tensor:
         """`x` [b c h w], frame by frame -> [b l c]."""
+        if self.norm.weight.requires_grad and torch.is_grad_enabled() and not x.requires_grad:
+            # PyTorch's group norm on a CPU writes the gradient of an input that lies channels last even where none is
+            # asked for, and ends the process by that; where these modules learn alone, their input has none.
+            x = x.detach().requires_grad_()
         return self.proj_in(rearrange(self.norm(x), "b c h w -> b (h w) c"))
 
 

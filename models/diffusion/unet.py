@@ -14,6 +14,7 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from models.diffusion.audio_attention import AudioModule
 from models.diffusion.blocks import Downsample, ResnetBlock, TimestepEmbedding, Upsample
@@ -93,6 +94,8 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig, *, conditioned: bool) -> None:
         super().__init__()
         self.config = config
+        self.checkpointed = False
+        """Training alone: what a site computes is not kept for the way back but computed again there."""
         widths = config.channels
         # A denoiser that corrects also sees portrait, last motion frame, and how the one became the other.
         seen = config.latent_channels * 3 + 2 if conditioned and config.corrects else config.latent_channels
@@ -144,6 +147,9 @@ class UNet(nn.Module):
             site = sites.get((id(level), index))
             if site is None:
                 return x
+            if self.checkpointed and torch.is_grad_enabled():
+                made: Tensor = checkpoint(visit, site, x, use_reentrant=False)
+                return made
             return visit(site, x)
 
         def down(level: Level, x: Tensor, skips: list[Tensor]) -> Tensor:

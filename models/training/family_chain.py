@@ -62,6 +62,8 @@ class Options(denoising.Options):
     """Share of the rows that hear zeros, as published for stage 2."""
     start_dropout: float = 0.05
     """Share of the rows whose motion frames are zeros, as published for stage 2."""
+    checkpointing: bool = True
+    """Computes a site of the denoiser again on the way back, as published: time for memory."""
 
 
 def weight_of_sample(ratio: Tensor) -> Tensor:
@@ -129,6 +131,7 @@ class TrainingStage(denoising.TrainingStage):
 
     def _choose_what_learns(self) -> None:
         chain: Any = getattr(self.network, "chain")  # noqa: B009 (of a module, whose type is wider)
+        chain.denoising_unet.checkpointed = self.options.checkpointing
         if self.options.only_text:
             chain.requires_grad_(False)
         elif self.whole_clips and self.options.trainable == "published":

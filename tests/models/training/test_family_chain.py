@@ -146,6 +146,20 @@ def test_stage_2_trains_motion_modules_alone_as_published(data: Path, tmp_path: 
     assert all(value.requires_grad for value in first.network.chain.parameters())
 
 
+def test_a_site_computed_again_gives_the_same_gradients(data: Path, tmp_path: Path) -> None:
+    stage: Any = begin(settings(data, tmp_path, "chain2", unconditional=0.0)).stage
+    batch = stage.batch(0, torch.Generator().manual_seed(0))
+    found = []
+    for again in (True, False):
+        stage.network.chain.denoising_unet.checkpointed = again
+        stage.network.zero_grad()
+        stage.loss(batch)[0].backward()
+        found.append([p.grad.clone() for p in stage.network.parameters() if p.grad is not None])
+    assert len(found[0]) == len(found[1]) > 0
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_the_noisiest_steps_are_learned() -> None:
     """Sampling starts there. Velocity's weight is min(SNR + 1, 5) / (SNR + 1), as published."""
     velocity = Velocity.of(TINY.sampler, torch.device("cpu"))
