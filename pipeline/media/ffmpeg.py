@@ -231,10 +231,15 @@ def running(
             raise FfmpegFailed(f"stopped after {limit:.0f} s", late=True)
         if code < 0:
             raise FfmpegKilled(-code)
-        if code and any(words in run.said for words in _NO_ROOM):
-            raise StoreError(f"ffmpeg: {run.said}; make room in {tempfile.gettempdir()}, or set TMPDIR to another disk")
+        _room_for(code, run.said)
         if code or broken:
             raise FfmpegFailed(run.said or f"ended with code {code}")
+
+
+def _room_for(code: int, said: str) -> None:
+    """Raises StoreError where the program failed because a disk is full: that is no fault of what it read."""
+    if code and any(words in said for words in _NO_ROOM):
+        raise StoreError(f"ffmpeg: {said}; make room in {tempfile.gettempdir()}, or set TMPDIR to another disk")
 
 
 @contextmanager
@@ -281,5 +286,6 @@ def described(stdin: IO[bytes] | int, blocks: Iterable[bytes] = ()) -> str:
     if process.returncode < 0:
         raise FfmpegKilled(-process.returncode)
     if b"\nInput #0, " not in b"\n" + found:
+        _room_for(process.returncode, _short(found))
         raise FfmpegFailed(_short(found) or "cannot be opened")
     return found.decode("utf-8", "replace")
