@@ -12,6 +12,7 @@ from models.autoencoder.vae import Vae
 from models.data import takes
 from models.data.takes import MOVED_SIDE, Take
 from models.diffusion.movement import NUMBERS, MovementConfig, windows
+from models.families.vocabulary import asked
 from models.puppet.face_map import face_map
 from models.puppet.topology import CONTOURS
 from models.puppet.track import Track
@@ -32,6 +33,7 @@ class MovedTalk:
     hole: Tensor  # [f h w]
     moved: Tensor  # [f 58 2]
     numbers: Tensor  # [f 19]
+    prompt: Tensor  # [10] what was asked for
     chance: Tensor  # [f] of being drawn
 
     def __len__(self) -> int:
@@ -63,6 +65,7 @@ def talk(take: Take, vae: Vae) -> MovedTalk:
         hole=movement.hole,
         moved=torch.cat([movement.lips.flatten(1, 2), movement.lids.flatten(1, 3)], 1),
         numbers=truth,
+        prompt=torch.tensor(asked(take.prompt)),
         chance=0.5 + OPEN * opening + SHUT * (blink > 0),
     )
 
@@ -82,7 +85,7 @@ class MovementPool:
     def rows(self, chosen: list[int], places: list[list[int]]) -> dict[str, Tensor]:
         """Fields of takes [p …], and of the frames at `places` of each, one take after the other [n …]."""
         held = [self.talks[one] for one in chosen]
-        found = {name: torch.stack([getattr(one, name) for one in held]) for name in ("latents", "maps", "contours")}
+        found = {name: torch.stack([getattr(one, name) for one in held]) for name in ("latents", "maps", "contours", "prompt")}
         for name in ("flow", "hole", "moved", "numbers"):
             found[name] = torch.cat([getattr(one, name)[at] for one, at in zip(held, places, strict=True)]).float()
         found["heard"] = torch.cat(

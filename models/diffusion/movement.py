@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.families.vocabulary import ASKED
+
 SIDE, CELLS = 512, 32
 NUMBERS = (
     "yaw", "pitch", "roll", "shift_x", "shift_y", "scale", "gaze_x", "gaze_y", "blink", "lids", "squint", "brow",
@@ -36,7 +38,8 @@ class MovementConfig:
     maps: int = 9
     width: int = 40
     deep: int = 64
-    code: int = 24
+    code: int = 32
+    prompts: int = len(ASKED)
     detail: int = 48
     rows: int = 7
     bands: int = 80
@@ -88,7 +91,10 @@ class Block(nn.Module):
 
 
 class Hearing(nn.Module):
-    """Windows of what is heard [n window rows bands] -> codes [n k]."""
+    """Windows of what is heard [n window rows bands], and what a prompt asks for [n prompts] -> codes [n k].
+
+    Prompts scale and shift normalised features, as adaptive layer norm does; they change nothing before training.
+    """
 
     def __init__(self, config: MovementConfig) -> None:
         super().__init__()
@@ -96,13 +102,18 @@ class Hearing(nn.Module):
         self.moment = nn.Linear(4 * config.bands, 64)
         self.before = nn.Linear((config.rows - 4) * config.bands, 64)
         self.join = nn.Linear(64 * config.window + 64, 160)
+        self.norm = nn.LayerNorm(160)
+        self.prompt = nn.Linear(config.prompts, 320)
         self.deepen = nn.Linear(160, 160)
         self.out = nn.Linear(160, config.code)
+        for value in self.prompt.parameters():
+            nn.init.zeros_(value)
 
-    def forward(self, windows: Tensor) -> Tensor:
+    def forward(self, windows: Tensor, prompt: Tensor) -> Tensor:
         moments = F.silu(self.moment(windows[:, :, :4].flatten(2))).flatten(1)
         before = F.silu(self.before(windows[:, self.config.past, 4:].flatten(1)))
-        joined = F.silu(self.join(torch.cat([moments, before], 1)))
+        gain, offset = self.prompt(prompt).chunk(2, 1)
+        joined = F.silu(self.norm(self.join(torch.cat([moments, before], 1))) * (1 + gain) + offset)
         found: Tensor = self.out(joined + F.silu(self.deepen(joined)))
         return found
 
@@ -169,8 +180,8 @@ class MovementNet(nn.Module):
         found: Looked = self.reference(latents, maps, contours)
         return found
 
-    def hear(self, windows: Tensor) -> Tensor:
-        found: Tensor = self.hearing(windows).float()
+    def hear(self, windows: Tensor, prompt: Tensor) -> Tensor:
+        found: Tensor = self.hearing(windows, prompt).float()
         return found
 
     def forward(self, looked: Looked, latents: Tensor, codes: Tensor) -> Moved:

@@ -42,3 +42,18 @@ def words_of(text: str) -> list[str]:
 
 _GROUPS = (*EXPRESSION_WORDS.values(), *TURN_WORDS.values())
 KNOWN_WORDS = tuple(dict.fromkeys(word for group in _GROUPS for text in group for word in words_of(text)))
+
+ASKED = (*EXPRESSION_WORDS, *TURN_WORDS)
+"""Names of all that can be asked for, expressions first."""
+_ASKED_BY = {
+    word: place
+    for place, texts in enumerate((*EXPRESSION_WORDS.values(), *TURN_WORDS.values()))
+    for text in texts
+    for word in words_of(text)
+}
+
+
+def asked(text: str | None) -> tuple[float, ...]:
+    """What a prompt asks for, a number for each of `ASKED`: 1 where it says so, all 0 where it says nothing known."""
+    places = {_ASKED_BY[word] for word in words_of(text or "") if word in _ASKED_BY}
+    return tuple(float(place in places) for place in range(len(ASKED)))

@@ -43,7 +43,7 @@ def moved_by(network: MovementNet, vae: Vae, portrait: Portrait, heard: Tensor, 
     parts = []
     for start in range(frames.start, frames.stop, AT_ONCE):
         some = list(range(start, min(start + AT_ONCE, frames.stop)))
-        codes = network.hear(windows(heard, some, network.config))
+        codes = network.hear(windows(heard, some, network.config), torch.zeros(len(some), network.config.prompts))
         mine = type(looked)(*(field.expand(len(some), *field.shape[1:]) for field in looked))
         parts.append(network(mine, latents.expand(len(some), -1, -1, -1), codes))
     return Moved(*(torch.cat(list(column)) for column in zip(*parts, strict=True)))
