@@ -11,7 +11,8 @@ from torch import Generator, Tensor
 from models.autoencoder.vae import Vae
 from models.data import takes
 from models.data.takes import MOVED_SIDE, Take
-from models.diffusion.movement import NUMBERS, MovementConfig, windows
+from models.diffusion.movement import NUMBERS, windows
+from models.families.config import MovementConfig
 from models.families.vocabulary import asked
 from models.puppet.face_map import face_map
 from models.puppet.topology import CONTOURS
@@ -85,7 +86,10 @@ class MovementPool:
     def rows(self, chosen: list[int], places: list[list[int]]) -> dict[str, Tensor]:
         """Fields of takes [p …], and of the frames at `places` of each, one take after the other [n …]."""
         held = [self.talks[one] for one in chosen]
-        found = {name: torch.stack([getattr(one, name) for one in held]) for name in ("latents", "maps", "contours", "prompt")}
+        found = {
+            name: torch.stack([getattr(one, name) for one in held])
+            for name in ("latents", "maps", "contours", "prompt")
+        }
         for name in ("flow", "hole", "moved", "numbers"):
             found[name] = torch.cat([getattr(one, name)[at] for one, at in zip(held, places, strict=True)]).float()
         found["heard"] = torch.cat(

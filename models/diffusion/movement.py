@@ -10,14 +10,13 @@ Shapes: p portraits, n frames, k numbers of the code, h = w = 32 cells. Flow and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.families.vocabulary import ASKED
+from models.families.config import MovementConfig
 
 SIDE, CELLS = 512, 32
 NUMBERS = (
@@ -30,26 +29,6 @@ RESTS = (0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 LIP_POINTS, LID_POINTS = 22, 36
 BLINK = (0.55, 1.0, 0.85, 0.35)  # how closed the lids are in a blink's frames
 BLINK_GAP = 12  # frames between two
-
-
-@dataclass(frozen=True)
-class MovementConfig:
-    latents: int = 8
-    maps: int = 9
-    width: int = 40
-    deep: int = 64
-    code: int = 32
-    prompts: int = len(ASKED)
-    detail: int = 48
-    rows: int = 7
-    bands: int = 80
-    past: int = 10
-    """Frames of sound before a frame that are heard with it."""
-    next: int = 2
-
-    @property
-    def window(self) -> int:
-        return self.past + self.next + 1
 
 
 class Looked(NamedTuple):
@@ -198,7 +177,7 @@ class MovementNet(nn.Module):
             torch.einsum("nkc,nk->nc", looked.reach, codes)
             + self.fine(torch.cat([codes, tuned.mean((2, 3))], 1)).float()
         )
-        numbers = self.numbers(codes).float() * torch.tensor(SPREADS) + torch.tensor(RESTS)
+        numbers = self.numbers(codes).float() * torch.tensor(SPREADS).to(codes) + torch.tensor(RESTS).to(codes)
         return Moved(
             flow, 2 * found[:, 2] - 3, carried + bend.unflatten(1, (-1, 2)), numbers, self.blink(codes).float()[:, 0]
         )
@@ -213,7 +192,7 @@ def border(like: Tensor) -> Tensor:
 
 def moved(fields: Tensor, flow: Tensor) -> Tensor:
     """Fields [n c h w] moved by backward flow [n 2 h w] in pixels of 512."""
-    line = (torch.arange(CELLS) + 0.5) * 2 / CELLS - 1
+    line = (torch.arange(CELLS, device=fields.device) + 0.5) * 2 / CELLS - 1
     y, x = torch.meshgrid(line, line, indexing="ij")
     at = torch.stack([x, y], -1) + flow.float().permute(0, 2, 3, 1) * (2 / SIDE)
     return F.grid_sample(fields.float(), at, mode="bilinear", padding_mode="border", align_corners=False).to(
@@ -239,14 +218,29 @@ def windows(features: Tensor, frames: list[int], config: MovementConfig) -> Tens
     return torch.stack(found)
 
 
-def decided_blinks(logits: Tensor) -> Tensor:
+class BlinkState(NamedTuple):
+    """What decides about the next frame's lids."""
+
+    since: int = BLINK_GAP
+    """Frames since the last blink began, at most `BLINK_GAP`."""
+    shut: bool = False
+    """Whether the frame before was to have shut lids."""
+
+
+def blinks(logits: Tensor, state: BlinkState) -> tuple[Tensor, BlinkState]:
     """Logits [n] of frames in a row -> how far lids are shut [n]: whole blinks or none, never half of one."""
-    closed = torch.zeros(len(logits) + len(BLINK))
-    ready, before = 0, False
-    for frame, logit in enumerate(logits.tolist()):
+    since, before = state
+    closed = []
+    for logit in logits.tolist():
         shut = logit > 0
-        if shut and not before and frame >= ready:
-            closed[frame : frame + len(BLINK)] = torch.tensor(BLINK)
-            ready = frame + BLINK_GAP
+        since = min(since + 1, BLINK_GAP)
+        if shut and not before and since == BLINK_GAP:
+            since = 0
+        closed.append(BLINK[since] if since < len(BLINK) else 0.0)
         before = shut
-    return closed[: len(logits)]
+    return torch.tensor(closed), BlinkState(since, before)
+
+
+def decided_blinks(logits: Tensor) -> Tensor:
+    """The same, of a film's first frames."""
+    return blinks(logits, BlinkState())[0]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.faces.face_points import LIPS, FaceReading
+from models.faces.portrait import FaceTurned, NoFace, SeveralFaces
 from models.puppet.head import head_of
 from models.puppet.topology import CHIN, FOREHEAD, SKIN, canonical
 
@@ -17,10 +18,6 @@ CERTAIN = 0.6  # from which a reading is taken for a face
 SMALLEST, LARGEST = 0.12, 0.97  # height of a face in the picture's
 ALIKE = 0.5  # of the largest face's height, from which another is a second person and not somebody in the background
 TURNED = 35.0  # degrees of a head that can still be moved
-
-
-class NoFace(ValueError):
-    """A portrait that nothing can be made of, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class PortraitFace:
 def one_face(readings: list[FaceReading], width: int, height: int) -> PortraitFace:
     """Readings of a picture of `width` x `height` -> its face.
 
-    Raises NoFace where there is none, or more than one, or one that is too small, too large or turned too far.
+    Raises NoFace where there is none or one that is too small or large, SeveralFaces, FaceTurned: PortraitProblem all.
     """
     faces = sorted((one for one in readings if one.certain >= CERTAIN), key=lambda one: -_height(one.points))
     if not faces:
@@ -51,7 +48,7 @@ def one_face(readings: list[FaceReading], width: int, height: int) -> PortraitFa
     rivals = [one for one in faces[1:] if _height(one.points) >= ALIKE * _height(first.points)]
     if rivals:
         places = ", ".join(f"({_middle(one.points)[0]:.0f}, {_middle(one.points)[1]:.0f})" for one in (first, *rivals))
-        raise NoFace(
+        raise SeveralFaces(
             f"{1 + len(rivals)} faces were found in the portrait, at {places}: cut the picture, or give face_box"
         )
     share = _height(first.points) / height
@@ -60,16 +57,21 @@ def one_face(readings: list[FaceReading], width: int, height: int) -> PortraitFa
             f"the face is {share:.0%} of the portrait's height: expected {SMALLEST:.0%} to {LARGEST:.0%}; cut the "
             "picture differently"
         )
-    yaw, pitch, roll = angles(first.points)
-    if abs(yaw) > TURNED:
-        raise NoFace(
-            f"the head is turned by {abs(yaw):.0f} degrees to the {'right' if yaw > 0 else 'left'}: expected at most "
-            f"{TURNED:.0f}; give a picture that looks nearer to the camera"
+    face = face_of(first)
+    if abs(face.yaw) > TURNED:
+        raise FaceTurned(
+            f"the head is turned by {abs(face.yaw):.0f} degrees to the {'right' if face.yaw > 0 else 'left'}: expected "
+            f"at most {TURNED:.0f}; give a picture that looks nearer to the camera"
         )
-    skin = first.points[:SKIN, :2]
-    return PortraitFace(
-        first.points, _box(skin), _box(first.points[list(LIPS), :2]), _height(first.points), yaw, pitch, roll
-    )
+    return face
+
+
+def face_of(reading: FaceReading) -> PortraitFace:
+    """A reading's face, whatever it is like."""
+    points = reading.points
+    yaw, pitch, roll = angles(points)
+    skin = points[:SKIN, :2]
+    return PortraitFace(points, _box(skin), _box(points[list(LIPS), :2]), _height(points), yaw, pitch, roll)
 
 
 def angles(points: Tensor) -> tuple[float, float, float]:

@@ -245,3 +245,26 @@ HALLO2 = ChainConfig(
     interleaved_image_tokens=True,
 )
 """The published network, quirks included."""
+
+
+@dataclass(frozen=True)
+class MovementConfig:
+    """What tells how a photograph moves with what is heard (`models.diffusion.movement`)."""
+
+    latents: int = 8
+    maps: int = 9
+    width: int = 40
+    deep: int = 64
+    code: int = 32
+    prompts: int = 10
+    """Expressions and turns that can be asked for (`models.families.vocabulary.ASKED`)."""
+    detail: int = 48
+    rows: int = 7
+    bands: int = 80
+    past: int = 10
+    """Frames of sound before a frame that are heard with it."""
+    next: int = 2
+
+    @property
+    def window(self) -> int:
+        return self.past + self.next + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from models.families.config import ChainConfig, SamplerConfig, SpeechConfig, TextConfig, VaeConfig
+from models.families.config import ChainConfig, MovementConfig, SamplerConfig, SpeechConfig, TextConfig, VaeConfig
 from models.families.upscale_config import (
     DetectorConfig,
     EnlargerConfig,
@@ -34,8 +34,11 @@ class NetworkConfig:
     identity: Literal["face_embedding", "pooled_latents"] = "pooled_latents"
     """What the image tokens are made of: a face network's embedding, or the portrait's latents in 4 x 4 cells."""
     carry: Literal["pixels", "latents"] = "latents"
-    picture: Literal["decoded", "moved"] = "decoded"
-    """What is shown: decoded latents, or the portrait's own pixels, moved (`models.diffusion.moved_latents`)."""
+    picture: Literal["decoded", "moved", "composed"] = "decoded"
+    """What is shown: decoded latents; the portrait's own pixels, moved, with decoded content
+    (`models.diffusion.moved_latents`); or these with a drawn mouth and lids (`models.puppet.composed`)."""
+    movement: MovementConfig | None = None
+    """What tells how a photograph moves, of families that compose pictures."""
     patch: int = 1
     """Side of the patches that are dropped from the motion frames, in pixels or latents, whichever is carried."""
     drop_rate: float = 0.25

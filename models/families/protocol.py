@@ -74,7 +74,12 @@ class Family:
     @property
     def moves(self) -> bool:
         """Whether pictures are the portrait's own pixels, moved, rather than decoded ones."""
-        return self.networks is not None and self.networks.picture == "moved"
+        return self.networks is not None and self.networks.picture != "decoded"
+
+    @property
+    def finds_faces(self) -> bool:
+        """Whether it finds the face in a portrait without being told where it is."""
+        return self.networks is not None and self.networks.movement is not None
 
     def latent_shape(self, base_size: int) -> tuple[int, int, int]:
         edge = base_size // self.latent_factor
@@ -86,6 +91,8 @@ class Family:
         networks = facts["networks"]
         if networks and networks["picture"] == "decoded":  # as before there was another way
             del networks["picture"]
+        if networks and networks["movement"] is None:
+            del networks["movement"]
         facts["module"] = _HASHED_MODULES.get(self.module, self.module)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -11,10 +11,11 @@ from typing import Any
 from models.families.hallo2 import HALLO2
 from models.families.memory_plan import Footprint
 from models.families.mini import MINI
+from models.families.photo import PHOTO, PHOTO_TREE
 from models.families.protocol import Family
 from models.families.published_tree import plain_tree, published_tree
 from models.families.reproduction import Reproduction
-from models.families.vocabulary import KNOWN_WORDS
+from models.families.vocabulary import ASKED_WORDS, KNOWN_WORDS
 from models.families.weight_files import Part
 
 FAKE = Family(
@@ -72,6 +73,32 @@ MINI_FAMILY = Family(
     networks=MINI,
 )
 
+PHOTO_FAMILY = Family(
+    name="photo",
+    module="models.parts.roles",
+    motion_frames=1,
+    carry="latents",
+    text=True,
+    base_sizes=(512,),
+    latent_channels=3,  # flow and what is told beside it (`models.diffusion.movement_record`)
+    latent_factor=16,
+    latent_bytes=2,
+    feature_block=1500,
+    feature_halo=50,  # what a frame's averages remember, and the reach of its own spectra
+    feature_reach=10,  # frames of sound before a frame that are heard with it
+    default_steps=1,
+    default_guidance=1.0,
+    lanes=1,
+    threads=1,
+    decode_group=1,
+    tree=PHOTO_TREE,
+    words=ASKED_WORDS,
+    seconds_per_clip=0.1,
+    seconds_per_frame=0.2,
+    footprint=Footprint(180, 9 << 20, 10 << 20, 12 << 20, 64),
+    networks=PHOTO,
+)
+
 HALLO2_FAMILY = Family(
     name="hallo2",
     module="models.parts.roles",
@@ -101,11 +128,11 @@ HALLO2_FAMILY = Family(
     networks=HALLO2,
 )
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (FAKE, MINI_FAMILY, HALLO2_FAMILY)}
+FAMILIES: dict[str, Family] = {family.name: family for family in (FAKE, PHOTO_FAMILY, MINI_FAMILY, HALLO2_FAMILY)}
 
 
 def load_part(family: Family, part: Part, weights: str | None, device: str) -> Any:
     """The part's object, ready to work. `weights`: a local folder with the family's files, or None."""
     module = importlib.import_module(family.module)
-    parts = module.MOVING if family.moves else module.PARTS
+    parts = module.PARTS[family.networks.picture] if family.networks else module.PARTS
     return parts[part](family, weights, device)

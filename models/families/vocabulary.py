@@ -45,12 +45,24 @@ KNOWN_WORDS = tuple(dict.fromkeys(word for group in _GROUPS for text in group fo
 
 ASKED = (*EXPRESSION_WORDS, *TURN_WORDS)
 """Names of all that can be asked for, expressions first."""
+_MORE_WORDS: dict[str, tuple[str, ...]] = {
+    "neutral": ("composed", "still", "straight"),
+    "smile": ("smile", "smiles", "joyful", "delighted", "glad", "laughing", "warm"),
+    "frown": ("frown", "troubled", "anxious", "nervous"),
+    "surprise": ("surprise", "shocked", "disbelief", "stunned"),
+    "angry": ("anger", "mad", "enraged", "stern"),
+    "sad": ("sadness", "miserable", "heartbroken", "crying", "mourning"),
+    "sleepy": ("weary", "asleep", "bored", "fatigued"),
+    "doubt": ("doubt", "unconvinced", "puzzled", "confused", "skeptical"),
+}
+"""Other words for the same, of families that know words by this table rather than by their letters."""
 _ASKED_BY = {
     word: place
-    for place, texts in enumerate((*EXPRESSION_WORDS.values(), *TURN_WORDS.values()))
-    for text in texts
+    for place, name in enumerate(ASKED)
+    for text in (*EXPRESSION_WORDS.get(name, ()), *TURN_WORDS.get(name, ()), *_MORE_WORDS.get(name, ()))
     for word in words_of(text)
 }
+ASKED_WORDS = tuple(_ASKED_BY)
 
 
 def asked(text: str | None) -> tuple[float, ...]:

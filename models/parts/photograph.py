@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.autoencoder.vae import Vae
-from models.diffusion.movement import NUMBERS, SIDE, Moved, MovementNet, decided_blinks, windows
+from models.diffusion.movement import LID_POINTS, LIP_POINTS, NUMBERS, SIDE, Moved, MovementNet, decided_blinks, windows
 from models.puppet.composed import Composer, Told
 from models.puppet.face_map import face_map
 from models.puppet.puppet import Frame
@@ -51,25 +51,28 @@ def moved_by(network: MovementNet, vae: Vae, portrait: Portrait, heard: Tensor, 
 
 def told(moved: Moved) -> list[Told]:
     """What the composer needs of every frame; blinks are decided."""
-    numbers = {name: moved.numbers[:, place].tolist() for place, name in enumerate(NUMBERS)}
-    closed = decided_blinks(moved.blink).tolist()
+    return told_of(moved.flow, moved.contours, moved.numbers, decided_blinks(moved.blink))
+
+
+def told_of(flow: Tensor, contours: Tensor, numbers: Tensor, closed: Tensor) -> list[Told]:
+    """Flow [n 2 32 32], contours of lips and lids [n 58 2], numbers [n 19], how far lids are shut [n]."""
+    column = {name: numbers[:, place].tolist() for place, name in enumerate(NUMBERS)}
+    lips, lids = contours.double().split([LIP_POINTS, LID_POINTS], 1)
     found = []
-    for frame in range(len(moved.flow)):
-        lids = moved.lids[frame].double().numpy()
-        upper, lower = lids[:, 0], lids[:, 1]
-        # Lids go the whole way when they blink, whatever the mean of all blinks is.
-        lids = np.stack([upper + closed[frame] * (lower - upper), lower], 1)
-        number = {name: values[frame] for name, values in numbers.items()}
+    for frame, shut in enumerate(closed.tolist()):
+        upper, lower = lids[frame].numpy().reshape(2, 2, 9, 2).transpose(1, 0, 2, 3)
+        number = {name: values[frame] for name, values in column.items()}
         found.append(
             Told(
-                flow=moved.flow[frame].double().numpy(),
-                lips=moved.lips[frame].double().numpy(),
-                lids=lids,
+                flow=flow[frame].double().numpy(),
+                lips=lips[frame].numpy().reshape(2, 11, 2),
+                # Lids go the whole way when they blink, whatever the mean of all blinks is.
+                lids=np.stack([upper + shut * (lower - upper), lower], 1),
                 teeth=float(np.clip(number["teeth"], 0, 1)),
                 rounding=float(np.clip(number["rounding"], 0, 1)),
                 smile=float(np.clip(number["smile"], -1, 1)),
                 gaze=(float(np.clip(number["gaze_x"], -1, 1)), float(np.clip(number["gaze_y"], -1, 1))),
-                closed=closed[frame],
+                closed=shut,
             )
         )
     return found

@@ -1,10 +1,17 @@
 """Which class stands for each part of a family that is made of networks; `load_part` finds it by its name."""
 
 from models.parts.chain import Chain
+from models.parts.composing import ComposingUpscale
+from models.parts.movement_chain import MovementChain
 from models.parts.moving import MovingUpscale
+from models.parts.photo_prepare import PhotoPrepare
 from models.parts.prepare import Prepare
 from models.parts.upscale import Upscale
 
-PARTS = {"prepare": Prepare, "chain": Chain, "upscale": Upscale}
-MOVING = PARTS | {"upscale": MovingUpscale}
-"""Of families that move the portrait's own pixels."""
+_NETWORKS = {"prepare": Prepare, "chain": Chain, "upscale": Upscale}
+PARTS = {
+    "decoded": _NETWORKS,
+    "moved": _NETWORKS | {"upscale": MovingUpscale},
+    "composed": {"prepare": PhotoPrepare, "chain": MovementChain, "upscale": ComposingUpscale},
+}
+"""By what a family's pictures are (`NetworkConfig.picture`)."""

@@ -101,7 +101,9 @@ def said(network: MovementNet, batch: Batch) -> Moved:
     looked = network.look(batch["latents"], batch["maps"], batch["contours"])
     of = batch["of"]
     found: Moved = network(
-        type(looked)(*(field[of] for field in looked)), batch["latents"][of], network.hear(batch["heard"], batch["prompt"][of])
+        type(looked)(*(field[of] for field in looked)),
+        batch["latents"][of],
+        network.hear(batch["heard"], batch["prompt"][of]),
     )
     return found
 

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from models.autoencoder import vae
 from models.diffusion.clip import ChainNetworks
+from models.diffusion.movement import MovementNet
 from models.diffusion.text_modulation import TextBranch
 from models.diffusion.unet import UNet
+from models.faces.face_points import FacePoints
 from models.faces.parsenet import FaceParser
 from models.faces.retinaface import FaceDetector
 from models.families.network_config import NetworkConfig
@@ -114,6 +116,8 @@ RECIPES: dict[str, Recipe] = {
         unused=lambda config, net: (f"out_img_conv.{name}" for name in net.out_img_conv.state_dict()),
     ),
     "text": Recipe(lambda config: TextBranch(_required(config.text), config.chain.unet)),
+    "movement": Recipe(lambda config: MovementNet(_required(config.movement))),
+    "face_points": Recipe(lambda config: FacePoints()),
     "clip": Recipe(_clip_text_model, from_file=_clip_text_names, finish=_number_positions),
 }
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from models.faces.face_points import FaceReading
-from models.faces.one_face import NoFace, angles, one_face
+from models.faces.one_face import angles, one_face
+from models.faces.portrait import PortraitProblem
 from models.puppet.head import head_of
 from models.puppet.topology import canonical
 from models.puppet.track import track
@@ -51,5 +52,5 @@ def test_a_turned_head_is_told_from_its_points(yaw: float) -> None:
     ],
 )
 def test_why_there_is_none(readings: list[FaceReading], message: str) -> None:
-    with pytest.raises(NoFace, match=message):
+    with pytest.raises(PortraitProblem, match=message):
         one_face(readings, 600, 600)

@@ -1,0 +1,114 @@
+"""The part that tells how a photograph moves: clip after clip, each from the lids and the prompt of the one before.
+
+What it commits of a frame is in `models.diffusion.movement_record`. It draws no random numbers: a title's seed changes
+nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.diffusion.movement import SIDE, BlinkState, Looked, MovementNet, blinks, windows
+from models.diffusion.movement_record import recorded
+from models.families.protocol import Arrays, ClipOptions, Family, Lane
+from models.families.vocabulary import ASKED, asked
+from models.parts.part import Part
+from models.puppet.face_map import face_map
+from models.puppet.topology import CONTOURS
+
+CLIP = 16
+LATENTS_SIDE = 256  # pixels of the portrait that the network sees
+CHANGES = 14  # frames in which a prompt comes to be seen, and goes
+BEGINS = 6  # frames in which the portrait begins to move
+
+
+class MovementChain(Part):
+    remade: frozenset[int] = frozenset()
+
+    def __init__(self, family: Family, weights: str | None, device: str) -> None:
+        super().__init__(family, weights, device)
+        self._network: MovementNet = self.ready("movement")
+        self._vae = self.ready("vae")
+        self._looked: tuple[bytes, tuple[Looked, Tensor, Tensor]] | None = None  # of the last portrait
+
+    def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
+        return {}
+
+    def start(self, conditioning: Arrays, seed: int, base_size: int) -> Arrays:
+        """`blink` [2]: frames since the last, whether lids were to be shut; `prompt` [10]: what is shown of it."""
+        rest = BlinkState()
+        return {
+            "blink": np.array([rest.since, rest.shut], np.int32),
+            "prompt": np.zeros(len(ASKED), np.float32),
+        }
+
+    def sample(self, seed: int, options: ClipOptions) -> Lane:
+        """A made-up input, as the self-test of lanes takes it."""
+        random, size = np.random.default_rng(seed), options.base_size
+        conditioning = {
+            "portrait": random.standard_normal((3, size, size), np.float32).clip(-1, 1),
+            "landmarks": (random.random((478, 3), np.float32) * 0.5 + 0.25) * size,
+        }
+        config = self._network.config
+        heard = CLIP + 2 * self.family.feature_reach
+        features = random.standard_normal((heard, config.rows, config.bands), np.float32)
+        return Lane(seed, 0, conditioning, self.start(conditioning, seed, size), features, None, options)
+
+    @torch.inference_mode()
+    def next_clip(self, lanes: list[Lane | None]) -> list[tuple[np.ndarray, Arrays] | None]:
+        """One clip of every lane, one after the other."""
+        return [None if lane is None else self._clip(lane) for lane in lanes]
+
+    def _clip(self, lane: Lane) -> tuple[np.ndarray, Arrays]:
+        looked, latents, own = self._look(lane.conditioning)
+        config, first = self._network.config, lane.clip * CLIP
+        features = torch.from_numpy(lane.features).to(self.device)
+        reach = self.family.feature_reach
+        if lane.clip == 0:
+            features = features[reach:]  # before the first frame there is silence, not the first frame again
+        heard = windows(features, [place + (0 if lane.clip == 0 else reach) for place in range(CLIP)], config)
+        shown = _changing(lane.state["prompt"], asked(lane.text))
+        codes = self._network.hear(heard, torch.from_numpy(shown).to(self.device))
+        moved = self._network(
+            Looked(*(field.expand(CLIP, *field.shape[1:]) for field in looked)), latents.expand(CLIP, -1, -1, -1), codes
+        )
+        moved = type(moved)(*(field.float().cpu() for field in moved))
+        since, shut = lane.state["blink"].tolist()
+        closed, state = blinks(moved.blink, BlinkState(since, bool(shut)))
+        share = ((torch.arange(first, first + CLIP) + 0.0) / BEGINS).clamp(0, 1)
+        committed = recorded(moved, closed, own, share)
+        return committed.numpy(), {
+            "blink": np.array([state.since, state.shut], np.int32),
+            "prompt": shown[-1].copy(),
+        }
+
+    def _look(self, conditioning: Arrays) -> tuple[Looked, Tensor, Tensor]:
+        """What is known of a portrait before anything is heard, its latents [1 8 h w] and contours [58 2]."""
+        key = conditioning["portrait"].tobytes() + conditioning["landmarks"].tobytes()
+        if self._looked is None or self._looked[0] != key:
+            portrait, landmarks = conditioning["portrait"], conditioning["landmarks"].astype(np.float64)
+            side = portrait.shape[-1]
+            pixels = torch.from_numpy(portrait)[None].to(self.device)
+            latents = self._vae.encode(F.avg_pool2d(pixels, side // LATENTS_SIDE)).float()
+            maps = torch.from_numpy(face_map(landmarks, side))[None].to(self.device)
+            own = contours_of(landmarks, side)
+            looked = self._network.look(latents, maps, own[None].to(self.device))
+            self._looked = key, (looked, latents, own)
+        return self._looked[1]
+
+
+def contours_of(landmarks: np.ndarray, side: int) -> Tensor:
+    """Landmarks [478 3] in a square of `side` pixels -> the portrait's own contours [58 2] in pixels of 512."""
+    return torch.from_numpy(landmarks[list(CONTOURS), :2] * (SIDE / side)).float()
+
+
+def _changing(before: np.ndarray, wanted: tuple[float, ...]) -> np.ndarray:
+    """What is shown of a prompt, frame by frame [16 10], on its way from `before` to what is asked for."""
+    away = np.array(wanted, np.float32) - before
+    steps = np.arange(1, CLIP + 1, dtype=np.float32)[:, None] / CHANGES
+    return (before + np.sign(away) * np.minimum(np.abs(away), steps)).astype(np.float32)
