@@ -6,12 +6,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from models.autoencoder.vae import Vae
 from models.data import takes
 from models.data.takes import MOVED_SIDE, Take
-from models.diffusion.movement import NUMBERS, windows
+from models.diffusion.movement import LATENTS_SIDE, NUMBERS, windows
 from models.families.config import MovementConfig
 from models.families.vocabulary import asked
 from models.puppet.face_map import face_map
@@ -53,7 +54,7 @@ def talk(take: Take, vae: Vae) -> MovedTalk:
     if movement is None or take.truth is None:
         raise ValueError(f"take {take.name} holds no movement: `python -m models.data.puppet_takes` writes such takes")
     speech = take.speech[: len(take.speech) // SAMPLES_A_FRAME * SAMPLES_A_FRAME]
-    picture = take.portraits[:1].float() / 127.5 - 1
+    picture = F.avg_pool2d(take.portraits[:1].float() / 127.5 - 1, take.portraits.shape[-1] // LATENTS_SIDE)
     truth = take.truth.float()
     opening, blink = (truth[:, NUMBERS.index(name)] for name in ("opening", "blink"))
     return MovedTalk(

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from models.families.config import MovementConfig
 
 SIDE, CELLS = 512, 32
+LATENTS_SIDE = 256  # pixels of a portrait whose latents are looked at
 NUMBERS = (
     "yaw", "pitch", "roll", "shift_x", "shift_y", "scale", "gaze_x", "gaze_y", "blink", "lids", "squint", "brow",
     "brow_inner", "brow_uneven", "smile", "opening", "width", "rounding", "teeth",

@@ -19,7 +19,7 @@ from models.faces.around import cut_out
 from models.families.protocol import Arrays, Family, PictureOptions
 from models.image.film import Film, Window
 from models.image.masks import Box
-from models.image.yuv import yuv420p
+from models.image.yuv import yuv420p_of_bytes
 from models.parts.movement_chain import contours_of
 from models.parts.part import Part
 from models.parts.photograph import told_of
@@ -83,7 +83,7 @@ class ComposingUpscale(Part):
     def planes(self, frame: ComposedFrame) -> np.ndarray:
         """The portrait's own planes, and in the window the frame's."""
         at, whole = frame.title.window, frame.title.planes.copy()
-        own = _planes(frame.picture)
+        own = yuv420p_of_bytes(frame.picture)
         height, width = frame.picture.shape[:2]
         whole[at.y0 : at.y1, at.x0 : at.x1] = own[:height]
         rows = whole.shape[0] * 2 // 3
@@ -115,8 +115,4 @@ def _made(conditioning: Arrays, options: PictureOptions) -> _Title:
     landmarks[:, :2] += np.array([film.square.x0 - corner[0], film.square.y0 - corner[1]]) + (scale - 1) / 2
     inside = cut_out(picture, Box(corner[0], corner[1], corner[0] + side, corner[1] + side))
     teeth = own_teeth(inside, landmarks, read_teeth()[int(conditioning["teeth"][0])])
-    return _Title(Composer(inside, landmarks, teeth), corner, at, _planes(picture))
-
-
-def _planes(picture: NDArray[np.uint8]) -> np.ndarray:
-    return yuv420p(torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 255).numpy()
+    return _Title(Composer(inside, landmarks, teeth), corner, at, yuv420p_of_bytes(picture))

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.diffusion.movement import SIDE, BlinkState, Looked, MovementNet, blinks, windows
+from models.diffusion.movement import LATENTS_SIDE, SIDE, BlinkState, Looked, MovementNet, blinks, windows
 from models.diffusion.movement_record import recorded
 from models.families.protocol import Arrays, ClipOptions, Family, Lane
 from models.families.vocabulary import ASKED, asked
@@ -22,7 +22,6 @@ from models.puppet.face_map import face_map
 from models.puppet.topology import CONTOURS
 
 CLIP = 16
-LATENTS_SIDE = 256  # pixels of the portrait that the network sees
 CHANGES = 14  # frames in which a prompt comes to be seen, and goes
 BEGINS = 6  # frames in which the portrait begins to move
 

@@ -12,14 +12,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.autoencoder.vae import Vae
-from models.diffusion.movement import LID_POINTS, LIP_POINTS, NUMBERS, SIDE, Moved, MovementNet, decided_blinks, windows
+from models.diffusion.movement import (
+    LATENTS_SIDE,
+    LID_POINTS,
+    LIP_POINTS,
+    NUMBERS,
+    SIDE,
+    Moved,
+    MovementNet,
+    decided_blinks,
+    windows,
+)
 from models.puppet.composed import Composer, Told
 from models.puppet.face_map import face_map
 from models.puppet.puppet import Frame
 from models.puppet.teeth import Teeth
 from models.puppet.topology import CONTOURS
 
-LATENTS_SIDE = 256  # pixels of the portrait that the reference pass sees
 AT_ONCE = 32  # frames in a call of the network
 
 

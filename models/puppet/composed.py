@@ -26,6 +26,7 @@ from models.puppet.topology import EYES, INNER_LOWER, INNER_UPPER, LOWER_RINGS, 
 
 TOLD_SIDE, CELLS = 512, 32  # pixels in which movement is told; cells of its flow
 FOLLOWS = (1.0, 0.85, 0.6, 0.3)  # how far the lips' rings go where the inner contour is to go
+AROUND = 4  # pixels around lips and eyes that are drawn with them
 CREASE = 0.4  # and how far a lid's crease goes with its edge
 
 
@@ -58,6 +59,7 @@ class Composer:
         triangles = canonical().triangles
         near = np.isin(triangles, sorted(fine)).any(1)
         self.triangles = np.concatenate([triangles[near], strips()])
+        self.fine = np.unique(self.triangles)
 
     def frame(self, told: Told) -> Frame:
         """Raises ValueError where what is told has another shape."""
@@ -73,25 +75,49 @@ class Composer:
         ]
         flow = np.stack(coarse, -1) * np.float32(self.scale)
         points = self.points(flow, told)
-        source = backward(self.triangles, points, self.landmarks[:, :2], self.side, own + flow)
+        source = own + flow
         still_border(source, own)
+        picture = cv2.remap(
+            self.picture, source[..., 0], source[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        hole = np.zeros((self.side, self.side), np.float32)
+        part, corner = self._fine_part(points)
+        self._draw_fine(picture[part], source[part], hole[part], points - np.append(corner, 0), told)
+        return Frame(picture, source - own, hole, points[:, :2])
+
+    def _fine_part(self, points: Points) -> tuple[tuple[slice, slice], NDArray[np.int64]]:
+        """What is around lips and eyes of a frame, within its still border, and its first pixel (x, y)."""
+        near = points[self.fine, :2]
+        low = np.clip(np.floor(near.min(0)).astype(int) - AROUND, 1, self.side - 3)
+        high = np.clip(np.ceil(near.max(0)).astype(int) + AROUND + 1, low + 2, self.side - 1)
+        return (slice(low[1], high[1]), slice(low[0], high[0])), low
+
+    def _draw_fine(
+        self,
+        picture: NDArray[np.uint8],
+        source: NDArray[np.float32],
+        hole: NDArray[np.float32],
+        points: Points,
+        told: Told,
+    ) -> None:
+        """Lips, lids and what the portrait does not show, in place; `points` are the part's own pixels."""
+        source[:] = backward(self.triangles, points, self.landmarks[:, :2], self.side, source)
         drawn = cv2.remap(
             self.picture, source[..., 0], source[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
         frame = softened(drawn.astype(np.float32), source)
         flat = points[:, :2]
-        hole = np.zeros((self.side, self.side), np.float32)
         for eye, ball, tone in zip(EYES, self.balls, self.tones, strict=True):
             plane = _plane(self.landmarks[[eye.upper[0], eye.upper[-1]], :2], flat[[eye.upper[0], eye.upper[-1]]])
             show_eye(self.picture, frame, source, ball, flat[list(eye.ring)], plane, told.gaze, told.closed)
             if told.closed > LID_SEEN:
                 paint_lid(frame, eye, flat, tone, told.closed)
                 lid = np.concatenate([flat[list(eye.upper)], flat[list(eye.crease)][::-1]])
-                hole = np.maximum(hole, told.closed * polygon_mask(lid, hole.shape, np.zeros(2, np.int64)))
+                hole[:] = np.maximum(hole, told.closed * polygon_mask(lid, hole.shape, np.zeros(2, np.int64)))
         lips = flat[list(INNER_UPPER)], flat[list(INNER_LOWER)]
         mouth = draw_inside(frame, *lips, self.look, teeth=told.teeth, rounding=told.rounding, smile=told.smile)
-        picture = np.clip(np.round(frame), 0, 255).astype(np.uint8)
-        return Frame(picture, source - own, np.maximum(hole, mouth), flat)
+        hole[:] = np.maximum(hole, mouth)
+        picture[:] = np.clip(np.round(frame), 0, 255).astype(np.uint8)
 
     def points(self, flow: NDArray[np.float32], told: Told) -> Points:
         """Where the landmarks go [478 3]: with the flow [s s 2], those of lips and lids to their contours."""

@@ -72,9 +72,8 @@ def show_eye(
     closed: float,
 ) -> None:
     """Paint an eye within its lids: `ring` [16 2] in the frame; `frame` [h w 3] and `source` [h w 2] in place."""
-    side = len(frame)
     low = np.maximum(ring.min(0).astype(int) - 3, 0)
-    high = np.minimum(ring.max(0).astype(int) + 4, side)
+    high = np.minimum(ring.max(0).astype(int) + 4, frame.shape[1::-1])
     if (high - low).min() < 2:
         return
     back = np.linalg.inv(np.concatenate([plane, [[0, 0, 1]]]))[:2]

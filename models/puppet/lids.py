@@ -47,7 +47,7 @@ def paint_lid(frame: NDArray[np.float32], eye: Eye, points: Points, tone: NDArra
     polygon = np.concatenate([upper, crease[::-1]])
     reach = 2 + int(0.1 * width)
     low = np.maximum(polygon.min(0).astype(int) - reach, 0)
-    high = np.minimum(polygon.max(0).astype(int) + reach + 1, len(frame))
+    high = np.minimum(polygon.max(0).astype(int) + reach + 1, frame.shape[1::-1])
     if (high - low).min() < 2 or width < 4:
         return
     part = (slice(low[1], high[1]), slice(low[0], high[0]))

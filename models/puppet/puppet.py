@@ -119,7 +119,8 @@ def softened(frame: NDArray[np.float32], source: NDArray[np.float32]) -> NDArray
     [s s 2] jumps against a neighbour's."""
     jumps = np.zeros(source.shape[:2], np.float32)
     for axis in range(2):
-        step = np.abs(np.diff(source, axis=axis)).max(-1) > JUMP
+        moved = np.abs(np.diff(source, axis=axis))
+        step = np.maximum(moved[..., 0], moved[..., 1]) > JUMP
         here, there = [slice(None)] * 2, [slice(None)] * 2
         here[axis], there[axis] = slice(None, -1), slice(1, None)
         jumps[tuple(here)][step] = 1

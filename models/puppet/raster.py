@@ -16,10 +16,9 @@ FINE = 4  # bits of a pixel in which corners are placed
 
 
 @lru_cache(maxsize=4)
-def pixels(side: int) -> NDArray[np.float32]:
-    """[side side 2]: x and y of every pixel."""
-    line = np.arange(side, dtype=np.float32)
-    return np.stack(np.meshgrid(line, line), -1)
+def pixels(side: int, height: int | None = None) -> NDArray[np.float32]:
+    """[height side 2]: x and y of every pixel; a square where no height is given."""
+    return np.stack(np.meshgrid(*(np.arange(length, dtype=np.float32) for length in (side, height or side))), -1)
 
 
 def backward(
@@ -30,7 +29,9 @@ def backward(
     under: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Triangles [k 3]; where their points are [n 3] (nearer is less z) and where they were [n 2] -> sources of
-    the pixels [side side 2]. Pixels that no triangle covers are as `under` says, or their own."""
+    the pixels [side side 2]. Pixels that no triangle covers are as `under` [h w 2] says, whose size then counts, or
+    their own."""
+    height, width = (side, side) if under is None else under.shape[:2]
     corners = places[triangles]
     order = np.argsort(-corners[..., 2].mean(1), kind="stable")
     triangles, corners = triangles[order], corners[order]
@@ -39,12 +40,12 @@ def backward(
     triangles, corners, area = triangles[seen], corners[seen], area[seen]
     maps = _affine(corners, sources[triangles], area)
     drawn = np.round(corners[..., :2] * (1 << FINE)).astype(np.int32)[:, :, None]
-    numbers = np.zeros((side, side), np.int32)
+    numbers = np.zeros((height, width), np.int32)
     for number in range(len(drawn)):
         cv2.fillConvexPoly(numbers, drawn[number], number + 1, 8, FINE)
     maps = np.concatenate([np.array([[1, 0, 0, 0, 1, 0]]), maps]).astype(np.float32)
-    at = pixels(side)
-    found = np.empty((side, side, 2), np.float32)
+    at = pixels(width, height)
+    found = np.empty((height, width, 2), np.float32)
     for axis in range(2):
         a, b, c = (np.take(np.ascontiguousarray(maps[:, 3 * axis + place]), numbers) for place in range(3))
         found[..., axis] = a * at[..., 0] + b * at[..., 1] + c
