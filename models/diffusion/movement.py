@@ -29,7 +29,9 @@ SPREADS = (0.12, 0.12, 0.12, 0.02, 0.02, 0.02, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5,
 RESTS = (0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 LIP_POINTS, LID_POINTS = 22, 36
 BLINK = (0.55, 1.0, 0.85, 0.35)  # how closed the lids are in a blink's frames
-BLINK_GAP = 12  # frames between two
+BLINK_GAP = 30  # frames between the beginnings of two, at least
+LONGEST_GAP = 200  # at most
+BLINK_SURE = 1.5  # logit from which lids shut: frames of blinks are drawn about five times as often in training
 
 
 class Looked(NamedTuple):
@@ -223,19 +225,22 @@ class BlinkState(NamedTuple):
     """What decides about the next frame's lids."""
 
     since: int = BLINK_GAP
-    """Frames since the last blink began, at most `BLINK_GAP`."""
+    """Frames since the last blink began, at most `LONGEST_GAP`."""
     shut: bool = False
     """Whether the frame before was to have shut lids."""
 
 
-def blinks(logits: Tensor, state: BlinkState) -> tuple[Tensor, BlinkState]:
-    """Logits [n] of frames in a row -> how far lids are shut [n]: whole blinks or none, never half of one."""
+def blinks(logits: Tensor, state: BlinkState, longest: int = LONGEST_GAP) -> tuple[Tensor, BlinkState]:
+    """Logits [n] of frames in a row -> how far lids are shut [n]: whole blinks or none, never half of one.
+
+    Where nothing of what is heard asks for one, lids close `longest` frames after the last time.
+    """
     since, before = state
     closed = []
     for logit in logits.tolist():
-        shut = logit > 0
-        since = min(since + 1, BLINK_GAP)
-        if shut and not before and since == BLINK_GAP:
+        shut = logit > BLINK_SURE
+        since = min(since + 1, LONGEST_GAP)
+        if (shut and not before and since >= BLINK_GAP) or since >= longest:
             since = 0
         closed.append(BLINK[since] if since < len(BLINK) else 0.0)
         before = shut

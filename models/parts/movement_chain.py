@@ -1,7 +1,7 @@
 """The part that tells how a photograph moves: clip after clip, each from the lids and the prompt of the one before.
 
-What it commits of a frame is in `models.diffusion.movement_record`. It draws no random numbers: a title's seed changes
-nothing.
+What it commits of a frame is in `models.diffusion.movement_record`. Of a title's seed nothing comes but
+when lids close while nobody speaks.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.diffusion.movement import LATENTS_SIDE, SIDE, BlinkState, Looked, MovementNet, blinks, windows
+from models.diffusion.movement import LATENTS_SIDE, LONGEST_GAP, SIDE, BlinkState, Looked, MovementNet, blinks, windows
 from models.diffusion.movement_record import recorded
+from models.families.noise_keys import noise_key
 from models.families.protocol import Arrays, ClipOptions, Family, Lane
 from models.families.vocabulary import ASKED, asked
 from models.parts.part import Part
@@ -78,8 +79,9 @@ class MovementChain(Part):
         )
         moved = type(moved)(*(field.float().cpu() for field in moved))
         since, shut = lane.state["blink"].tolist()
-        closed, state = blinks(moved.blink, BlinkState(since, bool(shut)))
-        share = ((torch.arange(first, first + CLIP) + 0.0) / BEGINS).clamp(0, 1)
+        longest = LONGEST_GAP - noise_key(lane.seed, "blink", lane.clip) % (LONGEST_GAP // 2)
+        closed, state = blinks(moved.blink, BlinkState(since, bool(shut)), longest)
+        share = (torch.arange(first, first + CLIP) / BEGINS).clamp(0, 1)
         committed = recorded(moved, closed, own, share)
         return committed.numpy(), {
             "blink": np.array([state.since, state.shut], np.int32),

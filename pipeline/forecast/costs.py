@@ -139,7 +139,7 @@ def frame_seconds(speed: Speed, options: Options) -> float:
 
 # Bytes of audio features a frame: 64 bits of fake, four float32 spectra of 80 bands of mini; by default 12 layers of
 # 768 numbers in half precision (wav2vec2-base).
-FEATURE_BYTES = {"fake": 8, "mini": 4 * 80 * 4}
+FEATURE_BYTES = {"fake": 8, "mini": 4 * 80 * 4, "photo": 7 * 80 * 4}
 WAV2VEC_BYTES = 12 * 768 * 2
 # Bytes that the prepared portrait takes for every pixel of the base frame: 6.1 MB at 512², measured with mini.
 CONDITIONING_BYTES = {"fake": 0}

@@ -18,8 +18,13 @@ def film_size(options: Options, portrait: tuple[int, int]) -> tuple[int, int] | 
     return (long, options.resolution) if width >= height else (options.resolution, long)
 
 
-def frame_fault(options: Options, portrait: tuple[int, int]) -> tuple[str, str] | None:
-    """What keeps a portrait (width, height) from being a picture of its own shape: (option, text)."""
+def frame_fault(
+    options: Options, portrait: tuple[int, int], *, finds_faces: bool = False
+) -> tuple[str, str] | None:
+    """What keeps a portrait (width, height) from being a picture of its own shape: (option, text).
+
+    `finds_faces`: the family does, so that a long portrait is cut around its face without being told where that is.
+    """
     film, size = film_size(options, portrait), f"the portrait has {portrait[0]}x{portrait[1]} pixels"
     if film is None:
         return None
@@ -30,7 +35,7 @@ def frame_fault(options: Options, portrait: tuple[int, int]) -> tuple[str, str] 
             f"value {options.resolution}: {size}, the picture would have {film[0]}x{film[1]}, at most {LONGEST} an "
             f"edge; expected {most} or less, or frame: square",
         )
-    if max(portrait) > MOST_LONG * min(portrait) and options.face_box is None:
+    if max(portrait) > MOST_LONG * min(portrait) and options.face_box is None and not finds_faces:
         return (
             "frame",
             f'value "portrait": {size}, one edge over {MOST_LONG} times the other; expected face_box beside it, around '
