@@ -19,9 +19,8 @@ from torch import Tensor, nn
 
 from models.diffusion.audio_attention import AudioProjection
 from models.diffusion.conditioning import FaceLocator, ImageProjection
-from models.diffusion.correction import Corrector, beside, moved_portrait
+from models.diffusion.correction import Corrector, beside
 from models.diffusion.denoiser import ClipContext, DenoisingUNet
-from models.diffusion.moved_latents import Movement
 from models.diffusion.reference import ReferenceNet, reference_banks
 from models.diffusion.sampler import guided, solve
 from models.diffusion.text_modulation import Modulation, TextBranch
@@ -143,13 +142,11 @@ def clip_steps(
     text: TextBranch | None = None,
     denoise: Denoise | None = None,
     elsewhere: Elsewhere | None = None,
-    movement: Movement | None = None,
 ) -> Iterator[Tensor]:
     """Denoise `noise` [lanes f c h w] into a clip's latents, yielding them after every step.
 
     `denoise`: the networks' denoiser in another form (`models.execution.compiled`); `elsewhere`: another copy of it,
-    which takes the unconditional half on a device of its own (`models.diffusion.two_devices`). `movement`: where a
-    denoiser that corrects leaves how it moved the portrait, of the last step.
+    which takes the unconditional half on a device of its own (`models.diffusion.two_devices`).
     """
     _check(networks.config, clip, noise)
     lanes, with_guidance = len(noise), sampling.guided_steps > 0
@@ -175,9 +172,6 @@ def clip_steps(
         given = given.to(latents.dtype)
         if corrector is None or seen.beside is None:
             return given
-        if movement is not None:
-            last = given[-lanes:].float()  # the conditional half
-            movement.by, movement.portrait = last[:, :, -2:], moved_portrait(last, latents.shape[2])
         return corrector(given, latents, seen.beside, timestep)
 
     both, numbers = guided(predict, sampling.guidance_scale), count()
@@ -200,11 +194,10 @@ def run_clip(
     text: TextBranch | None = None,
     denoise: Denoise | None = None,
     elsewhere: Elsewhere | None = None,
-    movement: Movement | None = None,
 ) -> Tensor:
     """Denoise `noise` [lanes f c h w] into the latents of one clip, of the same shape."""
     latents = noise
-    for step in clip_steps(networks, clip, noise, sampling, text, denoise, elsewhere, movement):
+    for step in clip_steps(networks, clip, noise, sampling, text, denoise, elsewhere):
         latents = step
     return latents
 

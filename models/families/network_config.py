@@ -34,9 +34,9 @@ class NetworkConfig:
     identity: Literal["face_embedding", "pooled_latents"] = "pooled_latents"
     """What the image tokens are made of: a face network's embedding, or the portrait's latents in 4 x 4 cells."""
     carry: Literal["pixels", "latents"] = "latents"
-    picture: Literal["decoded", "moved", "composed"] = "decoded"
-    """What is shown: decoded latents; the portrait's own pixels, moved, with decoded content
-    (`models.diffusion.moved_latents`); or these with a drawn mouth and lids (`models.puppet.composed`)."""
+    picture: Literal["decoded", "composed"] = "decoded"
+    """What is shown: decoded latents, or the portrait's own pixels, moved, with a drawn mouth and lids
+    (`models.puppet.composed`)."""
     movement: MovementConfig | None = None
     """What tells how a photograph moves, of families that compose pictures."""
     patch: int = 1

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from models.diffusion.clip import Clip, run_clip
 from models.diffusion.motion_frames import add_motion_noise, latent_protection, patch_drop
-from models.diffusion.moved_latents import Movement, recorded
 from models.execution.stepping import Stepping
 from models.families.config import Sampling
 from models.families.finite import finite
@@ -140,14 +139,8 @@ class Chain(Part):
             solver=options.solver,
         )
         way = self._stepping.way(options, len(lanes))
-        movement = Movement() if self.config.picture == "moved" else None
-        latents = run_clip(self._networks, clip, noise, sampling, self._text, way.denoise, way.elsewhere, movement)
-        if movement is None:
-            return [(lane.half().cpu().numpy(), self._state(lane)) for lane in latents]
-        assert movement.by is not None
-        assert movement.portrait is not None
-        kept = [recorded(*lane) for lane in zip(latents, movement.by, movement.portrait, strict=True)]
-        return [(own.cpu().numpy(), self._state(lane)) for own, lane in zip(kept, latents, strict=True)]
+        latents = run_clip(self._networks, clip, noise, sampling, self._text, way.denoise, way.elsewhere)
+        return [(lane.half().cpu().numpy(), self._state(lane)) for lane in latents]
 
     def _draw(self, lane: Lane) -> tuple[Tensor, Tensor]:
         """Uniform numbers for the patches of the motion frames, and the noise that the clip's latents start from."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from models.diffusion.movement_record import read
 from models.faces.around import cut_out
@@ -25,7 +27,6 @@ from models.parts.part import Part
 from models.parts.photograph import told_of
 from models.puppet.composed import Composer, Told
 from models.puppet.teeth import own_teeth, read_teeth
-from models.restoration.moving import plate
 
 
 class ComposedFrame(NamedTuple):
@@ -94,17 +95,26 @@ class ComposingUpscale(Part):
 
     def _title_of(self, conditioning: Arrays, options: PictureOptions) -> _Title:
         """The title's portrait, put where its frames will be; made at its first GOP, and kept for the others."""
-        key = (conditioning["landmarks"].tobytes(), conditioning["portrait"].tobytes(), options)
+        arrays = ("pixels", "landmarks", "crop_box", "teeth", "portrait")
+        key = (*(crc32(np.ascontiguousarray(conditioning[name])) for name in arrays), options)
         if self._title is None or self._title[0] != key:
             self._title = key, _made(conditioning, options)
         return self._title[1]
+
+
+def _plate(portrait: NDArray[np.uint8], film: Film) -> NDArray[np.uint8]:
+    """The portrait [h, w, 3] in the film's size [H W 3]."""
+    left, top, right, bottom = film.shown
+    size = (film.width, film.height)
+    picture = Image.fromarray(portrait).resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
+    return np.ascontiguousarray(picture)
 
 
 def _made(conditioning: Arrays, options: PictureOptions) -> _Title:
     portrait = conditioning["pixels"]
     square = Box(*(float(edge) for edge in conditioning["crop_box"]))
     film = Film.of(portrait.shape[:2], square, options.film or (options.resolution, options.resolution))
-    picture = np.ascontiguousarray(plate(portrait, film).permute(1, 2, 0).numpy())
+    picture = _plate(portrait, film)
     at = film.window
     side = round(film.square.width)
     corner = (min(round(film.square.x0), at.x0), min(round(film.square.y0), at.y0))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.faces.around import FACE_SHARE, cut_out
+from models.faces.around import cut_out, square_around
 from models.faces.face_finding import FoundFace
 from models.faces.face_points import AROUND, LIPS, FaceReading, Square, pyramid, read_face, read_faces
 from models.faces.one_face import CERTAIN, PortraitFace, face_of, one_face
@@ -22,7 +22,6 @@ from models.speech.separator import SeparatorProblem
 from models.speech.spectrum import SAMPLES_A_FRAME, heard
 from models.speech.speech_level import gain_for
 
-MIDDLE_AT = 0.515  # of the square's side: where the middle of the face is
 FIVE = (468, 473, 1, 61, 291)  # irises, nose, corners of the mouth
 ALIKE = 0.2  # overlap of the mouth that was found with the one that was given, below which the given one counts
 
@@ -47,7 +46,7 @@ class PhotoPrepare(Part):
         points = face.points.double().numpy()
         if given.lip_box is not None:
             points = lips_in(points, given.lip_box)
-        square = square_of_face(points)
+        square = square_around(_around(points))
         inside = cut_out(portrait, square)
         scale = base_size / square.width
         landmarks = points * scale
@@ -101,14 +100,6 @@ class PhotoPrepare(Part):
             FoundFace(box, 1.0, face.points[list(FIVE), :2].double().numpy())
             for box, face in sorted(boxes, key=lambda one: -one[0].width * one[0].height)
         ]
-
-
-def square_of_face(points: NDArray[np.float64]) -> Box:
-    """Landmarks [478 3] in pixels of the portrait → the square that moves, in whole pixels; it may reach beyond."""
-    x0, y0, x1, y1 = _around(points)
-    side = max(2, round(max(x1 - x0, y1 - y0) / FACE_SHARE / 2) * 2)
-    left, top = round((x0 + x1) / 2 - side / 2), round((y0 + y1) / 2 - MIDDLE_AT * side)
-    return Box(left, top, left + side, top + side)
 
 
 def lips_in(points: NDArray[np.float64], box: Box) -> NDArray[np.float64]:

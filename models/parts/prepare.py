@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.faces.around import content_boxes, cut_out, moved_box, square_around
 from models.faces.face_finding import Finder, FoundFace, OnnxFaces, mesh_finder, open_onnx, torch_finder
-from models.faces.portrait import MeshFinder, PortraitHints, PortraitSizes, check_boxes, prepare_portrait
+from models.faces.portrait import MeshFinder, PortraitHints, PortraitSizes, prepare_portrait
 from models.families.protocol import Arrays, Family, Hints
 from models.families.reproduction import reproduction, warning
 from models.image.masks import Box
@@ -53,10 +52,7 @@ class Prepare(Part):
             hints.face_embedding,
             several="largest" if hints.compat == "published" else "refuse",
         )
-        if self.config.picture == "moved":
-            arrays, notes = self._around_the_face(portrait, sizes, given)
-        else:
-            arrays, notes = prepare_portrait(portrait, sizes, given, self._finder(hints), self._mesh)
+        arrays, notes = prepare_portrait(portrait, sizes, given, self._finder(hints), self._mesh)
         pixels = torch.from_numpy(arrays["portrait"])[None].to(self.device)
         latents = self._vae.encode(pixels)[0]
         arrays["reference"] = latents.cpu().numpy()
@@ -66,21 +62,6 @@ class Prepare(Part):
             arrays["face_embedding"] = pooled.flatten().cpu().numpy()
             notes = [note for note in notes if "embedding" not in note]
         return arrays, self._notes + notes
-
-    def _around_the_face(
-        self, portrait: np.ndarray, sizes: PortraitSizes, given: PortraitHints
-    ) -> tuple[Arrays, list[str]]:
-        """As `prepare_portrait`, of the square around the face, which is told too: `crop_box` [4] in the portrait's
-        pixels, and in latents where content is made anew, `content_boxes` [k, 4]."""
-        height, width = portrait.shape[:2]
-        check_boxes(given, height, width)
-        square = square_around(height, width, given.face_box, given.lip_box)
-        inside = PortraitHints(
-            moved_box(given.face_box, square), moved_box(given.lip_box, square), given.face_embedding
-        )
-        arrays, notes = prepare_portrait(cut_out(portrait, square), sizes, inside, None, self._mesh)
-        boxes = content_boxes(arrays["face_box"], arrays["lip_box"], self.config.vae.factor, sizes.size)
-        return arrays | {"crop_box": np.array(square, np.float32), "content_boxes": boxes}, notes
 
     @torch.inference_mode()
     def features(

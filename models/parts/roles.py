@@ -3,15 +3,12 @@
 from models.parts.chain import Chain
 from models.parts.composing import ComposingUpscale
 from models.parts.movement_chain import MovementChain
-from models.parts.moving import MovingUpscale
 from models.parts.photo_prepare import PhotoPrepare
 from models.parts.prepare import Prepare
 from models.parts.upscale import Upscale
 
-_NETWORKS = {"prepare": Prepare, "chain": Chain, "upscale": Upscale}
 PARTS = {
-    "decoded": _NETWORKS,
-    "moved": _NETWORKS | {"upscale": MovingUpscale},
+    "decoded": {"prepare": Prepare, "chain": Chain, "upscale": Upscale},
     "composed": {"prepare": PhotoPrepare, "chain": MovementChain, "upscale": ComposingUpscale},
 }
 """By what a family's pictures are (`NetworkConfig.picture`)."""

@@ -103,15 +103,16 @@ def test_a_map_tells_where_the_face_is(folder: Path) -> None:
 
 
 def test_a_blink_is_whole_or_none() -> None:
-    logits = torch.full((40,), -2.0)
-    logits[5:9] = torch.tensor([0.1, 0.2, 0.1, 0.1])
+    logits = torch.full((60,), -2.0)
+    logits[5:9] = torch.tensor([1.6, 2.0, 1.6, 1.6])
     logits[12] = 3.0  # too soon after the first
-    logits[30] = 0.5
+    logits[20] = 0.5  # not sure enough
+    logits[40] = 2.0
     closed = decided_blinks(logits)
     assert closed[5:9].tolist() == pytest.approx(list(BLINK))
-    assert closed[30:34].tolist() == pytest.approx(list(BLINK))
+    assert closed[40:44].tolist() == pytest.approx(list(BLINK))
     assert closed.sum() == pytest.approx(2 * sum(BLINK))
-    assert decided_blinks(torch.full((3,), 1.0))[1] == 1.0
+    assert decided_blinks(torch.full((3,), 2.0))[1] == 1.0
 
 
 def test_nothing_moves_at_the_edge_and_silence_is_before_the_first_frame() -> None:

@@ -40,7 +40,7 @@ def test_a_blink_shuts_the_lids_whatever_the_mean_is() -> None:
     network, vae = MovementNet().eval(), trained_autoencoder(VAE)
     movement = moved_by(network, vae, Portrait(picture(), face()), torch.zeros(12, 7, 80), range(12))
     blink = torch.full((12,), -1.0)
-    blink[4] = 1.0
+    blink[4] = 2.0
     said = told(movement._replace(blink=blink))
     apart = [np.linalg.norm(one.lids[:, 1, 4] - one.lids[:, 0, 4], axis=-1).max() for one in said]
     assert apart[5] < 1e-6

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from models.families.mini import MINI
-from models.families.registry import HALLO2_FAMILY, MINI_FAMILY
+from models.families.registry import HALLO2_FAMILY, PHOTO_FAMILY
 from pipeline.manifest.film_shape import film_size, frame_fault
 from pipeline.manifest.option_faults import faults_of
 from pipeline.manifest.options import complete
 
-MOVING = replace(MINI_FAMILY, networks=replace(MINI, picture="moved"))
+MOVING = PHOTO_FAMILY
 FACE = [10, 10, 50, 50]
 
 
@@ -24,7 +23,7 @@ FACE = [10, 10, 50, 50]
         ({}, (3000, 2000), (1536, 1024)),
         ({"resolution": 512}, (701, 999), (512, 730)),
         ({"resolution": 2160}, (1080, 1920), (2160, 3840)),
-        ({"face_box": FACE}, (900, 300), (2048, 1024)),
+        ({}, (900, 300), (2048, 1024)),
         ({"frame": "square"}, (3000, 2000), None),
         ({"canvas": "1920x1080"}, (3000, 2000), None),
     ],
@@ -56,12 +55,3 @@ def test_a_picture_that_would_be_too_long_is_said_with_what_fits() -> None:
     assert "6144x4096" in text
     assert "expected 2730 or less, or frame: square" in text
     assert frame_fault(complete({"resolution": 4096}, MOVING), (1000, 1000)) is None
-
-
-@pytest.mark.parametrize("portrait", [(2001, 1000), (300, 900)])
-def test_a_very_long_portrait_needs_to_know_where_the_face_is(portrait: tuple[int, int]) -> None:
-    name, text = frame_fault(complete({}, MOVING), portrait) or ("", "")
-    assert name == "frame"
-    assert "expected face_box beside it" in text
-    assert frame_fault(complete({"face_box": FACE}, MOVING), portrait) is None
-    assert frame_fault(complete({"frame": "square"}, MOVING), portrait) is None
