@@ -6,6 +6,7 @@ Pictures are uint8 [h w 3], red first; landmarks [478 3] in pixels of the view.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,9 +35,7 @@ def view(picture: Picture, square: tuple[float, float, float]) -> Picture:
         matrix = np.array([[1.0, 0, -x * scale], [0, 1.0, -y * scale]])
     else:
         matrix = np.array([[scale, 0, -x * scale], [0, scale, -y * scale]])
-    return cv2.warpAffine(
-        picture, matrix, (VIEW, VIEW), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )  # type: ignore[return-value]
+    return cv2.warpAffine(picture, matrix, (VIEW, VIEW), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
 
 
 def sharpness(picture: Picture, points: Points) -> float:
@@ -76,9 +75,7 @@ def chip(picture: Picture, points: Points) -> Picture:
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale < 1:  # what the smaller picture cannot hold would come back as something else
         picture = cv2.GaussianBlur(picture, (0, 0), 0.4 * np.sqrt(1 / scale**2 - 1) + 1e-3)  # type: ignore[assignment]
-    return cv2.warpAffine(
-        picture, matrix, (CHIP, CHIP), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )  # type: ignore[return-value]
+    return cv2.warpAffine(picture, matrix, (CHIP, CHIP), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
 
 
 def similarity(points: Points, wanted: Points) -> Points:
@@ -96,7 +93,7 @@ def grey_of(picture: Picture) -> Picture:
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
 
 
-def _alignments(portrait: Picture, of: Points, frame: Picture, at: Points, looked_at: Picture) -> Iterator[Points]:
+def _alignments(portrait: Picture, of: Points, frame: Picture, at: Points, looked_at: Picture) -> Iterator[Any]:
     """Maps [2 3] from a place in the portrait to one in the frame."""
     still = [point for point in range(SKIN) if point not in LIPS]
     pairs = (at[still, :2].astype(np.float32), of[still, :2].astype(np.float32))
@@ -108,7 +105,8 @@ def _alignments(portrait: Picture, of: Points, frame: Picture, at: Points, looke
         back = cv2.invertAffineTransform(start).astype(np.float32)
         yield back
         try:
-            yield cv2.findTransformECC(*soft, back.copy(), cv2.MOTION_AFFINE, ALIGNING, looked_at, 5)[1]
+            _, found = cv2.findTransformECC(soft[0], soft[1], back.copy(), cv2.MOTION_AFFINE, ALIGNING, looked_at, 5)
+            yield found
         except cv2.error:  # pixels that do not say where they belong
             continue
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from models.measures.watching import SeenFace, Watched
 
 Numbers = NDArray[np.float64]
 
+ASKED = 25  # a second, that the sound asks something
 LAGS = 4  # frames to each side that are tried
 ENDS = 5  # frames at both ends that do not count, so that a shift brings nothing around
 QUIET = 0.1  # of what the sound asks, below which lips should rest
@@ -22,6 +24,9 @@ SMOOTH = 5  # frames over which bone moves smoothly
 SHUT = 0.6  # of how far lids mostly are open, below which eyes are shut
 LONGEST_BLINK = 0.5  # seconds
 SYNC_AROUND = 2.0  # seconds to both sides of a moment that its correlation is of
+LIPS_AND_SOUND = (
+    "lips_r", "lips_lag_frames", "lips_r_at_lag", "lips_r_shuffled", "lips_r_loudness", "lips_open_in_quiet",
+)  # fmt: skip
 MINUTE, LEAST_MINUTE = 60.0, 20.0  # seconds
 
 
@@ -40,6 +45,7 @@ class FacesCourse:
     mouth_detail: Numbers  # [f]; nan where nobody was found
     distance: Numbers  # [f]; nan where it was not measured
     asked: Numbers | None = None  # what the sound asks of the mouth [f], 0..1
+    loud: Numbers | None = None  # the same by its loudness alone
     first_face_db: float | None = None
     to_portrait: bool = False
 
@@ -49,12 +55,13 @@ class FacesCourse:
         return (len(self.times) - 1) / (self.times[-1] - self.times[0]) if len(self.times) > 1 else 25.0
 
     def part(self, rows: slice) -> FacesCourse:
-        cut = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        cut: dict[str, Any] = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         return replace(self, **cut)
 
 
-def course_of(watched: Watched, asked: Numbers | None) -> FacesCourse:
-    """`asked`: what the sound asks of the mouth, 25 a second from the first frame on; silence where it ends."""
+def course_of(watched: Watched, asked: Numbers | None = None, loud: Numbers | None = None) -> FacesCourse:
+    """`asked`: what the sound asks of the mouth, 25 a second from the first frame on, and the same by its loudness
+    alone; silence where they end."""
     rest: dict[str, Any] = {"opening": 0.0, "lids": 0.0, "gaze": (0.0, 0.0), "place": (0.0, 0.0)}
     held = _held(watched.seen)
 
@@ -74,7 +81,8 @@ def course_of(watched: Watched, asked: Numbers | None) -> FacesCourse:
         sharpness=where_found(lambda one: one.sharpness) / (watched.portrait_sharpness or 1.0),
         mouth_detail=where_found(lambda one: one.mouth_detail),
         distance=where_found(lambda one: one.distance),
-        asked=None if asked is None else np.interp(times, np.arange(len(asked)) / 25, asked, right=0.0),
+        asked=_at(times, asked),
+        loud=_at(times, loud),
         first_face_db=watched.first_face_db,
         to_portrait=watched.portrait_sharpness is not None,
     )
@@ -175,9 +183,7 @@ def _of_the_lips(course: FacesCourse) -> dict[str, float | int | None]:
     seen, asked = course.opening, course.asked
     reach = float(np.percentile(seen, 95) - np.percentile(seen, 5))
     if asked is None or len(seen) < 4 * ENDS:
-        return dict.fromkeys(("lips_r", "lips_lag_frames", "lips_r_at_lag", "lips_r_shuffled")) | {
-            "lips_reach": _rounded(reach), "lips_open_in_quiet": None,
-        }  # fmt: skip
+        return dict.fromkeys(LIPS_AND_SOUND) | {"lips_reach": _rounded(reach)}
     tried, quiet = lagged(asked, seen), asked < QUIET
     lag = max(tried, key=lambda one: tried[one])
     inner = slice(ENDS, len(seen) - ENDS)
@@ -186,9 +192,14 @@ def _of_the_lips(course: FacesCourse) -> dict[str, float | int | None]:
         "lips_lag_frames": lag,
         "lips_r_at_lag": _rounded(tried[lag]),
         "lips_r_shuffled": _rounded(correlation(np.roll(asked, len(seen) // 2)[inner], seen[inner])),
+        "lips_r_loudness": None if course.loud is None else _rounded(lagged(course.loud, seen)[0]),
         "lips_reach": _rounded(reach),
         "lips_open_in_quiet": _rounded(float(seen[quiet].mean()) if quiet.any() else None),
     }
+
+
+def _at(times: Numbers, asked: Numbers | None) -> Numbers | None:
+    return None if asked is None else np.interp(times, np.arange(len(asked)) / ASKED, asked, right=0.0)
 
 
 def _held(seen: list[SeenFace | None]) -> list[SeenFace | None]:
@@ -208,7 +219,7 @@ def _seconds(course: FacesCourse) -> list[slice]:
     """Frames of every second that has any."""
     whole = np.floor(course.times - course.times[0] + 1e-6).astype(int)
     borders = np.searchsorted(whole, np.arange(whole[-1] + 2))
-    return [slice(int(a), int(b)) for a, b in zip(borders, borders[1:], strict=False)]
+    return [slice(int(a), int(b)) for a, b in pairwise(borders)]
 
 
 def _around(course: FacesCourse, row: slice) -> slice:

@@ -32,8 +32,8 @@ class Sensors(Protocol):
     def restart(self) -> None:
         """A film begins."""
 
-    def follow(self, picture: Picture) -> Callable[[], Points | None]:
-        """Of a film's next picture; what is returned waits for the answer."""
+    def follow(self, picture: Picture) -> Points | None:
+        """Landmarks of a face in a film's next picture."""
 
     def describe(self, face: Picture) -> Points:
         """What tells people apart [128]: 0.6 apart are mostly two."""
@@ -125,7 +125,7 @@ def watch(
             square = None if found is None else face_square(found)
         if square is not None:
             cut = view(picture, square)
-            points = sensors.follow(cut)()
+            points = sensors.follow(cut)
         if points is None:
             watched.seen.append(None)
         else:
@@ -157,7 +157,5 @@ def pictures(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         for number, frame in enumerate(container.decode(stream)):
             time = frame.time if frame.time is not None else number / float(stream.average_rate or 25)
             first = time if first is None else first
-            picture = frame.to_ndarray(format="rgb24")
-            if turns := round(frame.rotation / 90) % 4:
-                picture = np.ascontiguousarray(np.rot90(picture, turns))
-            yield time - first, picture
+            picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            yield time - first, np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))

@@ -83,7 +83,8 @@ def _checked(folder: Path, remedy: str) -> Environment:
     if not python.is_file():
         raise SetupError(f"{folder}: no environment for the sensors ({python} is missing); {remedy}")
     try:
-        found = subprocess.run([str(python), "-c", PROBE], capture_output=True, text=True, timeout=300, env=clean_variables())
+        probe, clean = [str(python), "-c", PROBE], clean_variables()
+        found = subprocess.run(probe, capture_output=True, text=True, timeout=300, env=clean)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SetupError(f"{folder}: its Python does not run ({error}); {remedy}") from error
     if found.returncode:

@@ -1,4 +1,4 @@
-"""The sensors' process, as this one sees it: pictures in, landmarks and descriptors out."""
+"""The sensors' process, as this one sees it: a picture in, landmarks or a descriptor out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,11 +22,12 @@ WORKER = Path(__file__).with_name("worker.py")
 QUIET = {"GLOG_minloglevel": "2", "TF_CPP_MIN_LOG_LEVEL": "2", "MPLCONFIGDIR": tempfile.gettempdir()}
 
 
-class Sensors:
-    """As `models.measures.watching.Sensors`; a context manager. Answers come in the order of what was asked."""
+class SensorProcess:
+    """As `models.measures.watching.Sensors`; a context manager."""
 
     def __init__(self, environment: Environment) -> None:
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115: closed in __exit__
+        self._python = environment.python
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [str(environment.python), str(WORKER), str(environment.face_network)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=clean_variables() | QUIET,
@@ -35,30 +35,26 @@ class Sensors:
 
     def still(self, picture: Picture) -> Points | None:
         """Landmarks [478 3] of a face in a picture [h w 3] by itself, in its pixels."""
-        self._ask("still", picture)
-        return _points(self._answer())
+        return _points(self._answer("still", picture))
 
     def restart(self) -> None:
         """A film begins."""
-        self._ask("restart")
-        self._answer()
+        self._answer("restart")
 
-    def follow(self, picture: Picture) -> Callable[[], Points | None]:
-        """Of a film's next picture. The call goes on meanwhile: what is returned waits for the answer, and must be
-        called before anything else is asked."""
-        self._ask("next", picture)
-        return lambda: _points(self._answer())
+    def follow(self, picture: Picture) -> Points | None:
+        """Landmarks of a face in a film's next picture."""
+        return _points(self._answer("next", picture))
 
     def describe(self, face: Picture) -> Points:
         """The 128 numbers of a face [150 150 3]."""
-        self._ask("describe", face)
-        return np.array(self._answer()["face"])
+        return np.array(self._answer("describe", face)["face"])
 
-    def _ask(self, what: str, picture: Picture | None = None) -> None:
+    def _answer(self, what: str, picture: Picture | None = None) -> dict[str, Any]:
         asked: dict[str, Any] = {"do": what}
         if picture is not None:
             asked |= {"height": picture.shape[0], "width": picture.shape[1]}
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps(asked).encode() + b"\n")
             if picture is not None:
@@ -66,9 +62,6 @@ class Sensors:
             self._process.stdin.flush()
         except OSError:
             self._ended()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             self._ended()
@@ -80,11 +73,11 @@ class Sensors:
         self._said.seek(0)
         told = [line.strip() for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
         raise LongtakeError(
-            f"the sensors' process {self._process.args[0]} ended with {code} "  # type: ignore[index]
+            f"the sensors' process {self._python} ended with {code} "
             f"({told[-1] if told else 'it said nothing'}); try again, or remove its environment: it is made anew"
         )
 
-    def __enter__(self) -> Sensors:
+    def __enter__(self) -> SensorProcess:
         return self
 
     def __exit__(self, *error: Any) -> None:
