@@ -24,7 +24,7 @@ from models.image.masks import FACE_EXPAND, LIP_EXPAND, Box, shrink_region
 from pipeline.checks.backbones import SCORES, read_backbones
 from pipeline.checks.findings import local_copy
 from pipeline.checks.sensors.measured import SHOWN as SENSED
-from pipeline.checks.sensors.measured import Watch, faults_of, watching
+from pipeline.checks.sensors.measured import AnyVideo, Watch, faults_of, watching
 from pipeline.core.command import Finite, run_command
 from pipeline.core.errors import LongtakeError, UserError
 from pipeline.intake.target import open_target
@@ -114,14 +114,13 @@ def command(
     scores = _scores(read_backbones(backbones, score), reference)
     with_video = {"--portrait": portrait, "--sound": sound, "--curves": curves, "--landmarks": landmarks}
     _check_together(target, video, with_video)
+    any_video = AnyVideo(video, portrait, sound, curves, landmarks) if video else None
+    if any_video and (face_box or lip_box):
+        raise UserError("--face-box and --lip-box go with a VIDEO alone: with --video the networks find the face")
     with ExitStack() as held:
-        watch = held.enter_context(watching(environment, _say)) if sensors or video else None
-        if video and watch:
-            if face_box or lip_box:
-                raise UserError(
-                    "--face-box and --lip-box go with a VIDEO alone: with --video the networks find the face"
-                )
-            measured.append(watch.video(video, portrait, sound, curves, landmarks))
+        watch = held.enter_context(watching(environment, _say)) if sensors or any_video else None
+        if any_video and watch:
+            measured.append(watch.video(any_video))
         elif target and Path(target).suffix.lower() in VIDEOS:
             if titles:
                 raise UserError(f"{titles[0]}: a TITLE goes with a manifest or an output; give one VIDEO at a time")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.measures import faces_course
 from models.measures.mesh import Points
-from models.measures.watching import Sensors, read_face, watch
+from models.measures.watching import Portrait, Sensors, read_face, watch
 from pipeline.checks.sensors.drawn_curves import drawn
 from pipeline.checks.sensors.environment import sensors_environment
 from pipeline.checks.sensors.process import SensorProcess
@@ -48,6 +48,27 @@ SHOWN = (
 
 
 @dataclass(frozen=True)
+class AnyVideo:
+    """What the command line says of a video. Raises UserError, before anything is installed for it."""
+
+    video: Path
+    portrait: Path | None = None
+    sound: Path | None = None
+    curves: Path | None = None
+    landmarks: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.curves and self.curves.suffix.lower() not in (".json", ".svg"):
+            raise UserError(f"--curves {self.curves}: expected a name that ends in .json or .svg")
+        for name, file in (("--video", self.video), ("--portrait", self.portrait), ("--sound", self.sound)):
+            if file is not None and not file.is_file():
+                raise UserError(f"{name} {file}: no such file")
+        _has_sound(self.video)
+        if self.sound is not None and not _has_sound(self.sound):
+            raise UserError(f"--sound {self.sound}: holds no sound; expected a recording or a video of what is said")
+
+
+@dataclass(frozen=True)
 class Watch:
     """Films are shown to it one after another."""
 
@@ -55,29 +76,30 @@ class Watch:
     say: Callable[[str], None]
 
     def film(self, path: Path, portrait: tuple[bytes, str] | None = None, title: str = "") -> dict[str, Any]:
-        """A video with its own sound, if it has any; `portrait`: a picture's file and its name in messages."""
-        picture = None if portrait is None else read_portrait(*portrait)
-        return self._measured(path, picture, path if _has_sound(path) else None, title or path.name)[0]
+        """A title's video with its own sound; `portrait`: a picture's file and its name in messages."""
+        face = None if portrait is None else read_face(read_portrait(*portrait), self.sensors)
+        if portrait and face is None:
+            self.say(f"{portrait[1]}: the networks find nobody in it: nothing is compared with it")
+        return self._measured(path, face, path if _has_sound(path) else None, title or path.name)[0]
 
-    def video(
-        self, path: Path, portrait: Path | None, sound: Path | None, curves: Path | None, landmarks: Path | None
-    ) -> dict[str, Any]:
-        """Any video, with what the command line says of it; `curves` and `landmarks` are written."""
-        if curves and curves.suffix.lower() not in (".json", ".svg"):
-            raise UserError(f"--curves {curves}: expected a name that ends in .json or .svg")
-        for name, file in (("--video", path), ("--portrait", portrait), ("--sound", sound)):
-            if file is not None and not file.is_file():
-                raise UserError(f"{name} {file}: no such file")
-        picture = None if portrait is None else read_portrait(portrait, str(portrait))
-        if sound is not None and not _has_sound(sound):
-            raise UserError(f"--sound {sound}: holds no sound; expected a recording or a video of what is said")
-        heard = sound or (path if _has_sound(path) else None)
-        kept: list[Points | None] | None = [] if landmarks else None
-        found, times = self._measured(path, picture, heard, path.name, kept)
-        if landmarks and kept is not None:
+    def video(self, asked: AnyVideo) -> dict[str, Any]:
+        """Any video, with what the command line says of it; curves and landmarks are written."""
+        face = None
+        if asked.portrait:
+            face = read_face(read_portrait(asked.portrait, str(asked.portrait)), self.sensors)
+            if face is None:
+                raise UserError(
+                    f"--portrait {asked.portrait}: the networks find nobody in it; expected one face, seen from "
+                    "before: give another picture of the same person, or none"
+                )
+        path, curves = asked.video, asked.curves
+        heard = asked.sound or (path if _has_sound(path) else None)
+        kept: list[Points | None] | None = [] if asked.landmarks else None
+        found, times = self._measured(path, face, heard, path.name, kept)
+        if asked.landmarks and kept is not None:
             missing = np.full((MESH, 3), np.nan)
             points = np.array([missing if one is None else one for one in kept], np.float32)
-            _written(landmarks, lambda file: np.savez_compressed(file, landmarks=points, times=times))
+            _written(asked.landmarks, lambda file: np.savez_compressed(file, landmarks=points, times=times))
         if curves:
             told = drawn(found) if curves.suffix.lower() == ".svg" else json.dumps(found)
             _written(curves, lambda file: file.write(told.encode()))
@@ -86,26 +108,20 @@ class Watch:
     def _measured(
         self,
         path: Path,
-        picture: NDArray[np.uint8] | None,
+        face: Portrait | None,
         sound: Path | None,
         title: str,
         kept: list[Points | None] | None = None,
     ) -> tuple[dict[str, Any], NDArray[np.float64]]:
-        face = None
-        if picture is not None and (face := read_face(picture, self.sensors)) is None:
-            raise UserError(
-                f"{title}: the sensors find nobody in its portrait; expected one face, seen from before; give another "
-                "picture of the same person, or measure the film without one, with --video"
-            )
         with faults_of(path):
             keep = (lambda _: None) if kept is None else kept.append
             watched = watch(path, face, self.sensors, self._alive(title), keep)
-        asked = loud = None
+        lips = loud = None
         if sound is not None:
             with faults_of(sound):  # by name: torch is imported where something is heard
                 asked_of = import_module("models.measures.video").asked_of
-                asked, loud = asked_of(sound, lips_meet=True), asked_of(sound)
-        course = faces_course.course_of(watched, asked, loud)
+                lips, loud = asked_of(sound, lips_meet=True), asked_of(sound)
+        course = faces_course.course_of(watched, lips, loud)
         found = {
             "title": title,
             "frames": len(course.times),
