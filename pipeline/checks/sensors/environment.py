@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.checks.sensors.pins import DOWNLOAD_MB, PINS, SIZE_MB, UNUSED, face_network, fingerprint
+from pipeline.checks.sensors.pins import DOWNLOAD_MB, NEWEST_PYTHON, PINS, SIZE_MB, UNUSED, face_network, fingerprint
 from pipeline.core.errors import SetupError
 
 NAMED = "LONGTAKE_SENSORS"  # a folder with an environment that holds what PINS names
@@ -51,6 +51,12 @@ def sensors_environment(given: Path | None = None, say: Callable[[str], None] = 
 
 def _make(folder: Path, say: Callable[[str], None]) -> None:
     """Whole or not at all: made beside its place, then renamed."""
+    if sys.version_info[:2] > NEWEST_PYTHON:
+        raise SetupError(
+            f"the sensors' environment cannot be made: this is Python {sys.version_info[0]}.{sys.version_info[1]}, "
+            f"{PINS[0]} is built for Python {NEWEST_PYTHON[0]}.{NEWEST_PYTHON[1]} at most; make one with that and name "
+            f"it with --environment or {NAMED} (docs/evaluation.md)"
+        )
     say(
         f"sensors: installing {PINS[0]}, {PINS[1]}, {PINS[2]} and what they need in {folder}, once: "
         f"a download of {DOWNLOAD_MB} MB, {SIZE_MB} MB on disk"

@@ -41,6 +41,7 @@ UNUSED = (
     "face_recognition_models/models/shape_predictor_5_face_landmarks.dat",
     "face_recognition_models/models/mmod_human_face_detector.dat",
 )
+NEWEST_PYTHON = (3, 12)  # that MediaPipe of this version is built for
 DOWNLOAD_MB, SIZE_MB = 260, 410
 
 

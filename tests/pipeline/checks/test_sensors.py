@@ -149,6 +149,14 @@ def test_an_environment_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch:
     assert f"{pins.SIZE_MB} MB on disk" in said[0]
 
 
+def test_a_python_that_is_too_new_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv(environment.NAMED, raising=False)
+    monkeypatch.setattr(environment, "NEWEST_PYTHON", (3, 10))
+    with pytest.raises(SetupError, match=r"built for Python 3\.10 at most; make one with that"):
+        sensors_environment()
+
+
 def test_the_reason_of_pip_is_told(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"cannot be made \(no such package\); make it where"):
         environment._run([sys.executable, "-c", "import sys; sys.exit('some words\\nno such package')"])
