@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -81,3 +83,22 @@ def test_pictures_have_the_times_of_the_film(tmp_path: Path) -> None:
     assert [time for time, _ in found] == pytest.approx(np.arange(12) / 30, abs=1e-3)
     assert found[0][1].shape == (64, 96, 3)
     assert np.abs(found[0][1].astype(int) - 120).max() < 4
+
+
+@pytest.mark.parametrize("turned", [90, 180, 270])
+def test_a_film_held_sideways_is_seen_upright(tmp_path: Path, turned: int) -> None:
+    """As ffmpeg itself shows it."""
+    lying, told = tmp_path / "lying.mp4", tmp_path / "told.mp4"
+    with av.open(str(lying), "w") as file:
+        stream = file.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        picture = np.zeros((64, 96, 3), np.uint8)
+        picture[:20, :30] = 255
+        file.mux([*stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")), *stream.encode()])
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error"]
+    subprocess.run([*ffmpeg, "-display_rotation", str(turned), "-i", lying, "-c", "copy", told], check=True)
+    raw = [*ffmpeg, "-i", told, "-frames:v", "1", "-pix_fmt", "rgb24", "-f", "rawvideo", "-"]
+    shown = subprocess.run(raw, capture_output=True, check=True).stdout
+    ((_, found),) = pictures(told)
+    assert found.shape == ((64, 96, 3) if turned == 180 else (96, 64, 3))
+    assert found.tobytes() == shown
