@@ -1,16 +1,17 @@
 """`python -m pipeline.evaluate MANIFEST|OUTPUT|VIDEO`: how good finished titles are, in numbers and curves.
 
 Measured from the finished file alone, by fixed formulas (`models.measures`): the mouth against the sound, the face
-against its own first ten seconds, joins between clips, motion, blinks. Titles of an output get an `evaluation.json`,
-which their page shows.
+against its own first ten seconds, joins between clips, motion, blinks. `--sensors` adds what networks say that had no
+part in making the film (`pipeline.checks.sensors`); `--video` is measured by them alone. Titles of an output get an
+`evaluation.json`, which their page shows.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from models.image.film import Film
 from models.image.masks import FACE_EXPAND, LIP_EXPAND, Box, shrink_region
 from pipeline.checks.backbones import SCORES, read_backbones
 from pipeline.checks.findings import local_copy
+from pipeline.checks.sensors.measured import SHOWN as SENSED
+from pipeline.checks.sensors.measured import AnyVideo, Watch, faults_of, watching
 from pipeline.core.command import Finite, run_command
 from pipeline.core.errors import LongtakeError, UserError
 from pipeline.intake.target import open_target
@@ -62,7 +65,8 @@ Boxes = tuple[float, float, float, float]
 
 
 @click.command()
-@click.argument("target", metavar="MANIFEST|OUTPUT|VIDEO")
+@click.argument("target", metavar="MANIFEST|OUTPUT|VIDEO", required=False)
+@click.argument("titles", metavar="[TITLE]...", nargs=-1)
 @click.option("--output", help="Folder or URL of the results; wins over the manifest's.")
 @click.option("--only", multiple=True, metavar="ID", help="This title only (may be given several times).")
 @click.option("--face-box", type=Finite(), nargs=4, metavar="X Y W H", help="Of a VIDEO: where the face is, in pixels.")
@@ -72,9 +76,22 @@ Boxes = tuple[float, float, float, float]
 @click.option("--score", multiple=True, type=click.Choice(SCORES), help="Of these, only this one (several times).")
 @click.option("--reference", multiple=True, type=click.Path(path_type=Path), metavar="VIDEO", help="Real videos that "
               "FID, FVD and E-FID compare with.")  # fmt: skip
+@click.option("--sensors", is_flag=True, help="Measure with networks too that had no part in it (MediaPipe, dlib).")
+@click.option("--environment", type=click.Path(path_type=Path), metavar="FOLDER", help="Virtual environment that holds "
+              "them, instead of the one that is made in the user's cache.")  # fmt: skip
+@click.option("--video", type=click.Path(path_type=Path), metavar="FILE", help="Any video, measured by the networks.")
+@click.option("--portrait", type=click.Path(path_type=Path), metavar="FILE", help="Of --video: whom it should show.")
+@click.option("--sound", type=click.Path(path_type=Path), metavar="FILE", help="Of --video: what is said, if not its "
+              "own sound.")  # fmt: skip
+@click.option("--curves", type=click.Path(path_type=Path), metavar="FILE", help="Of --video: all numbers (.json), "
+              "or the curves drawn (.svg).")  # fmt: skip
+@click.option(
+    "--landmarks", type=click.Path(path_type=Path), metavar="NPZ", help="Of --video: the points of every frame."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    target: str,
+    target: str | None,
+    titles: tuple[str, ...],
     output: str | None,
     only: tuple[str, ...],
     face_box: Boxes | None,
@@ -83,34 +100,68 @@ def command(
     backbones: Path | None,
     score: tuple[str, ...],
     reference: tuple[Path, ...],
+    sensors: bool,
+    environment: Path | None,
+    video: Path | None,
+    portrait: Path | None,
+    sound: Path | None,
+    curves: Path | None,
+    landmarks: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure finished titles of a manifest or an output, or any video with sound; exit 1 if there was none."""
-    titles = []
+    """Measure finished titles of a manifest or an output, or any video; exit 1 if there was none."""
+    measured = []
     scores = _scores(read_backbones(backbones, score), reference)
-    if Path(target).suffix.lower() in VIDEOS:
-        titles.append(evaluate_video(Path(target), face_box, lip_box, clip, scores))
-    else:
-        if face_box or lip_box:
-            raise UserError("--face-box and --lip-box go with a VIDEO: a title's own boxes are in its records")
-        opened = open_target(target, output, only)
-        for found, _ in opened.titles():
-            if (measured := evaluate_title(opened.store, found, scores)) is None:
-                click.echo(f"{found.title}: not finished, nothing to measure", err=True)
-                continue
-            titles.append(measured)
-            if found.stream_hash and str(measured["stream"]).startswith(found.stream_hash):
-                put_assets(opened.store)  # another version may have made the title
-                write_title(opened.store, found)  # the curves are shown on its page
+    with_video = {"--portrait": portrait, "--sound": sound, "--curves": curves, "--landmarks": landmarks}
+    _check_together(target, video, with_video)
+    any_video = AnyVideo(video, portrait, sound, curves, landmarks) if video else None
+    if any_video and (face_box or lip_box):
+        raise UserError("--face-box and --lip-box go with a VIDEO alone: with --video the networks find the face")
+    with ExitStack() as held:
+        watch = held.enter_context(watching(environment, _say)) if sensors or any_video else None
+        if any_video and watch:
+            measured.append(watch.video(any_video))
+        elif target and Path(target).suffix.lower() in VIDEOS:
+            if titles:
+                raise UserError(f"{titles[0]}: a TITLE goes with a manifest or an output; give one VIDEO at a time")
+            found = evaluate_video(Path(target), face_box, lip_box, clip, scores)
+            measured.append(_joined(found, watch.film(Path(target)) if watch else {}))
+        elif target:
+            if face_box or lip_box:
+                raise UserError("--face-box and --lip-box go with a VIDEO: a title's own boxes are in its records")
+            measured += _of_target(target, output, (*only, *titles), scores, watch)
     if as_json:
-        click.echo(json.dumps({"titles": [without_curves(one) for one in titles]}))
+        click.echo(json.dumps({"titles": [without_curves(one) for one in measured]}))
     else:
-        for one in titles:
+        for one in measured:
             _print(one)
-    sys.exit(0 if titles else 1)
+    sys.exit(0 if measured else 1)
 
 
-def evaluate_title(store: Store, found: Found, scores: Any = None) -> dict[str, Any] | None:
+def _check_together(target: str | None, video: Path | None, with_video: dict[str, Path | None]) -> None:
+    if (target is None) == (video is None):
+        raise UserError("expected a MANIFEST, an OUTPUT or a VIDEO, or --video FILE: name one of them")
+    if video is None and (given := [name for name, value in with_video.items() if value]):
+        raise UserError(f"{given[0]} goes with --video FILE: a title's own portrait and sound are in its records")
+
+
+def _of_target(
+    target: str, output: str | None, only: tuple[str, ...], scores: Any, watch: Watch | None
+) -> list[dict[str, Any]]:
+    titles = []
+    opened = open_target(target, output, only)
+    for found, _ in opened.titles():
+        if (measured := evaluate_title(opened.store, found, scores, watch)) is None:
+            click.echo(f"{found.title}: not finished, nothing to measure", err=True)
+            continue
+        titles.append(measured)
+        if found.stream_hash and str(measured["stream"]).startswith(found.stream_hash):
+            put_assets(opened.store)  # another version may have made the title
+            write_title(opened.store, found)  # the curves are shown on its page
+    return titles
+
+
+def evaluate_title(store: Store, found: Found, scores: Any = None, watch: Watch | None = None) -> dict[str, Any] | None:
     """Measures of a title's final file, kept beside it as `evaluation.json`; None where it is not finished."""
     report = read_json(store, f"{found.title}/report.json")
     if not report or not store.exists(f"{found.title}/final.mp4"):
@@ -118,6 +169,8 @@ def evaluate_title(store: Store, found: Found, scores: Any = None) -> dict[str, 
     square, regions = _regions(store, found, report)
     with local_copy(store, f"{found.title}/final.mp4") as path:
         measured = _measured(found.title, path, regions, square, _clip_of(report), scores)
+        if watch:
+            measured = _joined(measured, watch.film(path, _portrait_of(store, found), found.title))
     measured["stream"] = report.get("hashes", {}).get("stream")
     store.put(f"{found.title}/evaluation.json", json.dumps(measured).encode())
     return measured
@@ -165,8 +218,27 @@ def _scores(backbones: dict[str, Any], references: tuple[Path, ...]) -> Any:
     for path in references:
         regions, square = _of_video(path, None, None)
         real.append(published.Watched(path, square, picture.Regions(*regions)))
-    with _faults_of(Path("backbones")):
+    with faults_of(Path("backbones")):
         return published.Scores(backbones, real)
+
+
+def _portrait_of(store: Store, found: Found) -> tuple[bytes, str] | None:
+    """The picture that a title was made of, and its name for messages; None where it is no longer there."""
+    ledger = found.ledger(store, "conditioning")
+    record = ledger.read(0) if ledger else None
+    key = f"_inputs/{record.uses.get('portrait')}" if record else ""
+    if not key or not store.exists(key):
+        click.echo(f"{found.title}: its portrait is no longer in {store}: nothing is compared with it", err=True)
+        return None
+    return store.get(key), f"{found.title}: its portrait"
+
+
+def _joined(one: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    return one | more | {"per_second": {**one["per_second"], **more.get("per_second", {})}}
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def without_curves(measured: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +250,7 @@ def _measured(
 ) -> dict[str, Any]:
     # Known by name: torch is imported where something is measured, and not by importing this command.
     video, course, picture = (import_module(f"models.measures.{name}") for name in ("video", "course", "picture"))
-    with _faults_of(path):
+    with faults_of(path):
         taken = video.measure(path, picture.Regions(*regions), square)
         more = {}
         if scores is not None:
@@ -193,16 +265,6 @@ def _measured(
         "per_minute": course.per_minute(seen),
         "per_second": course.per_second(seen),
     }
-
-
-@contextmanager
-def _faults_of(path: Path) -> Iterator[None]:
-    import av
-
-    try:
-        yield
-    except (ValueError, av.error.FFmpegError) as error:
-        raise UserError(f"{path.name}: {error}") from error
 
 
 def _regions(
@@ -273,10 +335,12 @@ def _clip_of(report: dict[str, Any]) -> int:
 
 def _print(measured: dict[str, Any]) -> None:
     click.echo(f"{measured['title']}: {measured['frames']} frames")
-    for name, words in (*SHOWN, *((name, words) for name, words in PUBLISHED if name in measured)):
+    for name, words in (*SHOWN, *PUBLISHED, *SENSED):
+        if name not in measured:
+            continue
         value = measured[name]
         click.echo(f"  {words:<36}{'-' if value is None else value:>10}")
-    if len(measured["per_minute"]) > 1:
+    if len(measured.get("per_minute", ())) > 1:
         minutes = ", ".join(f"{'-' if one['mouth_r'] is None else one['mouth_r']}" for one in measured["per_minute"])
         click.echo(f"  {'mouth r, minute by minute':<36}{minutes}")
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.drawn.closures import spoken_targets
 from models.drawn.mouth import mouth_targets
 from models.measures.course import Course
 from models.measures.picture import Picture, Regions, Seen, look
@@ -56,23 +57,31 @@ def pictures(path: Path, x: float, y: float, side: float, size: int = SIDE) -> I
 
 def _target(path: Path, frames: int) -> NDArray[np.float64]:
     """What the sound asks of the mouth [frames]."""
+    target = asked_of(path)[:frames]
+    return np.concatenate([target, np.zeros(frames - len(target))])
+
+
+def asked_of(path: Path, *, lips_meet: bool = False) -> NDArray[np.float64]:
+    """What a file's sound asks of a mouth, 0..1, 25 a second: its loudness alone, or also that lips meet at p, b and m.
+
+    Raises ValueError where there is no sound.
+    """
     parts: list[NDArray[np.float64]] = []
     held = np.zeros(0, np.float32)
     for block in sound(path):
         held = np.concatenate([held, block])
         while len(held) >= MINUTE * SAMPLES_A_FRAME:
-            parts.append(_opening(held[: MINUTE * SAMPLES_A_FRAME]))
+            parts.append(_opening(held[: MINUTE * SAMPLES_A_FRAME], lips_meet))
             held = held[MINUTE * SAMPLES_A_FRAME :]
     rest = -len(held) % SAMPLES_A_FRAME
     held = np.concatenate([held, np.zeros(rest, np.float32)])
     if len(held):
-        parts.append(_opening(held))
-    target = np.concatenate([np.zeros(0), *parts])[:frames]
-    return np.concatenate([target, np.zeros(frames - len(target))])
+        parts.append(_opening(held, lips_meet))
+    return np.concatenate([np.zeros(0), *parts])
 
 
-def _opening(wave: NDArray[np.float32]) -> NDArray[np.float64]:
-    return mouth_targets(torch.from_numpy(wave)).opening.double().numpy()
+def _opening(wave: NDArray[np.float32], lips_meet: bool) -> NDArray[np.float64]:
+    return (spoken_targets if lips_meet else mouth_targets)(torch.from_numpy(wave)).opening.double().numpy()
 
 
 def sound(path: Path) -> Iterator[NDArray[np.float32]]:
