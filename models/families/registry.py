@@ -134,5 +134,5 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (FAKE, PHOTO_FA
 def load_part(family: Family, part: Part, weights: str | None, device: str) -> Any:
     """The part's object, ready to work. `weights`: a local folder with the family's files, or None."""
     module = importlib.import_module(family.module)
-    parts = module.PARTS[family.networks.picture] if family.networks else module.PARTS
+    parts = module.COMPOSING if family.moves else module.PARTS
     return parts[part](family, weights, device)

@@ -96,7 +96,7 @@ class ComposingUpscale(Part):
     def _title_of(self, conditioning: Arrays, options: PictureOptions) -> _Title:
         """The title's portrait, put where its frames will be; made at its first GOP, and kept for the others."""
         arrays = ("pixels", "landmarks", "crop_box", "teeth", "portrait")
-        key = (*(crc32(np.ascontiguousarray(conditioning[name])) for name in arrays), options)
+        key = (*(crc32(conditioning[name].tobytes()) for name in arrays), options)
         if self._title is None or self._title[0] != key:
             self._title = key, _made(conditioning, options)
         return self._title[1]

@@ -7,8 +7,6 @@ from models.parts.photo_prepare import PhotoPrepare
 from models.parts.prepare import Prepare
 from models.parts.upscale import Upscale
 
-PARTS = {
-    "decoded": {"prepare": Prepare, "chain": Chain, "upscale": Upscale},
-    "composed": {"prepare": PhotoPrepare, "chain": MovementChain, "upscale": ComposingUpscale},
-}
-"""By what a family's pictures are (`NetworkConfig.picture`)."""
+PARTS = {"prepare": Prepare, "chain": Chain, "upscale": Upscale}
+COMPOSING = {"prepare": PhotoPrepare, "chain": MovementChain, "upscale": ComposingUpscale}
+"""Of families that move a photograph."""

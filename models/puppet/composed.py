@@ -77,7 +77,7 @@ class Composer:
         points = self.points(flow, told)
         source = own + flow
         still_border(source, own)
-        picture = cv2.remap(
+        picture: NDArray[np.uint8] = cv2.remap(  # type: ignore[assignment]
             self.picture, source[..., 0], source[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
         hole = np.zeros((self.side, self.side), np.float32)

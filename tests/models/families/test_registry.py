@@ -9,7 +9,7 @@ import pytest
 
 from models.families.registry import FAMILIES, load_part
 
-FIRST_NAMES = {"fake": "models.fake", "mini": "models.networks", "hallo2": "models.networks"}
+FIRST_NAMES = {"fake": "models.fake", **dict.fromkeys(("mini", "photo", "hallo2"), "models.networks")}
 """The modules whose names entered the hashes when there was nothing else to enter."""
 
 

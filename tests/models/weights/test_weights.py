@@ -87,7 +87,7 @@ def test_all_networks_have_files_and_all_files_networks() -> None:
     opaque = {"face_finder", "face_embedder", "face_mesh", "separator", "separator_table"}
     for listed in (TINY_FAMILY.tree, plain_tree(TINY)):
         networks = {file.network for file in listed}
-        assert networks - opaque == set(RECIPES)
+        assert networks - opaque == set(OF_HALLO2)
         paths = [path for file in listed for path in file.paths]
         assert len(paths) == len(set(paths))
         assert all(file.licence for file in listed)
@@ -96,7 +96,7 @@ def test_all_networks_have_files_and_all_files_networks() -> None:
 # Loading ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("network", RECIPES)
+@pytest.mark.parametrize("network", OF_HALLO2)
 def test_a_file_gives_its_values(tree: Path, network: str) -> None:
     file = of(network)
     recipe = RECIPES[network]
