@@ -55,6 +55,7 @@ def longtake(*argv: str) -> int:
 # The published names ---------------------------------------------------------------------------------------------
 
 
+OF_HALLO2 = [name for name in RECIPES if name not in ("movement", "face_points")]  # these are of family `photo`
 PUBLISHED = {
     "chain": ("names_net", ""),
     "restorer": ("names_net_g", ""),
