@@ -84,7 +84,9 @@ def film(one: Portrait, number: int, filming: Filming) -> Take | None:
     picture, landmarks = found
     held_out = filming.split != "train"
     speech = filming.corpus.stretch(seed % 2**31, BEFORE + filming.frames + AFTER, held_out=held_out)
-    direction, words = _direction(seed, dice, filming, abs(one.yaw) < 8)
+    direction, words = direction_of(
+        seed, dice, filming.prompted, may_turn=abs(one.yaw) < 8, held_out=filming.split == "test"
+    )
     moving = track_of(motion(seed % 2**31, spoken_targets(speech), (direction,), composed=True))
     moving = as_asked(moving, direction).rows(slice(BEFORE, BEFORE + filming.frames))
     rows = read_teeth()
@@ -117,12 +119,14 @@ def as_asked(moving: Track, direction: Direction) -> Track:
     return moved.limited(TURN, 0.21, 0.14)
 
 
-def _direction(seed: int, dice: Random, filming: Filming, may_turn: bool) -> tuple[Direction, str]:
-    if dice.random() >= filming.prompted:
+def direction_of(seed: int, dice: Random, prompted: float, *, may_turn: bool, held_out: bool) -> tuple[Direction, str]:
+    """An expression or a turn for a share of `prompted`, and the prompt for it; in words that training never uses where
+    it is `held_out`."""
+    if dice.random() >= prompted:
         return Direction(0), ""
     turn = dice.choice(sorted(HEAD_POSES)) if may_turn and dice.random() < 0.25 else None
     expression = "neutral" if turn else dice.choice(sorted(EXPRESSIONS))
-    words = prompt(seed, None if turn else expression, turn, held_out=filming.split == "test")
+    words = prompt(seed, None if turn else expression, turn, held_out=held_out)
     return Direction(0, expression, 1.0, turn), words
 
 

@@ -166,6 +166,11 @@ class MovementNet(nn.Module):
         found: Tensor = self.hearing(windows, prompt).float()
         return found
 
+    def told(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """What is the same for every portrait: the 19 numbers [n 19], logits that lids are shutting or shut [n]."""
+        numbers = self.numbers(codes).float() * torch.tensor(SPREADS).to(codes) + torch.tensor(RESTS).to(codes)
+        return numbers, self.blink(codes).float()[:, 0]
+
     def forward(self, looked: Looked, latents: Tensor, codes: Tensor) -> Moved:
         """`looked` and `latents` of the portrait of every frame, codes [n k]."""
         flow = torch.einsum("ndkhw,nk->ndhw", looked.basis, codes)
@@ -180,10 +185,8 @@ class MovementNet(nn.Module):
             torch.einsum("nkc,nk->nc", looked.reach, codes)
             + self.fine(torch.cat([codes, tuned.mean((2, 3))], 1)).float()
         )
-        numbers = self.numbers(codes).float() * torch.tensor(SPREADS).to(codes) + torch.tensor(RESTS).to(codes)
-        return Moved(
-            flow, 2 * found[:, 2] - 3, carried + bend.unflatten(1, (-1, 2)), numbers, self.blink(codes).float()[:, 0]
-        )
+        numbers, blink = self.told(codes)
+        return Moved(flow, 2 * found[:, 2] - 3, carried + bend.unflatten(1, (-1, 2)), numbers, blink)
 
 
 def border(like: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from models.data.movement_pool import MovementPool
+from models.data.speech import Corpus
+from models.data.spoken_pool import SpokenPool
 from models.diffusion.movement import LIP_POINTS, NUMBERS, SPREADS, Moved, MovementNet, decided_blinks, moved
 from models.training.denoising import trained_autoencoder
 from models.training.options import read_options
@@ -25,6 +27,14 @@ class Options:
     takes: str = "out/training/photographs/train"
     checks: str = "out/training/photographs/validation"
     vae: str = "models/shipped/mini/vae.safetensors"
+    speech: str = ""
+    """Folder of recorded words (models/data/speech.py) that are heard beside the takes; none without."""
+    held_out: tuple[str, ...] = ()
+    """Speakers of whom nothing is heard."""
+    stretches: int = 1500
+    """Of four seconds, of that speech."""
+    spoken: int = 64
+    """Frames of it in a batch."""
     frames: int = 4
     """Of every take in a batch."""
     hole: float = 3.0
@@ -49,9 +59,15 @@ class TrainingStage:
         vae = trained_autoencoder(Path(options.vae))
         self.pool = MovementPool(Path(options.takes), vae, net.config)
         self.unseen = MovementPool(Path(options.checks), vae, net.config)
+        self.speech: SpokenPool | None = None
+        if options.speech:
+            self.speech = SpokenPool(Corpus(Path(options.speech), options.held_out), options.stretches, net.config)
 
     def batch(self, step: int, generator: Generator) -> Batch:
         drawn = self.pool.draw(self.settings.batch, self.options.frames, generator)
+        if self.speech is not None:
+            heard = self.speech.draw(self.options.spoken, generator)
+            drawn |= dict(zip(("spoken.heard", "spoken.prompt", "spoken.numbers"), heard, strict=True))
         return {name: value.to(self.device) for name, value in drawn.items()}
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -69,10 +85,17 @@ class TrainingStage:
             "numbers": ((found.numbers - batch["numbers"]) / spread).square().mean(),
             "blink": F.binary_cross_entropy_with_logits(found.blink, shut),
         }
+        if "spoken.heard" in batch:
+            numbers, blink = self.network.told(self.network.hear(batch["spoken.heard"], batch["spoken.prompt"]))
+            truth = batch["spoken.numbers"]
+            parts["spoken"] = ((numbers - truth) / spread).square().mean()
+            closing = (truth[:, NUMBERS.index("blink")] > 0).float()
+            parts["spoken_blink"] = F.binary_cross_entropy_with_logits(blink, closing)
         o = self.options
         loss = (
             parts["flow"] + o.hole * parts["hole"] + o.contours * parts["contours"] + o.numbers * parts["numbers"]
             + o.blink * parts["blink"]
+            + o.numbers * parts.get("spoken", 0) + o.blink * parts.get("spoken_blink", 0)
         )  # fmt: skip
         return loss, parts
 

@@ -1,0 +1,58 @@
+"""What is heard and what a speaker does with it, without any picture: speech costs far less than puppets do.
+
+Of a movement's networks only what hears learns from it: the same few numbers say how every portrait moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from random import Random
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from models.data.puppet_takes import as_asked, direction_of
+from models.data.speech import Corpus
+from models.data.takes import AFTER, BEFORE
+from models.diffusion.movement import windows
+from models.drawn.closures import spoken_targets
+from models.drawn.motion import motion
+from models.families.config import MovementConfig
+from models.families.noise_keys import noise_key
+from models.families.vocabulary import asked
+from models.puppet.track import track_of
+from models.speech.spectrum import heard
+
+FRAMES = 100  # of a stretch
+PROMPTED = 0.6  # share of the stretches
+
+
+class SpokenPool:
+    def __init__(self, corpus: Corpus, stretches: int, config: MovementConfig, *, held_out: bool = False) -> None:
+        """Stretches of four seconds of recorded words; the same number gives the same ones."""
+        self.config = config
+        drawn = [_stretch(corpus, number, held_out) for number in range(stretches)]
+        self._heard = torch.stack([one[0] for one in drawn])
+        self._numbers = torch.stack([one[1] for one in drawn])
+        self._prompts = torch.stack([one[2] for one in drawn])
+
+    def draw(self, frames: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Windows [n window rows bands], prompts [n 10] and the 19 numbers [n 19] of frames from anywhere."""
+        at = torch.randint(len(self._heard), (frames,), generator=generator).tolist()
+        places = torch.randint(FRAMES, (frames,), generator=generator).tolist()
+        seen = [
+            windows(self._heard[one].float(), [BEFORE + place], self.config)[0]
+            for one, place in zip(at, places, strict=True)
+        ]
+        return torch.stack(seen), self._prompts[at], self._numbers[at, places]
+
+
+def _stretch(corpus: Corpus, number: int, held_out: bool) -> tuple[Tensor, Tensor, Tensor]:
+    seed = noise_key(number, "spoken stretch", 0)
+    speech = corpus.stretch(seed % 2**31, BEFORE + FRAMES + AFTER, held_out=held_out)
+    direction, words = direction_of(seed, Random(seed), PROMPTED, may_turn=True, held_out=held_out)
+    moving = as_asked(track_of(motion(seed % 2**31, spoken_targets(speech), (direction,), composed=True)), direction)
+    moving = moving.rows(slice(BEFORE, BEFORE + FRAMES))
+    numbers = np.stack([getattr(moving, field.name) for field in fields(moving)], 1)
+    return heard(speech).half(), torch.from_numpy(numbers).float(), torch.tensor(asked(words))
