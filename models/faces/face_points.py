@@ -23,6 +23,7 @@ from models.puppet.topology import BROWS, EYES, LOWER_RINGS, POINTS, UPPER_RINGS
 VIEW, CROP, PART = 128, 128, 64  # sides of what the three networks see
 CELLS = 16
 AROUND = 1.7  # side of a face's square, in heights of the face
+LOOKS = 3  # at mouth and eyes
 MOUTH_AROUND, EYE_AROUND = 1.7, 2.2  # sides of the parts' squares, in widths of mouth and eye
 USUAL = 0.4  # height of a face in the whole picture that counts as 0 in logarithms
 
@@ -271,15 +272,16 @@ def read_face(network: FacePoints, levels: list[Tensor], square: Square) -> Face
 
 @torch.no_grad()
 def corrected(network: FacePoints, levels: list[Tensor], points: Tensor) -> Tensor:
-    """Points [478 3] in pixels, those of mouth and eyes looked at again."""
+    """Points [478 3] in pixels, those of mouth and eyes looked at again, each time from where they were found before."""
     points = points.clone()
     mirror = torch.tensor([-1.0, 1.0])
-    for part, names in enumerate(PARTS):
-        square, chosen = part_square(points, part), list(names)
-        side = mirror if part == 2 else torch.ones(2)
-        inner = square.inwards(points[chosen, :2])
-        moved = network.parts(cut(levels, square, PART, mirrored=part == 2)[None], (inner * side)[None], part == 0)
-        points[chosen, :2] = square.outwards(inner + moved[0] * side)
+    for _ in range(LOOKS):
+        for part, names in enumerate(PARTS):
+            square, chosen = part_square(points, part), list(names)
+            side = mirror if part == 2 else torch.ones(2)
+            inner = square.inwards(points[chosen, :2])
+            moved = network.parts(cut(levels, square, PART, mirrored=part == 2)[None], (inner * side)[None], part == 0)
+            points[chosen, :2] = square.outwards(inner + moved[0] * side)
     return points
 
 
