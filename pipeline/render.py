@@ -32,6 +32,7 @@ from pipeline.driver.request import Request
 from pipeline.driver.stop import AGAIN, INTERRUPTED, Stop, stop_now_after
 from pipeline.driver.warnings import Warnings
 from pipeline.forecast.plan_table import show_plan
+from pipeline.intake.cropping import without_blind_crops
 from pipeline.intake.fitting import without_impossible
 from pipeline.intake.mending import Mender
 from pipeline.intake.prompt_warnings import prompt_warnings
@@ -84,6 +85,9 @@ class Lanes(click.ParamType):
     "--dry-run",
     is_flag=True,
     help="Check all, print the plan, render nothing; a long look at inputs is kept.",
+)
+@click.option(
+    "--accept-crop", is_flag=True, help="Take the middle of portraits that are not square and whose face nothing finds."
 )
 @click.option("--skip-invalid", is_flag=True, help="Render the titles that are valid; exit 1 if others were not.")
 @click.option("--skip-done", is_flag=True, help="Do not open the inputs of titles that are done.")
@@ -168,6 +172,9 @@ def _usable(
     seen, wrong = survey(catalog, store, _tell(request), keep=True)
     seen, impossible = without_impossible(catalog, seen, found)
     problems += [*wrong, *impossible]
+    if not request.accept_crop:
+        seen, blind = without_blind_crops(catalog, store, FAMILIES[catalog.family], seen, found)
+        problems += blind
     if problems and not (request.skip_invalid and seen):
         raise ManifestError(problems)
     for problem in problems:

@@ -57,6 +57,9 @@ class Family:
     picture_revision: int = 1
     tree: tuple[WeightFile, ...] = ()
     """The files of a folder of weights."""
+    face_finders: tuple[str, ...] = ()
+    """Networks of the tree each of which finds the face in a portrait. Without any of them only `face_box` says where
+    it is, else the middle of the picture is taken for it."""
     needs_weights: bool = False
     """Without files a family's weights follow from its configuration, by `models.weights.synthetic`."""
     reproduces: Reproduction | None = None
@@ -97,6 +100,7 @@ _NOT_OUTPUT = (
     "note",
     "reproduces",
     "tree",
+    "face_finders",
     "needs_weights",
     "seconds_per_clip",
     "seconds_per_frame",

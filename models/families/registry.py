@@ -93,6 +93,7 @@ HALLO2_FAMILY = Family(
     accelerator_dtype="float16",  # as published
     chain_revision=2,
     tree=published_tree(HALLO2),
+    face_finders=("face_finder", "detector"),
     needs_weights=True,
     seconds_per_clip=1800.0,  # 2.4 PFLOP a clip, 4 TFLOP a frame, on two processor cores
     seconds_per_frame=60.0,
