@@ -188,7 +188,8 @@ class LocalStore(Store):
             if os.path.exists(self.root):  # then somebody removes folders while we make them
                 raise
             raise OutputError(
-                f"output {self}: cannot write there, no folder can be made ({error.strerror}); choose a folder that you may write to"
+                f"output {self}: cannot write there, no folder can be made ({error.strerror}); "
+                "choose a folder that you may write to"
             ) from error
 
     @contextlib.contextmanager
