@@ -85,6 +85,8 @@ def command(
     if gantt:
         check_name(gantt)
     catalog = select_titles(load_manifest(manifest, families=FAMILIES, output=output, allow_hosts=allow_host), only)
+    for doubt in catalog.doubts:
+        click.echo(f"warning: {doubt}", err=True)
     family = FAMILIES[catalog.family]
     costs.speed_of(family, device)  # a device without figures is said before inputs are read
     store = open_store(catalog.output)
