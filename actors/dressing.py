@@ -45,17 +45,19 @@ def read_cues(store: Store, plan: TitlePlan) -> tuple[Cue, ...]:
     return cut(cues, plan.frames * 1000 // FPS)
 
 
-def read_picture(store: Store, plan: TitlePlan, stored: Stored, name: str) -> np.ndarray:
-    """A picture that the title names under the key `name`, uint8 [height, width, 3]."""
+def read_picture(store: Store, plan: TitlePlan, stored: Stored, name: str, reading: str | None = None) -> np.ndarray:
+    """A picture that the title names under the key `name`, uint8 [height, width, 3]; `reading` as the plan has it."""
     what = f"title {plan.id}: {name}"
     with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
-        return read_portrait(fetch_input(store, stored, Path(folder), what), what)
+        return read_portrait(fetch_input(store, stored, Path(folder), what), what, reading)
 
 
 def _canvas(store: Store, plan: TitlePlan) -> Canvas | None:
     placing, options = plan.options.placing, plan.options
     if placing is None:
         return None
-    image = read_picture(store, plan, plan.canvas_image, "canvas_fill") if plan.canvas_image else None
-    portrait = read_picture(store, plan, plan.portrait, "portrait")
+    image = None
+    if plan.canvas_image:
+        image = read_picture(store, plan, plan.canvas_image, "canvas_fill", plan.canvas_reading)
+    portrait = read_picture(store, plan, plan.portrait, "portrait", plan.portrait_reading)
     return Canvas(placing, fill_planes(placing, options.canvas_fill, portrait, image), options.resolution)

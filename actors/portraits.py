@@ -32,6 +32,8 @@ def portrait_key(plan: TitlePlan, numerics: dict[str, Any]) -> str:
     hints = [options.face_box, options.lip_box, plan.face_embedding.sha256 if plan.face_embedding else None]
     family = [plan.family, plan.constants.chain_revision, plan.weights_hash]
     facts = [*family, plan.portrait.sha256, options.base_size, options.compat, hints, numerics]
+    if plan.portrait_reading:  # as it was before there was any
+        facts.append(plan.portrait_reading)
     return f"_portraits/{digest(facts)[:32]}"
 
 

@@ -76,7 +76,7 @@ class PrepareWorker(Worker):
     def _prepare_portrait(self, plan: TitlePlan, part: Any) -> Prepared:
         with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
             path = fetch_input(self.store, plan.portrait, Path(folder), f"title {plan.id}, portrait")
-            portrait = read_portrait(path, f"title {plan.id}: portrait")
+            portrait = read_portrait(path, f"title {plan.id}: portrait", plan.portrait_reading)
         try:
             arrays, notes = part.conditioning(portrait, plan.options.base_size, self._hints(plan))
         except ValueError as error:

@@ -213,8 +213,9 @@ class UpscaleWorker(Worker):
         if not plan.constants.moves:
             return arrays
         used["portrait"] = plan.portrait.sha256
-        if self._pixels is None or self._pixels[0] != plan.portrait.sha256:
-            self._pixels = plan.portrait.sha256, read_picture(self.store, plan, plan.portrait, "portrait")
+        key = f"{plan.portrait.sha256} {plan.portrait_reading}"
+        if self._pixels is None or self._pixels[0] != key:
+            self._pixels = key, read_picture(self.store, plan, plan.portrait, "portrait", plan.portrait_reading)
         return arrays | {"pixels": self._pixels[1]}
 
     @staticmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import socket
@@ -17,6 +16,7 @@ from models.families.dead_device import MEMORY, is_dead
 from models.families.registry import load_part
 from models.families.weight_files import Part
 from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject, OutputError, StoreError, UserError
+from pipeline.core.scratch import NO_ROOM, no_room
 from pipeline.scheduler.work import Cause, Done, Failure, Job, Outcome, Ready, Role, Work
 from pipeline.store.opening import open_store
 from pipeline.titles.numerics import LanesDiffer, NumericsDiffer, claim
@@ -25,7 +25,6 @@ from pipeline.titles.title_plan import TitlePlan
 log = logging.getLogger("longtake")
 
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _USERS_OWN = ("PromptProblem", "WeightsProblem", "GuidanceDevices")  # mistakes that no further try mends
 
 
@@ -181,8 +180,8 @@ def failure_of(error: Exception, job: Job) -> Failure:
             cause = "infrastructure"  # credentials that expired are among these: nobody's input is at fault
         case UserError() | NotFiniteNumbers():
             cause = "user"
-        case OSError() if error.errno in _DISK_FULL:
-            cause = "infrastructure"
+        case OSError() if error.errno in NO_ROOM:  # the store's own faults are errors of its own
+            return Failure("infrastructure", no_room(str(error)))
         case MemoryError():
             cause = "memory"
         case _:

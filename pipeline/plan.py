@@ -21,6 +21,7 @@ from pipeline.forecast.cluster_spec import ClusterSpec, read_cluster
 from pipeline.forecast.forecast import forecast, show
 from pipeline.forecast.gantt import check_name, write
 from pipeline.forecast.plan_table import show_plan
+from pipeline.intake.cropping import without_blind_crops
 from pipeline.intake.selection import select_titles
 from pipeline.intake.survey import plan_title, survey
 from pipeline.intake.target import open_target
@@ -50,6 +51,9 @@ class Workers(click.ParamType):
 @click.option("--output", help="Folder or URL of the results, where a long look at inputs is kept.")
 @click.option("--allow-host", multiple=True, metavar="HOST", help="A private host that a remote manifest may name.")
 @click.option("--only", multiple=True, metavar="ID", help="Plan this title only (may be given several times).")
+@click.option(
+    "--accept-crop", is_flag=True, help="Take the middle of portraits that are not square and whose face nothing finds."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--workers", type=Workers(), default="1,1", show_default=True, help="Workers to plan the time for.")
 @click.option(
@@ -65,6 +69,7 @@ def command(
     output: str | None,
     allow_host: tuple[str, ...],
     only: tuple[str, ...],
+    accept_crop: bool,
     as_json: bool,
     workers: tuple[int, int],
     device: str | None,
@@ -80,10 +85,15 @@ def command(
     if gantt:
         check_name(gantt)
     catalog = select_titles(load_manifest(manifest, families=FAMILIES, output=output, allow_hosts=allow_host), only)
+    for doubt in catalog.doubts:
+        click.echo(f"warning: {doubt}", err=True)
     family = FAMILIES[catalog.family]
     costs.speed_of(family, device)  # a device without figures is said before inputs are read
     store = open_store(catalog.output)
     seen, problems = survey(catalog, store, lambda text: click.echo(text, err=True), keep=True)
+    if not accept_crop:
+        seen, blind = without_blind_crops(catalog, store, family, seen, None)
+        problems += blind
     if problems:
         raise ManifestError(problems)
     plans = [plan_title(family, one) for one in seen]

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import uuid
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ import click
 from models.families.protocol import Family
 from models.families.registry import FAMILIES
 from pipeline.core.command import Finite, run_command
-from pipeline.core.errors import ManifestError, Problem
+from pipeline.core.errors import ManifestError, OutputError, Problem, StoreError
 from pipeline.core.redact import redact
 from pipeline.core.side_by_side import side_by_side
 from pipeline.driver.drive import Executor, drive
@@ -32,6 +33,7 @@ from pipeline.driver.request import Request
 from pipeline.driver.stop import AGAIN, INTERRUPTED, Stop, stop_now_after
 from pipeline.driver.warnings import Warnings
 from pipeline.forecast.plan_table import show_plan
+from pipeline.intake.cropping import without_blind_crops
 from pipeline.intake.fitting import without_impossible
 from pipeline.intake.mending import Mender
 from pipeline.intake.prompt_warnings import prompt_warnings
@@ -43,6 +45,7 @@ from pipeline.intake.weight_tree import FoundTree
 from pipeline.manifest.catalog import Catalog
 from pipeline.media import ffmpeg
 from pipeline.pages.missing import restore
+from pipeline.pages.unlisted import mark_unlisted
 from pipeline.pages.writer import Pages
 from pipeline.provenance.signing_identity import identity
 from pipeline.scheduler.schedule import Schedule
@@ -84,6 +87,9 @@ class Lanes(click.ParamType):
     "--dry-run",
     is_flag=True,
     help="Check all, print the plan, render nothing; a long look at inputs is kept.",
+)
+@click.option(
+    "--accept-crop", is_flag=True, help="Take the middle of portraits that are not square and whose face nothing finds."
 )
 @click.option("--skip-invalid", is_flag=True, help="Render the titles that are valid; exit 1 if others were not.")
 @click.option("--skip-done", is_flag=True, help="Do not open the inputs of titles that are done.")
@@ -131,6 +137,8 @@ def render(request: Request, stop: Stop) -> int:
     catalog, problems = load_catalog(request)
     store = open_output(catalog)
     family, tell = FAMILIES[catalog.family], _tell(request)
+    for doubt in catalog.doubts:
+        tell(f"warning: {doubt}")
     if request.retry_failed:
         catalog = only_failed(catalog, store)
     if request.skip_done:
@@ -138,6 +146,7 @@ def render(request: Request, stop: Stop) -> int:
         for name in done:
             click.echo(f"{name}: done, {store}/{name}/final.mp4", err=True)
     if not catalog.titles:
+        _mark_unlisted(store, catalog)
         click.echo("Nothing is left to render.", err=True)
         return 1 if problems else 0
     found = find_weights(family, catalog.weights)
@@ -150,6 +159,7 @@ def render(request: Request, stop: Stop) -> int:
     run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:8]}"
     with driver_lease(store, run) as lease:
         seen = _usable(request, catalog, store, found, problems)
+        _mark_unlisted(store, catalog)
         copy_inputs(store, seen, tell)
         weights = take_weights(family, found, store, tell)
         plans = {one.title.id: plan_title(family, one, weights) for one in seen}
@@ -168,11 +178,21 @@ def _usable(
     seen, wrong = survey(catalog, store, _tell(request), keep=True)
     seen, impossible = without_impossible(catalog, seen, found)
     problems += [*wrong, *impossible]
+    if not request.accept_crop:
+        seen, blind = without_blind_crops(catalog, store, FAMILIES[catalog.family], seen, found)
+        problems += blind
     if problems and not (request.skip_invalid and seen):
         raise ManifestError(problems)
     for problem in problems:
         click.echo(f"skipped: {problem}", err=True)
     return seen
+
+
+def _mark_unlisted(store: Store, catalog: Catalog) -> None:
+    """A page that cannot be written keeps nothing from being rendered."""
+    with suppress(StoreError, OutputError):
+        for name in mark_unlisted(store, catalog.named):
+            click.echo(f"{name}: no longer in the manifest; {store}/{name} stays as it is", err=True)
 
 
 def _tell(request: Request) -> Any:

@@ -109,7 +109,6 @@ def _print_table(output: str, found: list[Status]) -> None:
     for one in found:
         for note in one.notes:
             click.echo(printed(f"{one.id}: {note}"))
-    sys.stdout.flush()
 
 
 def run(argv: list[str]) -> int:

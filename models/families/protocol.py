@@ -57,6 +57,9 @@ class Family:
     picture_revision: int = 1
     tree: tuple[WeightFile, ...] = ()
     """The files of a folder of weights."""
+    face_finders: tuple[str, ...] = ()
+    """Networks of the tree each of which finds the face in a portrait. Without any of them only `face_box` says where
+    it is, else the middle of the picture is taken for it."""
     needs_weights: bool = False
     """Without files a family's weights follow from its configuration, by `models.weights.synthetic`."""
     reproduces: Reproduction | None = None
@@ -75,11 +78,6 @@ class Family:
     def moves(self) -> bool:
         """Whether pictures are the portrait's own pixels, moved, rather than decoded ones."""
         return self.networks is not None and self.networks.picture != "decoded"
-
-    @property
-    def finds_faces(self) -> bool:
-        """Whether it finds the face in a portrait without being told where it is."""
-        return self.networks is not None and self.networks.movement is not None
 
     def latent_shape(self, base_size: int) -> tuple[int, int, int]:
         edge = base_size // self.latent_factor
@@ -104,6 +102,7 @@ _NOT_OUTPUT = (
     "note",
     "reproduces",
     "tree",
+    "face_finders",
     "needs_weights",
     "seconds_per_clip",
     "seconds_per_frame",

@@ -30,3 +30,4 @@ class Request:
     lanes: int | None
     grace: float
     json_log: bool
+    accept_crop: bool

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.core.errors import InputError, OutputError, StoreError
 from pipeline.core.redact import redact
+from pipeline.core.scratch import scratch_folder
 from pipeline.intake.remembered import Entry, key_of, recall_inputs, record_of
 from pipeline.intake.seen import Found, Wanted, seen_of, stored_input
 from pipeline.manifest.catalog import Title
@@ -59,7 +60,7 @@ class Desk:
 
     def __init__(self, store: Store, tell: Tell, keep: bool = True):
         self._store, self._tell, self._keep = store, tell, keep
-        self._room = Room(shutil.disk_usage(tempfile.gettempdir()).free // 2)
+        self._room = Room(shutil.disk_usage(scratch_folder()).free // 2)
 
     def look(self, title: str, wanted: Wanted, known: Sequence[Entry]) -> Found:
         """The file and what is in it: remembered where it has not changed, else read. Raises InputError."""

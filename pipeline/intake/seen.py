@@ -63,6 +63,11 @@ class Seen:
         return "".join(self.portrait_facts[2:])
 
     @property
+    def canvas_reading(self) -> str:
+        """The same of the picture that fills the canvas."""
+        return "".join(map(str, self.extras["canvas_fill"][1][2:])) if "canvas_fill" in self.extras else ""
+
+    @property
     def frames(self) -> int:
         return frames_of((fact.samples, fact.rate) for fact in self.facts)
 
@@ -99,7 +104,8 @@ def wanted_of(title: Title) -> Iterator[Wanted]:
         if name == "captions":
             yield Wanted(name, url, partial(_read_captions, url=url), dict, LARGEST_CAPTIONS)
         else:
-            yield Wanted(name, url, partial(_size, url=url), list, LARGEST_PORTRAIT)
+            read = _portrait if name == "canvas_fill" else _size  # a cover is in no hash of pictures
+            yield Wanted(name, url, partial(read, url=url), list, LARGEST_PORTRAIT)
 
 
 def seen_of(title: Title, found: Mapping[str, Found]) -> Seen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -80,6 +80,10 @@ class Catalog:
     weights: str | None
     titles: tuple[Title, ...]
     output_given: str
+    named: frozenset[str] = frozenset()
+    """The ids of all titles of the file, also of those that are left out here."""
+    doubts: tuple[Problem, ...] = ()
+    """What can be read, but may have been meant otherwise."""
     lines: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def place(self, key: str) -> str:
@@ -127,7 +131,7 @@ def load_valid_titles(
     parsed = parse_yaml(text)
     origins = add_titles(parsed, source, _held(parsed, source, output))
     checked = manifest_check.check(parsed, source, families, output)
-    problems = _problems(source, checked.faults, origins)
+    problems = _problems(source, _explained(checked.faults, parsed.doubts), origins)
     lost = {fault.loc[1] for fault in checked.faults if len(fault.loc) > 1 and fault.loc[0] == "titles"}
     whole = any(fault.loc[:1] != ("titles",) or len(fault.loc) < 2 for fault in checked.faults)
     if whole or lost.issuperset(checked.titles):
@@ -141,6 +145,8 @@ def load_valid_titles(
         weights=checked.weights,
         titles=titles,
         output_given=output if output is not None else str(parsed.data["output"]),
+        named=frozenset(str(given.get("id")) for given in checked.titles.values()),
+        doubts=tuple(_problems(source, parsed.doubts, origins)),
         lines={key_path(loc): line for loc, line in parsed.lines.items()},
     )
     return catalog, problems
@@ -216,6 +222,12 @@ def _problems(source: str, faults: Sequence[Fault], origins: Mapping[int, str]) 
     if len(ordered) > MOST_PROBLEMS:
         problems.append(Problem(name, f"{len(ordered) - MOST_PROBLEMS} more problems; correct these first"))
     return problems
+
+
+def _explained(faults: Sequence[Fault], doubts: Sequence[Fault]) -> list[Fault]:
+    """Faults, with what may have led to them."""
+    found = {doubt.loc: doubt.text for doubt in doubts}
+    return [replace(one, text=f"{one.text}; {found[one.loc]}") if one.loc in found else one for one in faults]
 
 
 def _origin(fault: Fault, origins: Mapping[int, str]) -> str:

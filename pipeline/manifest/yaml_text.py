@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from pipeline.core.redact import redact
+from pipeline.manifest.yaml_quotes import comment_in, quotes_for, quotes_within
 
 MAX_BYTES = 16 << 20  # a catalog of 10,000 titles with their prompts takes about 4 MiB
 MAX_DEPTH = 20  # a manifest needs 6
@@ -50,6 +51,8 @@ class Parsed:
     lines: dict[Loc, int] = field(default_factory=lambda: {(): 1})
     faults: list[Fault] = field(default_factory=list)
     refused: set[Loc] = field(default_factory=set)
+    doubts: list[Fault] = field(default_factory=list)
+    """What can be read, but may have been meant otherwise."""
 
 
 class _Stop(Exception):
@@ -78,13 +81,17 @@ def parse_yaml(content: bytes) -> Parsed:
         line = content.count(b"\n", 0, error.start) + 1
         return _refuse(parsed, line, f"byte {error.start} is not UTF-8; save the manifest as UTF-8 text")
     try:
-        _Builder(parsed).read(yaml.parse(text, Loader=_LOADER))
+        _Builder(parsed, text).read(yaml.parse(text, Loader=_LOADER))
     except _Stop:
         pass
     except yaml.YAMLError as error:
-        line = _line_of(error, text)
-        written = text.split("\n")[line - 1 : line] if line else []  # the mark may lie behind the last line
-        remedy = "".join(map(_quotes, written)) or "correct the syntax here or just above"
+        line, first = _line_of(error, text), getattr(error, "context_mark", None)
+        lines = text.split("\n")
+        written = lines[line - 1 : line] if line else []  # the mark may lie behind the last line
+        remedy = "".join(map(quotes_for, written))
+        if not remedy and first is not None:
+            remedy = quotes_within("\n".join(lines[first.line : line]))
+        remedy = remedy or "correct the syntax here or just above"
         _refuse(parsed, line, f"not valid YAML: {_reason(error)}; {remedy}")
     return parsed
 
@@ -116,8 +123,9 @@ def key_path(loc: Loc) -> str:
 
 
 class _Builder:
-    def __init__(self, parsed: Parsed):
+    def __init__(self, parsed: Parsed, text: str):
         self.parsed = parsed
+        self.lines = text.split("\n") if "#" in text else []
         self.open: list[_Open] = []
         self.documents = 0
 
@@ -133,6 +141,8 @@ class _Builder:
                 self.scalar(None, line, refused=True)
             elif isinstance(event, yaml.ScalarEvent):
                 refused = self.check_node(event, line)
+                if self.lines and event.implicit[0] and not refused and not self.expects_key():
+                    self.check_comment(event)
                 self.scalar(_plain(event.value) if event.implicit[0] else event.value, line, refused)
             elif isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
                 self.begin({} if isinstance(event, yaml.MappingStartEvent) else [], line, self.check_node(event, line))
@@ -146,6 +156,14 @@ class _Builder:
             self.fault(line, f"tag {shown(event.tag)} is not accepted; write the plain value without a tag")
             return True
         return False
+
+    def check_comment(self, event: Any) -> None:
+        """Whether a comment behind a value without quotes may be a part of it."""
+        end, loc = event.end_mark, self.next_loc()
+        rest = self.lines[end.line][end.column :] if end.line < len(self.lines) else ""
+        key = next((part for part in reversed(loc) if isinstance(part, str)), "")
+        if text := comment_in(key, event.value, rest):
+            self.parsed.doubts.append(Fault(end.line + 1, loc, text))
 
     def refuse_reference(self, line: int, what: str) -> None:
         self.fault(
@@ -240,18 +258,6 @@ def _refuse(parsed: Parsed, line: int, text: str) -> Parsed:
     parsed.faults.append(Fault(line, (), text))
     parsed.refused.add(())
     return parsed
-
-
-_PLAIN_VALUE = re.compile(r"""\s*(?:- )?\s*([a-z_]+): +([^"'\[{|>&*!#].*?(?:: .*|:)|[@`%].*|\*.+)\s*""")
-
-
-def _quotes(line: str) -> str:
-    """How to write a text with a colon, or one that begins with a sign that YAML keeps for itself."""
-    match = _PLAIN_VALUE.fullmatch(line)
-    if not match:
-        return ""
-    value = json.dumps(match[2][:60], ensure_ascii=False)
-    return f"put the text in quotes: {match[1]}: {redact(value)}"
 
 
 def _line_of(error: yaml.YAMLError, text: str) -> int:

@@ -22,7 +22,8 @@ from typing import IO, Any
 import ffmpeg as graph
 import imageio_ffmpeg
 
-from pipeline.core.errors import LongtakeError, SetupError, StoreError
+from pipeline.core.errors import LongtakeError, SetupError
+from pipeline.core.scratch import ScratchFull, no_room
 
 OLDEST = 6  # the first version with the fd: protocol
 PROTOCOLS = "fd,pipe"
@@ -188,7 +189,7 @@ def running(
     first error anywhere ends it, else what cannot be decoded is passed over.
 
     Raises FfmpegFailed if the program fails or shows nothing of that for `limit` seconds, FfmpegKilled if something
-    else ended it, StoreError if the disk is full. If the body raises, the program is killed. A program that is fed
+    else ended it, ScratchFull if the disk is full. If the body raises, the program is killed. A program that is fed
     through a pipe and closes it early has failed: its message says more than the pipe.
     """
     arguments = output if isinstance(output, list) else output.get_args()
@@ -239,7 +240,7 @@ def running(
 def _room_for(code: int, said: str) -> None:
     """Raises StoreError where the program failed because a disk is full: that is no fault of what it read."""
     if code and any(words in said for words in _NO_ROOM):
-        raise StoreError(f"ffmpeg: {said}; make room in {tempfile.gettempdir()}, or set TMPDIR to another disk")
+        raise ScratchFull(no_room(f"ffmpeg: {said}"))
 
 
 @contextmanager

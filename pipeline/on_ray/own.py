@@ -20,6 +20,7 @@ import ray
 from ray._private import ray_constants
 
 from pipeline.core.errors import SetupError
+from pipeline.core.scratch import scratch_folder
 
 TOKEN, TOKEN_FILE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 LOOPBACK = "127.0.0.1"
@@ -30,8 +31,17 @@ def start(**options: Any) -> None:
     give_token(os.environ)
     # Ray tells every user that a token is asked for, and how to do without.
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
+    if "RAY_TMPDIR" not in os.environ:  # Ray takes TMPDIR as it is, also where it cannot be used
+        options["_temp_dir"] = os.path.join(scratch_folder(), "ray")
     with on_loopback():
-        ray.init(address="local", **options)
+        try:
+            ray.init(address="local", **options)
+        except OSError as error:
+            where = os.environ.get("RAY_TMPDIR") or scratch_folder()
+            raise SetupError(
+                f"Ray cannot keep its files in {where} ({error.strerror or error}); set RAY_TMPDIR to a folder with "
+                "room that you may write to, by a short path"
+            ) from error
     address = ray.get_runtime_context().gcs_address
     if not address.startswith(f"{LOOPBACK}:"):
         ray.shutdown()
@@ -44,8 +54,17 @@ def start(**options: Any) -> None:
 def give_token(environment: MutableMapping[str, str]) -> None:
     """A token of this run's own, where the user has none: Ray would write one into the home folder, for all to read."""
     known = environment.get(TOKEN) or environment.get(TOKEN_FILE)
-    if not known and not Path.home().joinpath(".ray", "auth_token").exists():
+    if not known and not _kept_at_home():
         environment[TOKEN] = secrets.token_hex(32)
+
+
+def _kept_at_home() -> bool:
+    """Whether the user's home folder holds a token. One that is not there, is a file or is locked holds none."""
+    try:
+        with Path.home().joinpath(".ray", "auth_token").open():
+            return True
+    except (OSError, RuntimeError):  # RuntimeError: nothing says where it is
+        return False
 
 
 @contextmanager

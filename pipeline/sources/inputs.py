@@ -18,6 +18,7 @@ from typing import Any
 
 from pipeline.core.errors import InputError
 from pipeline.core.redact import redact
+from pipeline.core.scratch import writing_scratch
 from pipeline.sources import urls
 
 LARGEST = 64 << 30  # 24 hours of stereo at 96 kHz in 32-bit float
@@ -97,7 +98,7 @@ def _download(url: str, folder: Path, size: int) -> Path:
     partial = target.with_name(f".{uuid.uuid4().hex}")
     try:
         with urls.reading(url):
-            with urls.open_whole(url, size, _CHUNK) as source, partial.open("wb") as file:
+            with urls.open_whole(url, size, _CHUNK) as source, writing_scratch(), partial.open("wb") as file:
                 left, started = size, time.monotonic()
                 while left > 0 and (chunk := source.read(min(_CHUNK, left))):
                     file.write(chunk)

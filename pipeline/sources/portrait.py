@@ -23,10 +23,12 @@ BACKGROUND = (255, 255, 255)  # behind what is transparent
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError, MemoryError)
 
 
-def read_portrait(source: str | Path | bytes, where: str) -> np.ndarray:
+def read_portrait(source: str | Path | bytes, where: str, reading: str | None = None) -> np.ndarray:
     """A PNG, JPEG or WebP still as uint8 [height, width, 3] RGB (sRGB), upright by its EXIF orientation.
 
-    `where` names the portrait in messages. Raises InputError for everything that cannot be used, with the remedy.
+    `where` names the portrait in messages. `reading`: what `reading_of` said when a title was planned, so that all of
+    it shows the same colours; empty is as versions read that knew of none. By default what the file says now.
+    Raises InputError for everything that cannot be used, with the remedy.
     """
     data = _bytes(source, where)
     with warnings.catch_warnings():
@@ -41,8 +43,9 @@ def read_portrait(source: str | Path | bytes, where: str) -> np.ndarray:
                 except OSError:
                     if (whole := _ended(data)) is None:
                         raise
-                    return read_portrait(whole, where)
-                return np.asarray(_rgb(ImageOps.exif_transpose(image), meaning(image, data)))
+                    return read_portrait(whole, where, reading)
+                meant = meaning(image, data) if reading is None else reading
+                return np.asarray(_rgb(ImageOps.exif_transpose(image), meant))
         except TooBright as bright:
             raise InputError(
                 f"{where}: a picture for HDR screens ({bright}); export it as an ordinary one, in sRGB"

@@ -17,6 +17,7 @@ import fsspec
 
 from pipeline.core.errors import InputError
 from pipeline.core.redact import redact, redact_about
+from pipeline.core.scratch import ScratchFull
 from pipeline.sources import hub, web
 
 _LOCAL = ("file", "local")
@@ -114,7 +115,7 @@ def reading(address: str) -> Iterator[None]:
     """Faults of the file system below become InputErrors that name the address and say what to do."""
     try:
         yield
-    except InputError:
+    except (InputError, ScratchFull):
         raise
     except Exception as error:  # each file system behind fsspec has an exception tree of its own
         raise InputError(f"{redact(address)}: {_explained(error, address)}") from error

@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.core.errors import DamagedObject, MissingObject, OutputError, StoreError
+from pipeline.core.scratch import writing_scratch
 from pipeline.store.store import Listed, Names, Sent, Store, Unfinished, check_key, key_in
 
 COPY_CHUNK = 4 << 20
 # Names that begin with a dot are ours while an object is being written; listings do not show them.
 _TEMPORARY = "."
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)  # what a file system without them answers
+# Whatever is tried again, these stay: the address is wrong.
+_WRONG_PLACE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
 _OF_A_WRITER = re.compile(r"\.[0-9a-f]{32}")
 
 
@@ -68,7 +71,7 @@ class LocalStore(Store):
             return True
 
     def honours_create(self) -> bool:
-        before = self.root.exists()
+        before = os.path.exists(self.root)
         try:
             return super().honours_create() and self._has_links()
         finally:
@@ -103,13 +106,13 @@ class LocalStore(Store):
         return Sent(whole.hexdigest(), size)
 
     def get_file(self, key: str, path: Path) -> None:
-        with self._opened(key) as source, path.open("wb") as target:
+        with self._opened(key) as source, writing_scratch(), path.open("wb") as target:
             while data := source.read(COPY_CHUNK):
                 target.write(data)
                 self.progress()
 
     def exists(self, key: str) -> bool:
-        return self.path(key).is_file()
+        return os.path.isfile(self.path(key))
 
     def size(self, key: str) -> int:
         with self._reading(key):
@@ -163,8 +166,9 @@ class LocalStore(Store):
     def _entries(self, prefix: str) -> Sequence[os.DirEntry[str]]:
         folder = self.path(prefix) if prefix else self.root
         try:
-            return [entry for entry in os.scandir(folder) if not entry.name.startswith(_TEMPORARY)]
-        except (FileNotFoundError, NotADirectoryError):
+            with self._reading(prefix or "the folder"):
+                return [entry for entry in os.scandir(folder) if not entry.name.startswith(_TEMPORARY)]
+        except MissingObject:
             return []
 
     def _check_inside(self, key: str) -> None:
@@ -176,13 +180,25 @@ class LocalStore(Store):
                 "remove the link, or choose that folder as the output"
             )
 
+    def _make_folder(self, folder: Path) -> None:
+        """Raises OutputError where no folder can ever be, as in /proc."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:
+            if os.path.exists(self.root):  # then somebody removes folders while we make them
+                raise
+            raise OutputError(
+                f"output {self}: cannot write there, no folder can be made ({error.strerror}); "
+                "choose a folder that you may write to"
+            ) from error
+
     @contextlib.contextmanager
     def _temporary(self, key: str) -> Iterator[Path]:
         """A path beside the object, for bytes that are not yet to be seen; gone afterwards."""
         target = self.path(key)
         with self._writing(key):
             self._check_inside(key)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(target.parent)
             temporary = target.parent / f"{_TEMPORARY}{uuid.uuid4().hex}"
             try:
                 yield temporary
@@ -214,7 +230,7 @@ class LocalStore(Store):
             self.progress()
         except OSError as error:
             reason = error.strerror or error
-            if isinstance(error, (PermissionError, NotADirectoryError, FileExistsError)) or error.errno == errno.EROFS:
+            if error.errno in _WRONG_PLACE:
                 raise OutputError(
                     f"output {self}: cannot write {key} ({reason}); choose a folder that you may write to"
                 ) from error
@@ -230,6 +246,8 @@ class LocalStore(Store):
         except PermissionError as error:
             raise OutputError(f"output {self}: cannot read {key}; give this user access to the folder") from error
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise OutputError(f"output {self}: the path is too long; give a shorter one") from error
             raise StoreError(f"output {self}: reading {key} failed ({error.strerror or error})") from error
 
 

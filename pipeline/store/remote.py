@@ -18,6 +18,7 @@ from fsspec.callbacks import Callback
 
 from pipeline.core.errors import LongtakeError, MissingObject, OutputError, StoreError
 from pipeline.core.redact import redact_about
+from pipeline.core.scratch import writing_scratch
 from pipeline.sources.urls import protocol_of
 from pipeline.store.digests import sha256, sha256_of_file
 from pipeline.store.media_types import media_type
@@ -127,13 +128,14 @@ class RemoteStore(Store):
 
     def get_file(self, key: str, path: Path) -> None:
         if self._s3:  # in parts, each tried again alone; s3fs would hold the file as a whole
-            with path.open("wb") as target:
+            with writing_scratch(), path.open("wb") as target:
                 while target.write(self.get_range(key, at := target.tell(), at + PART)) == PART:
                     pass
             return
 
         def attempt() -> None:
-            self.fs.get_file(self.path(key), str(path), callback=_Steps(self.progress))
+            with writing_scratch():
+                self.fs.get_file(self.path(key), str(path), callback=_Steps(self.progress))
             if path.is_dir():  # what some file systems make of a folder
                 path.rmdir()
                 raise FileNotFoundError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import cast
 
@@ -67,7 +67,19 @@ def write_report(store: Store, rows: list[Row]) -> None:
     there = set(store.folders(""))
     kept = {row["id"]: row for row in _earlier(store) if row["id"] in there or row["state"] != "done"}
     new = {row.id: {name: _plain(value) for name, value in asdict(row).items()} for row in rows}
-    table = list((kept | new).values())
+    _write(store, list((kept | new).values()))
+
+
+def change_reasons(store: Store, changed: Callable[[str, str], str | None]) -> None:
+    """Give the rows that are there other reasons, by id and reason; None takes a row out. Writes what changes only."""
+    before = _earlier(store)
+    found = [(row, changed(row["id"], row["reason"])) for row in before]
+    table = [row | {"reason": reason} for row, reason in found if reason is not None]
+    if table != before:
+        _write(store, table)
+
+
+def _write(store: Store, table: list[dict[str, str]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
     writer.writeheader()

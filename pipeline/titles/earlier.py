@@ -50,6 +50,7 @@ def note_plan(store: Store, plan: TitlePlan) -> None:
         "hashes": asdict(plan.hashes),
         "weights": [[name, asdict(stored)] for name, stored in plan.weights],
         "weights_hash": plan.weights_hash,
+        "readings": [plan.portrait_reading, plan.canvas_reading],
     }
     store.create(key, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
 
@@ -92,8 +93,10 @@ def _begun(store: Store, plan: TitlePlan, stream: str, note: Mapping[str, Any]) 
         weights = tuple((str(name), Stored(**stored)) for name, stored in note["weights"])
         hashes = replace(Hashes(**note["hashes"]), file=plan.hashes.file)
         theirs = replace(plan, hashes=hashes, weights=weights, weights_hash=str(note["weights_hash"]))
+        readings = note.get("readings", ["", ""])
+        theirs = replace(theirs, portrait_reading=str(readings[0]), canvas_reading=str(readings[1]))
         frames = note["frames"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         return Earlier(stream, changed, why=f"{_key(plan.id, stream)} is damaged ({type(error).__name__})")
     if frames != plan.frames:
         return Earlier(stream, changed, why=f"its sound counts {frames} frames there, {plan.frames} here")
@@ -101,6 +104,8 @@ def _begun(store: Store, plan: TitlePlan, stream: str, note: Mapping[str, Any]) 
     sound = any(one.startswith(_OF_SOUND) for one in changed)
     if sound and any(readable(Ledger(store, theirs.prefix(stage)), 0) is None for stage in ("sound", theirs.heard)):
         others += [one for one in changed if one.startswith(_OF_SOUND)]
+    if "readings" not in note and (plan.portrait_reading or plan.canvas_reading):
+        others.append("the colours of its pictures may have been read in another way")  # nobody noted how
     gone = [name for name, stored in weights if not store.exists(stored.key)]
     if others or gone:
         why = "; ".join([*others, *(f"its weights {name} are no longer there" for name in gone)])

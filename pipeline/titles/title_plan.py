@@ -68,6 +68,8 @@ class TitlePlan:
     given_title: str | None = None  # as the manifest has it; None: the sound file's
     given_chapters: tuple[tuple[int, str], ...] = ()  # (milliseconds, title) as the manifest has them
     audio_names: tuple[str, ...] = ()  # of the sound files, for messages
+    portrait_reading: str = ""  # how its numbers are taken, where earlier versions took them otherwise
+    canvas_reading: str = ""  # the same of canvas_image
 
     @property
     def gops(self) -> int:
@@ -223,6 +225,7 @@ def title_hashes(
     audio: tuple[Stored, ...],
     publishing: Publishing,
     reading: str = "",
+    canvas_reading: str = "",
     title: str = "",
     mark_key: str = "public",
     signer: str = "",
@@ -230,8 +233,8 @@ def title_hashes(
 ) -> Hashes:
     """Hashes of the title of that id; `options` are complete (defaults filled in).
 
-    `treatments`: what is done with each sound file beyond decoding it (`AudioFacts.treatment`); `reading`: how the
-    portrait's numbers are taken where earlier versions took them otherwise.
+    `treatments`: what is done with each sound file beyond decoding it (`AudioFacts.treatment`); `reading`,
+    `canvas_reading`: how the numbers of portrait and `canvas_fill` are taken where earlier versions did otherwise.
     """
     values = asdict(options)
 
@@ -264,7 +267,7 @@ def title_hashes(
         looks["film"] = options.film
     burnt = publishing.captions.sha256 if options.burn_captions and publishing.captions else None
     shown = {"revision": family.picture_revision, "canvas_revision": CANVAS_REVISION, "options": looks}
-    shown |= {"captions": burnt}
+    shown |= {"captions": burnt} | ({"canvas reading": canvas_reading} if canvas_reading else {})
     picture = digest({"chain": chain, **shown})
     stream = digest(
         {

@@ -136,7 +136,7 @@ def test_killed_drivers_redo_nothing(tmp_path: Path, plain, ray_address, executo
 @pytest.mark.slow
 def test_mini_inline_equals_ray_after_a_kill(tmp_path: Path, ray_address) -> None:  # type: ignore[no-untyped-def]
     """Real networks in float32: ten seconds, killed half-way, continued on Ray with two upscalers."""
-    options = {"family": "mini", "base_size": 128, "resolution": 128}
+    options = {"family": "mini", "base_size": 128, "resolution": 128, "face_box": [20, 15, 55, 50]}
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     first = rendered(tmp_path / "a", (250,), "--executor", "inline", **options)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.errors import SetupError
+from pipeline.on_ray import own
 from pipeline.on_ray.own import LOOPBACK, TOKEN, TOKEN_FILE, give_token
 from tests.support.leftovers import descendants, end
 
@@ -109,3 +111,55 @@ def test_a_token_is_made_where_the_user_has_none(tmp_path: Path, monkeypatch: py
     third: dict[str, str] = {}
     give_token(third)
     assert not third
+
+
+@pytest.mark.parametrize("home", ["/nonexistent/home", "/etc/hostname", "/proc/1/nowhere"])
+def test_a_home_that_is_none_holds_no_token(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", home)
+    given: dict[str, str] = {}
+    give_token(given)
+    assert len(given[TOKEN]) == 64
+
+
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        ("open", PermissionError(13, "Permission denied")),  # a home of somebody else
+        ("exists", PermissionError(13, "Permission denied")),
+        ("home", RuntimeError("Could not determine home directory.")),  # a user of whom the system knows a number only
+    ],
+)
+def test_a_home_that_may_not_be_looked_into_holds_no_token(
+    method: str, error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(Path, method, fails)
+    given: dict[str, str] = {}
+    give_token(given)
+    assert len(given[TOKEN]) == 64
+
+
+@pytest.mark.slow
+def test_it_starts_where_neither_home_nor_tmpdir_can_be_used() -> None:
+    nowhere = {"HOME": "/proc/1/nowhere", "TMPDIR": "/proc/1/nowhere"}
+    command = [sys.executable, "-c", STARTS]
+    ended = subprocess.run(command, input="", capture_output=True, text=True, timeout=200, env=environment(**nowhere))
+    assert ended.returncode == 0, ended.stderr
+    assert "ready" in ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("place", ["/proc/1/nowhere", "/etc/hostname", "{}" + "/long" * 30])
+def test_a_folder_for_its_files_that_cannot_be_used_is_named(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything has been started. Sockets have no paths of more than some hundred letters."""
+    place = place.format(tmp_path)
+    monkeypatch.setenv("RAY_TMPDIR", place)
+    monkeypatch.setenv(TOKEN, SECRET)
+    with pytest.raises(SetupError, match="set RAY_TMPDIR to a folder with room") as raised:
+        own.start(include_dashboard=False, num_cpus=1, log_to_driver=False)
+    assert place in str(raised.value)

@@ -1,0 +1,73 @@
+"""Portraits of which the middle would be cut out unseen: nothing finds the face, nobody says where it is.
+
+A chain works on a square around the face. Where the family's weights have nothing that finds faces, and no `face_box`
+is given, that is the largest square in the middle: of a wide or tall picture it may hold half a face, or a wall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from models.families.protocol import Family
+from pipeline.core.errors import Problem
+from pipeline.intake.seen import Seen
+from pipeline.intake.survey import plan_title
+from pipeline.intake.weight_intake import recall_weights
+from pipeline.intake.weight_tree import FoundTree
+from pipeline.manifest.catalog import Catalog
+from pipeline.sources.inputs import name_of
+from pipeline.store.store import Store
+from pipeline.titles.earlier import earlier
+
+MOST_CROPPED = 0.05  # of the longer edge: what a hand that cuts a square may be off by
+
+
+def without_blind_crops(
+    catalog: Catalog, store: Store, family: Family, seen: Iterable[Seen], found: FoundTree | None
+) -> tuple[list[Seen], list[Problem]]:
+    """The titles whose face is known or likely to be in the middle, and what is wrong with the others.
+
+    A title that has begun goes on as it began: what is rendered of it shows how the portrait was cut.
+    """
+    kept, problems = [], []
+    for one in seen:
+        if finds_faces(family, found) or not _cut_blindly(family, one) or _begun(catalog, store, family, one):
+            kept.append(one)
+        else:
+            problems.append(Problem(catalog.place(f"{one.title.key}.portrait"), _text(family, one)))
+    return kept, problems
+
+
+def finds_faces(family: Family, found: FoundTree | None) -> bool:
+    """Whether these weights find the face in a portrait; weights that nobody has looked at count as whole."""
+    networks = [one.file.network for one in found.files] if found else [file.network for file in family.tree]
+    return any(name in family.face_finders for name in networks)
+
+
+def _cut_blindly(family: Family, seen: Seen) -> bool:
+    """Whether so much of a portrait is cut off that its face may be. Families without networks show no face."""
+    short, long = sorted(seen.portrait_size)
+    return family.networks is not None and seen.title.options.face_box is None and short < (1 - MOST_CROPPED) * long
+
+
+def _begun(catalog: Catalog, store: Store, family: Family, seen: Seen) -> bool:
+    weights = recall_weights(family, catalog.weights, store)
+    if weights is None:  # nothing was ever rendered with them
+        return False
+    plan = plan_title(family, seen, weights)
+    own = (("chain", plan.hashes.chain), ("stream", plan.hashes.stream))
+    known = any(value[:16] in store.folders(f"{plan.id}/{stage}") for stage, value in own)
+    return known or earlier(store, plan) is not None
+
+
+def _text(family: Family, seen: Seen) -> str:
+    width, height = seen.portrait_size
+    short, long = sorted((width, height))
+    unit = "columns" if width > height else "rows"
+    name, file = family.name, name_of(seen.portrait.url)
+    return (
+        f"{file} has {width}x{height} pixels, and nothing in the weights of family {name} finds the face: the square "
+        f"in its middle would be taken, without {long - short} of {long} {unit}, and maybe without half of the face; "
+        "expected face_box: [x, y, width, height] beside it, in pixels from the top left corner of the upright "
+        "picture; or --accept-crop, where the face is in the middle"
+    )
