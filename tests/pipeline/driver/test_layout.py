@@ -94,7 +94,7 @@ def test_the_shipped_cluster_begins_empty_and_has_workers_for_all_roles() -> Non
     assert plan.shares["prepare"].cpus == plan.shares["publish"].cpus == 1
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.slow)])
 def test_titles_of_ten_hours_do_not_wait_for_preparing_or_publishing(count: int) -> None:
     """Chains, which are sequential inside a title, are busy from first to last."""
     times = CallTimes(clip=4.0, gop=2.0)
