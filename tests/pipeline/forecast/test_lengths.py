@@ -60,7 +60,8 @@ def test_mistakes_are_named(tmp_path: Path, lines: tuple[str, ...], said: str) -
 def test_options_are_the_manifests(tmp_path: Path) -> None:
     """Of the title of that name, else of the first; the files that the manifest names are not there."""
     text = "version: 1\noutput: out\nfamily: fake\ndefaults: {resolution: 128}\n"
-    text += "titles:\n- {id: a, portrait: p.png, audio: a.wav}\n- {id: b, portrait: p.png, audio: b.wav, resolution: 64, face_embedding: e.npy}\n"
+    text += "titles:\n- {id: a, portrait: p.png, audio: a.wav}\n"
+    text += "- {id: b, portrait: p.png, audio: b.wav, resolution: 64, face_embedding: e.npy}\n"
     (tmp_path / "m.yaml").write_text(text)
     catalog = load_manifest(tmp_path / "m.yaml", families=FAMILIES)
     found = list(plans_of({"b": 100, "c": 200}, FAMILIES["fake"], catalog))
