@@ -27,7 +27,7 @@ from pipeline.store.small_json import get_small
 from pipeline.store.store import Store
 
 _NAME = re.compile(r"(\d{8})\.(\d{1,9})\.json(\.void)?")
-_READERS = 16  # threads that read records of a stage: S3 answers in tens of milliseconds
+_READERS = 32  # threads that read records of a stage: S3 answers in tens of milliseconds
 _AHEAD = 4 * FOLDED  # records that are being read or wait for their turn
 _FEW = 8  # so many records of a checkpoint are read one by one
 
