@@ -112,6 +112,9 @@ class Lanes(click.ParamType):
     "--cores", type=click.IntRange(min=1), help="Cores of machines without accelerators that it may come to; likewise."
 )
 @click.option(
+    "--scratch", type=click.IntRange(min=1), metavar="GIB", help="Local disk that those machines say they have, in all."
+)
+@click.option(
     "--lanes", type=Lanes(), help="Titles in a chain worker's batch, or auto to find out what is best on its device."
 )
 @click.option("--grace", type=Finite(least=0), default=20.0, show_default=True, metavar="SECONDS")

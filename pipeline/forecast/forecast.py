@@ -95,16 +95,18 @@ class Forecast:
         }
 
 
-def layout_of(spec: ClusterSpec, family: Family, titles: int, lanes: int) -> Layout:
+def layout_of(spec: ClusterSpec, family: Family, titles: int, lanes: int, largest: int = 0) -> Layout:
     """What workers ask for and how many there may be of each role, from the function that a run takes its own from."""
     chains, upscalers = spec.chain.workers, spec.upscale.workers
     plain = spec.plain.workers * spec.plain.cores if spec.plain else 0
-    return divide(0, chains + upscalers, family, chains, upscalers, titles=titles, lanes=lanes, plain=plain)
+    scratch = spec.plain.workers * spec.plain.scratch if spec.plain else 0
+    rest = {"titles": titles, "lanes": lanes, "plain": plain, "scratch": scratch, "largest": largest}
+    return divide(0, chains + upscalers, family, chains, upscalers, **rest)
 
 
-def limits_of(spec: ClusterSpec, family: Family, titles: int, lanes: int) -> Limits:
-    """Most workers of each role, but for what the description itself says."""
-    limits = layout_of(spec, family, titles, lanes).limits
+def limits_of(spec: ClusterSpec, family: Family, titles: int, lanes: int, largest: int = 0) -> Limits:
+    """Most workers of each role, but for what the description itself says. `largest`: bytes of a title on scratch."""
+    limits = layout_of(spec, family, titles, lanes, largest).limits
     return replace(
         limits,
         prepare=spec.head.prepare or limits.prepare,
@@ -126,7 +128,7 @@ def forecast(
     """
     family = FAMILIES[plans[0].family]
     lanes = spec.chain.lanes or family.lanes
-    limits = limits_of(spec, family, len(plans), lanes)
+    limits = limits_of(spec, family, len(plans), lanes, max(map(costs.scratch_bytes, plans)))
     titles = []
     for plan in plans:
         times = planned(plan, spec.chain.device, spec.upscale.device)
