@@ -23,15 +23,21 @@ from pipeline.store.arrays import pack
 from pipeline.store.digests import sha256
 from pipeline.store.ledger import new_attempt
 from pipeline.store.record import Record, seed_state_hash
+from pipeline.store.stage_view import StageView
 from pipeline.titles.numerics import NumericsDiffer, in_lanes
 from pipeline.titles.title_plan import TitlePlan
 
 
 @dataclass
 class _Chain:
-    """A title on board: the state that its next GOP starts from."""
+    """A title on board: the state that its next GOP starts from.
+
+    `there`: GOPs from that one on that were committed when it came on board. One that another writer commits meanwhile
+    is found when ours is to be.
+    """
 
     reader: TitleReader
+    there: StageView
     gop: int
     state: Arrays
     state_hash: str
@@ -87,7 +93,7 @@ class ChainWorker(Worker):
 
         A lane whose GOP is finished before the call is goes on with the title's next GOP, or with a spare title.
         """
-        titles = {job.title for job in work.jobs}
+        self._known, titles = work.known, {job.title for job in work.jobs}
         self._chains = {title: chain for title, chain in self._chains.items() if title in titles}
         self._begun = {title: run for title, run in self._begun.items() if title in titles}
         lanes = work.lanes or plans[work.jobs[0].title].constants.lanes
@@ -203,16 +209,14 @@ class ChainWorker(Worker):
         It counts if it goes on from this very state and was made of the inputs that are there now; else it is voided.
         """
         first, _ = gop_range(run.job.first, run.plan.frames)
-        there = run.chain.reader.chain_ledger.read(first, mend=True)
+        there = run.chain.there.read(first)
         if there is None:
             return False
         if not self._follows(there, run.chain, run):
             run.chain = self._chains[run.plan.id] = self._resume(run.plan, run.job.first, run.job.visit)
             run.state = run.chain.state
             if not self._follows(there, run.chain, run):  # nor from what the store holds: it is not what I remembered
-                run.chain.reader.chain_ledger.void(
-                    there, "made from another state or of other inputs than are there now"
-                )
+                run.chain.there.void(there, "made from another state or of other inputs than are there now")
                 return False
         return True
 
@@ -232,13 +236,14 @@ class ChainWorker(Worker):
     def _resume(self, plan: TitlePlan, gop: int, visit: int) -> _Chain:
         """The chain before GOP `gop`, from the store: as if it had never stopped."""
         reader = TitleReader(self.store, plan)
+        there = StageView(self.store, plan.prefix("chain"), mend=True).refresh(gop * GOP)
         if gop == 0:
             record, conditioning = reader.conditioning()
             state = self.part(plan, "chain").start(conditioning, plan.seed, plan.options.base_size)
-            return _Chain(reader, 0, state, seed_state_hash(record.objects["arrays"].sha256, plan.seed), visit)
+            return _Chain(reader, there, 0, state, seed_state_hash(record.objects["arrays"].sha256, plan.seed), visit)
         record, _ = reader.latents(gop - 1)
         state = reader.load(reader.chain_ledger, record, "state")
-        return _Chain(reader, gop, state, record.objects["state"].sha256, visit)
+        return _Chain(reader, there, gop, state, record.objects["state"].sha256, visit)
 
     def _clip(self, seats: list[_Run | None]) -> None:
         """Sample the next clip of every lane side by side."""
@@ -297,7 +302,7 @@ class ChainWorker(Worker):
                 raise DamagedObject(f"title {plan.id}: GOP {gop} was chained elsewhere from another state")
             return self._passed(run)
         chain.gop, chain.state, chain.state_hash = gop + 1, run.state, sha256(state)
-        return self.committed(Done(plan.id, "chain", gop, True, record.made["seconds"]))
+        return self.committed(Done(plan.id, "chain", gop, True, record.made["seconds"], commit.record.to_json()))
 
 
 def _not_finite(run: _Run) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -41,13 +41,16 @@ class Parts:
     shown: dict[int, bytes] = field(default_factory=dict)
 
 
-def read_parts(store: Store, plan: TitlePlan, run: str) -> Parts:
-    """One pass over the records of chain and stream. Raises DamagedObject where one of the stream's is gone."""
+def read_parts(store: Store, plan: TitlePlan, run: str, known: Mapping[str, Mapping[int, bytes]]) -> Parts:
+    """One pass over the records of chain and stream. Raises DamagedObject where one of the stream's is gone.
+
+    `known`: some of the records by stage and first frame.
+    """
     digest, fragments, gone = RecordsDigest(), dict[str, list[Stored]](), list[str]()
     leaving = {name for name in dropped(plan.options.keep) if STAGES[name].when_done}
 
     def passing(stage: str) -> Iterator[Record]:
-        view = StageView(store, plan.prefix(stage), fold=True)
+        view = StageView(store, plan.prefix(stage), fold=True).give(known[stage])
         for record in digest.hear(view.unbroken(range(0, plan.frames, GOP))):
             if stage in leaving:
                 gone.extend(view.ledger.own_objects(record))

@@ -55,15 +55,22 @@ class Playlists:
     def forget(self, plan: TitlePlan) -> None:
         self._fragments.pop(plan.hashes.stream, None)
 
-    def write(self, plan: TitlePlan, gops: int, known: Mapping[str, Sequence[Stored]] | None = None) -> None:
+    def write(
+        self,
+        plan: TitlePlan,
+        gops: int,
+        read: Mapping[str, Sequence[Stored]] | None = None,
+        known: Mapping[int, bytes] | None = None,
+    ) -> None:
         """List the first `gops` GOPs; the title's own index then points at this stream.
 
-        `known`: fragments of every rendition by its suffix, where they have been read already.
+        `read`: fragments of every rendition by its suffix, where they have been read already. `known`: some records of
+        fragments by first frame.
         """
-        if known:
-            listed = {suffix: [(one.key, one.size) for one in found] for suffix, found in known.items()}
+        if read:
+            listed = {suffix: [(one.key, one.size) for one in found] for suffix, found in read.items()}
         else:
-            listed = self._listed(plan, gops)
+            listed = self._listed(plan, gops, known or {})
         frames = [stop - first for first, stop in (gop_range(gop, plan.frames) for gop in range(gops))]
         sound, ledger = sound_of(self.store, plan), Ledger(self.store, plan.prefix(plan.heard))
         with ledger.voiding(sound):
@@ -114,11 +121,11 @@ class Playlists:
             known.shown = text.count(b"#EXTINF")
         return known.shown
 
-    def _listed(self, plan: TitlePlan, gops: int) -> dict[str, list[tuple[str, int]]]:
+    def _listed(self, plan: TitlePlan, gops: int, known: Mapping[int, bytes]) -> dict[str, list[tuple[str, int]]]:
         """(key, size) of the fragments of the first GOPs or more, by suffix."""
         listed = self._fragments[plan.hashes.stream].listed
         there = len(listed.setdefault("", []))
-        view = StageView(self.store, plan.prefix("stream"), fold=True).refresh(there * GOP)
+        view = StageView(self.store, plan.prefix("stream"), fold=True).give(known)
         for record in view.unbroken(range(there * GOP, gops * GOP, GOP)):
             for one in plan.renditions:
                 stored = record.objects[f"fragment{one.suffix}"]

@@ -24,7 +24,7 @@ from pipeline.core.timeline import GOP, gop_range
 from pipeline.media.finish import poster, provenance_xmp, write_final
 from pipeline.media.stills import contact_sheet, thumbnail
 from pipeline.provenance.credentials import Credentials
-from pipeline.scheduler.work import Done, Job
+from pipeline.scheduler.work import Done, Job, Kind
 from pipeline.sources.portrait import fitted, jpeg
 from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.record import Record, Stored
@@ -36,6 +36,7 @@ from pipeline.titles.report import SOFTWARE, notes_of, provenance, title_report
 from pipeline.titles.title_plan import TitlePlan
 from pipeline.titles.wishes import wishes_of
 
+_MADE_BY: tuple[tuple[str, Kind], ...] = (("chain", "chain"), ("stream", "upscale"))
 LARGEST_COVER = 1400  # pixels of an edge; what players and shops show
 
 
@@ -55,7 +56,7 @@ class PublishWorker(Worker):
             if job.count >= shown:  # fewer may be there in a row after damage; a playlist never shrinks
                 if not shown:
                     self._first_pictures(plan, self._fragment(plan, 0))
-                self._playlists.write(plan, job.count)
+                self._playlists.write(plan, job.count, known=self.known(plan, "upscale"))
             return
         started = time.monotonic()
         if job.count < plan.gops:
@@ -76,7 +77,7 @@ class PublishWorker(Worker):
 
         Records are read once. A file passes over the scratch disk three times: it is joined, signed, sent.
         """
-        parts = read_parts(self.store, plan, self.run_id)
+        parts = read_parts(self.store, plan, self.run_id, {one: self.known(plan, kind) for one, kind in _MADE_BY})
         self._playlists.write(plan, plan.gops, parts.fragments)
         with tempfile.TemporaryDirectory(prefix="longtake-") as name:
             files, credentials = self._files(plan, parts, Path(name))

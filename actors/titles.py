@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +14,12 @@ from pipeline.core.timeline import CLIP, GOP, gop_range
 from pipeline.store.arrays import unpack
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record
+from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan
 
 KEPT_BLOCKS = 2  # a clip reads across at most one border of blocks
+LISTED = 450  # GOPs: their records and voids are one answer to a listing
 KEPT_GOPS = 3  # the one in hand, the one before, and one on its way
 
 
@@ -26,10 +30,25 @@ class TitleReader:
         self.plan = plan
         self.conditioning_ledger = Ledger(store, plan.prefix("conditioning"))
         self.features_ledger = Ledger(store, plan.prefix("features"))
-        self.chain_ledger = Ledger(store, plan.prefix("chain"))
+        self.chain = StageView(store, plan.prefix("chain"))
+        self.chain_ledger = self.chain.ledger
+        self.fragments = StageView(store, plan.prefix("stream"), mend=True)
+        self.begun: dict[str, Any] | None = None  # the numerics class of the fragments, once there is one
+        self._looked_at = range(0)  # GOPs whose fragments have been listed
         self._conditioning: tuple[Record, Arrays] | None = None
         self._blocks: OrderedDict[int, tuple[Record, np.ndarray]] = OrderedDict()
         self._latents: OrderedDict[int, tuple[Record, np.ndarray]] = OrderedDict()
+
+    def expect(self, first: int, stop: int, known: Mapping[int, bytes]) -> None:
+        """These GOPs are to be upscaled. A listing in some hundred GOPs names the fragments that were there before this
+        visit, and one the records of latents that are not `known`."""
+        if not self._looked_at.start <= first <= stop <= self._looked_at.stop:
+            self._looked_at = range(first, max(stop, first + LISTED))
+            self.fragments.refresh(first * GOP, self._looked_at.stop * GOP)
+        self.chain.give(known)
+        reach = (gop for gop in range(max(0, first - 1), stop) if gop not in self._latents)  # windows reach back
+        if unknown := [gop for gop in reach if not self.chain.knows(gop * GOP)]:
+            self.chain.refresh(unknown[0] * GOP, max(stop, unknown[0] + LISTED) * GOP)
 
     def conditioning(self) -> tuple[Record, Arrays]:
         if self._conditioning is None:
@@ -52,7 +71,7 @@ class TitleReader:
     def latents(self, gop: int) -> tuple[Record, np.ndarray]:
         """Record and latents [frames, C, h, w] of a GOP."""
         if gop not in self._latents:
-            record = self._record(self.chain_ledger, gop * GOP)
+            record = self.chain.read(gop * GOP) or self._record(self.chain_ledger, gop * GOP)
             self._latents[gop] = record, self._frames_of(self.chain_ledger, record, "latents")
             while len(self._latents) > KEPT_GOPS:
                 self._latents.popitem(last=False)

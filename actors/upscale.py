@@ -31,6 +31,7 @@ from pipeline.scheduler.work import Done, Job, Ready
 from pipeline.store.digests import sha256
 from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.record import Record
+from pipeline.store.stage_view import StageView
 from pipeline.titles.numerics import begun
 from pipeline.titles.title_plan import TitlePlan
 
@@ -87,12 +88,13 @@ class UpscaleWorker(Worker):
 
     def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
         part = self.part(plan, "upscale")
-        begun_in = begun(self.store, plan, "stream")
-        part.fit(plan.picture_options, begun_in)
-        if begun_in is not None:  # else claimed with the first GOP, once it is known to fit the device's memory
-            self.numerics(plan, "stream", part)
         if self._reader is None or (self._reader.plan, self._visit) != (plan, job.visit):
             self._reader, self._visit, self._base = TitleReader(self.store, plan), job.visit, {}
+        self._reader.begun = self._reader.begun or begun(self.store, plan, "stream")
+        part.fit(plan.picture_options, self._reader.begun)
+        if self._reader.begun:  # else claimed with the first GOP, once it is known to fit the device's memory
+            self.numerics(plan, "stream", part)
+        self._reader.expect(job.first, job.first + job.count, self.known(plan, "chain"))
         with Finishing() as behind:
             try:
                 for gop in range(job.first, job.first + job.count):
@@ -151,12 +153,12 @@ class UpscaleWorker(Worker):
         start, end = self._decoded(plan, gop)
         latents, used = reader.latent_range(start, end)
         conditioning = self._conditioning(reader, used)
-        ledger = Ledger(self.store, plan.prefix("stream"))
-        if self._is_there(ledger, gop_range(gop, plan.frames)[0], used):
+        if self._is_there(reader.fragments, gop_range(gop, plan.frames)[0], used):
             yield Done(plan.id, "upscale", gop, won=False)
             return
         self._decode(plan, start, latents, part, conditioning)
-        making = _Making(plan, gop, ledger, used, started, self._dressing_of(plan), self._drawer_of(plan), facts or {})
+        ledger, dressing, draw = reader.fragments.ledger, self._dressing_of(plan), self._drawer_of(plan)
+        making = _Making(plan, gop, ledger, used, started, dressing, draw, facts or {})
         unit = behind.begin(lambda pictures: self._finish(making, pictures))
         try:
             for picture in self._pictures(reader, gop, part, making.facts, conditioning):
@@ -204,7 +206,8 @@ class UpscaleWorker(Worker):
                 f"title {plan.id}: GOP {making.gop} was upscaled elsewhere from other latents than are there now"
             )
         self._ended = time.monotonic()
-        return Done(plan.id, "upscale", making.gop, commit.won, record.made["seconds"])
+        written = commit.record.to_json() if commit.won else b""
+        return Done(plan.id, "upscale", making.gop, commit.won, record.made["seconds"], written)
 
     def _conditioning(self, reader: TitleReader, used: dict[str, str]) -> Arrays:
         """What prepare gave, and the portrait's own pixels where the family moves them; `used` names both."""
@@ -219,11 +222,11 @@ class UpscaleWorker(Worker):
         return arrays | {"pixels": self._pixels[1]}
 
     @staticmethod
-    def _is_there(ledger: Ledger, first: int, used: dict[str, str]) -> bool:
+    def _is_there(view: StageView, first: int, used: dict[str, str]) -> bool:
         """Whether the GOP has been upscaled from just these inputs; a fragment of others no longer counts."""
-        there = ledger.read(first, mend=True)
+        there = view.read(first)
         if there is not None and there.uses != used:
-            ledger.void(there, "made of other latents or conditioning than the title holds now")
+            view.void(there, "made of other latents or conditioning than the title holds now")
             return False
         return there is not None
 

@@ -17,7 +17,8 @@ from models.families.registry import load_part
 from models.families.weight_files import Part
 from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject, OutputError, StoreError, UserError
 from pipeline.core.scratch import NO_ROOM, no_room
-from pipeline.scheduler.work import Cause, Done, Failure, Job, Outcome, Ready, Role, Work
+from pipeline.core.timeline import GOP
+from pipeline.scheduler.work import Cause, Done, Failure, Job, Kind, Known, Outcome, Ready, Role, Work
 from pipeline.store.opening import open_store
 from pipeline.titles.numerics import LanesDiffer, NumericsDiffer, claim
 from pipeline.titles.title_plan import TitlePlan
@@ -56,10 +57,12 @@ class Worker:
         self._lock = threading.Lock()
         self._news: list[Done] = []
         self._beat = time.monotonic()
+        self._known: tuple[Known, ...] = ()  # records that came with the work in hand
         self.store.progress = self.alive
 
     def run(self, work: Work, plans: Mapping[str, TitlePlan]) -> tuple[Outcome, ...]:
         """Do the jobs one after the other; a failure ends its job only."""
+        self._known = work.known
         return tuple(self._guarded(job, self.work_on(job, plans[job.title])) for job in work.jobs)
 
     def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
@@ -119,6 +122,10 @@ class Worker:
         finally:
             over.set()
             thread.join()
+
+    def known(self, plan: TitlePlan, kind: Kind) -> dict[int, bytes]:
+        """Records of a title that came with the work in hand, by first frame: they need not be read."""
+        return {one.unit * GOP: one.record for one in self._known if (one.title, one.kind) == (plan.id, kind)}
 
     def committed(self, done: Done) -> Done:
         self.alive()

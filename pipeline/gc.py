@@ -2,7 +2,8 @@
 
 Shows what would go; `--delete` removes it. May run beside a render. With a manifest, `keep` is what the manifest says
 now; with an output, what each title was finished with. `--abandoned DAYS` removes what other plans of the manifest's
-titles left, too: another seed, portrait or codec, of which nothing was written for so many days.
+titles left, too: another seed, portrait or codec, of which nothing was written for so many days; and copies of inputs
+that no title of the output names, by its inputs or by a plan that it began.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from itertools import groupby
 
 import click
 
-from pipeline.checks import garbage
+from pipeline.checks import garbage, shared
 from pipeline.checks.garbage import Garbage
 from pipeline.core.command import run_command
 from pipeline.core.errors import UserError
@@ -39,7 +40,7 @@ TITLES = 4  # that are looked at side by side
     "--abandoned",
     type=click.FloatRange(min=0),
     metavar="DAYS",
-    help="Also plans of these titles that the manifest does not name, untouched for so long.",
+    help="Also plans of these titles that the manifest does not name, and inputs that no title names, of so long ago.",
 )
 @click.option(
     "--delivered",
@@ -114,9 +115,21 @@ def collect(opened: Target, now: float, *, delete: bool = False, abandoned: floa
     """All garbage of the titles asked for. With `delete`, done records are changed before what they promise goes."""
     store = opened.store
     # With an output, streams of a title come one after the other, and share what they were made of.
-    titles = (list(group) for _, group in groupby((one for one, _ in opened.titles()), key=lambda one: one.title))
-    for some in side_by_side(partial(_of_title, store, now=now, delete=delete, abandoned=abandoned), titles, TITLES):
+    named, going = set[str](), set[str]()
+
+    def titles() -> Iterator[list[Found]]:
+        for _, group in groupby((one for one, _ in opened.titles()), key=lambda one: one.title):
+            streams = list(group)
+            for one in streams:
+                named.update(shared.named_by(one.plan) if one.plan else ())
+            yield streams
+
+    for some in side_by_side(partial(_of_title, store, now=now, delete=delete, abandoned=abandoned), titles(), TITLES):
+        going.update(one.key for one in some if one.why == garbage.ABANDONED)
         yield from some
+    if not opened.only and abandoned is not None:
+        yield from shared.unnamed_inputs(store, named, going, now, abandoned)
+        yield from shared.old_portraits(store, now, abandoned)
     if not opened.only:
         yield from garbage.halves(store, now)
         yield from garbage.old_runs(store, now)

@@ -20,6 +20,7 @@ from pipeline.forecast.call_times import measure
 from pipeline.forecast.cluster_spec import ClusterSpec, read_cluster
 from pipeline.forecast.forecast import forecast, show
 from pipeline.forecast.gantt import check_name, write
+from pipeline.forecast.lengths import plans_of, read_lengths
 from pipeline.forecast.plan_table import show_plan
 from pipeline.intake.cropping import without_blind_crops
 from pipeline.intake.selection import select_titles
@@ -47,7 +48,7 @@ class Workers(click.ParamType):
 
 
 @click.command()
-@click.argument("manifest")
+@click.argument("manifest", required=False)
 @click.option("--output", help="Folder or URL of the results, where a long look at inputs is kept.")
 @click.option("--allow-host", multiple=True, metavar="HOST", help="A private host that a remote manifest may name.")
 @click.option("--only", multiple=True, metavar="ID", help="Plan this title only (may be given several times).")
@@ -62,10 +63,17 @@ class Workers(click.ParamType):
     help="Class of accelerator to plan for; default: the family's first.",
 )
 @click.option("--cluster", metavar="FILE", help="Simulate the run on this cluster; cluster/spec.yaml is an example.")
+@click.option(
+    "--lengths",
+    metavar="FILE",
+    help="With --cluster: titles from a table id,length (seconds or h:mm:ss); no inputs are read. MANIFEST, if given, "
+    "says the family and the options of those titles that it names; others are as its first one.",
+)
+@click.option("--family", type=click.Choice(sorted(FAMILIES)), help="With --lengths and no MANIFEST; default: hallo2.")
 @click.option("--calibrate", metavar="MANIFEST|OUTPUT", help="With --cluster: speeds from the records of a past run.")
 @click.option("--gantt", metavar="FILE", help="With --cluster: draw who works on what, as .svg or .png.")
 def command(
-    manifest: str,
+    manifest: str | None,
     output: str | None,
     allow_host: tuple[str, ...],
     only: tuple[str, ...],
@@ -74,29 +82,44 @@ def command(
     workers: tuple[int, int],
     device: str | None,
     cluster: str | None,
+    lengths: str | None,
+    family: str | None,
     calibrate: str | None,
     gantt: str | None,
 ) -> None:
     """Print length, frames, bytes, accelerator-hours and wall time of every title of MANIFEST."""
     ffmpeg.binary()
-    if cluster is None and (calibrate or gantt):
-        raise click.UsageError("--calibrate and --gantt go with --cluster FILE; cluster/spec.yaml is an example")
+    if cluster is None and (calibrate or gantt or lengths):
+        raise click.UsageError(
+            "--calibrate, --gantt and --lengths go with --cluster FILE; cluster/spec.yaml is an example"
+        )
+    if family and (manifest or not lengths):
+        raise click.UsageError("--family goes with --lengths FILE and no MANIFEST, which names a family itself")
+    if not (manifest or lengths):
+        raise click.UsageError("Missing argument 'MANIFEST'.")
     spec = read_cluster(cluster) if cluster else None
     if gantt:
         check_name(gantt)
-    catalog = select_titles(load_manifest(manifest, families=FAMILIES, output=output, allow_hosts=allow_host), only)
-    for doubt in catalog.doubts:
-        click.echo(f"warning: {doubt}", err=True)
-    family = FAMILIES[catalog.family]
-    costs.speed_of(family, device)  # a device without figures is said before inputs are read
+    catalog = None
+    if manifest:
+        catalog = select_titles(load_manifest(manifest, families=FAMILIES, output=output, allow_hosts=allow_host), only)
+        for doubt in catalog.doubts:
+            click.echo(f"warning: {doubt}", err=True)
+    if spec and lengths:
+        name = catalog.family if catalog else family or "hallo2"
+        plans = list(plans_of(read_lengths(lengths), FAMILIES[name], catalog))
+        _show_forecast(plans, spec, None, calibrate, gantt, as_json)
+        return
+    assert catalog is not None
+    costs.speed_of(FAMILIES[catalog.family], device)  # a device without figures is said before inputs are read
     store = open_store(catalog.output)
     seen, problems = survey(catalog, store, lambda text: click.echo(text, err=True), keep=True)
     if not accept_crop:
-        seen, blind = without_blind_crops(catalog, store, family, seen, None)
+        seen, blind = without_blind_crops(catalog, store, FAMILIES[catalog.family], seen, None)
         problems += blind
     if problems:
         raise ManifestError(problems)
-    plans = [plan_title(family, one) for one in seen]
+    plans = [plan_title(FAMILIES[catalog.family], one) for one in seen]
     if spec is None:
         show_plan(plans, as_json, workers, device)
     else:
@@ -104,15 +127,22 @@ def command(
 
 
 def _show_forecast(
-    plans: list[TitlePlan], spec: ClusterSpec, store: Store, calibrate: str | None, gantt: str | None, as_json: bool
+    plans: list[TitlePlan],
+    spec: ClusterSpec,
+    store: Store | None,
+    calibrate: str | None,
+    gantt: str | None,
+    as_json: bool,
 ) -> None:
+    """`store`: what it holds of the titles is not made again."""
     measured = None
     if calibrate:
         target = open_target(calibrate, None, (), allow_empty=True)
         known = [one for one, _ in target.titles()]
         measured = measure(target.store, known, plans[0].family, spec.chain.device, spec.upscale.device)
     found = {}
-    for plan in plans:
+    for plan in plans if store else ():
+        assert store is not None
         with suppress(StoreError):  # what cannot be read is planned as if it were not there
             found[plan.id] = scan(store, plan, mend=False)
     result = forecast(plans, spec, measured, found)

@@ -29,6 +29,7 @@ from pipeline.driver.marks import Marks
 from pipeline.driver.other_versions import EVERY, by_version
 from pipeline.driver.preflight import driver_lease, load_catalog, open_output
 from pipeline.driver.progress import Reporter
+from pipeline.driver.recent import Handing, Recent
 from pipeline.driver.request import Request
 from pipeline.driver.stop import AGAIN, INTERRUPTED, Stop, stop_now_after
 from pipeline.driver.warnings import Warnings
@@ -115,6 +116,9 @@ class Lanes(click.ParamType):
 )
 @click.option(
     "--cores", type=click.IntRange(min=1), help="Cores of machines without accelerators that it may come to; likewise."
+)
+@click.option(
+    "--scratch", type=click.IntRange(min=1), metavar="GIB", help="Local disk that those machines say they have, in all."
 )
 @click.option(
     "--lanes", type=Lanes(), help="Titles in a chain worker's batch, or auto to find out what is best on its device."
@@ -218,13 +222,18 @@ def _run(
         return 0
     if any(plan.marks.wanted for plan in plans.values()):
         identity()  # a key that cannot sign is found now, not after hours
-    executor, limits = executor_of(request, catalog, store, family, plans, run)
+    workers, limits = executor_of(request, catalog, store, family, plans, run)
+    recent = Recent()
+    executor, shown = Handing(workers, recent), partial(Pages, recent=recent)
     marks = Marks(store, run)
     schedule = Schedule(works.values(), limits, marks.take_over())
     stop.hold(lambda: _finish_what_is_in_hand(request, executor))
     try:
         measure = metrics_of(request)
-        with Reporter(schedule, json_log=request.json_log) as reporter, Pages(store, plans, schedule, run) as pages:
+        with (
+            Reporter(schedule, json_log=request.json_log) as reporter,
+            shown(store, plans, schedule, run) as pages,
+        ):
             warnings = Warnings(store, plans, reporter.say)
 
             def observe(schedule: Schedule, events: list[Event]) -> None:

@@ -13,6 +13,7 @@ from pipeline.driver.guidance import check_devices, devices_of
 from pipeline.driver.inline import InlineExecutor
 from pipeline.driver.layout import layout as divide
 from pipeline.driver.request import Request
+from pipeline.forecast.costs import scratch_bytes
 from pipeline.manifest.catalog import Catalog
 from pipeline.scheduler.pool_size import Limits
 from pipeline.scheduler.schedule import Schedule
@@ -55,7 +56,9 @@ def executor_of(
         lanes=request.lanes,
         floor=request.min_upscalers,
         halves=halves,
-        plain=max(connection.plain_cores(), request.cores or 0),
+        plain=max(connection.plain("CPU"), request.cores or 0),
+        scratch=max(connection.plain(connection.SCRATCH), request.scratch or 0),
+        largest=max(map(scratch_bytes, plans.values()), default=0),
     )
     layout = replace(layout, growing=growing)
     return RayExecutor(catalog.output, plans, layout, run, WORKERS), layout.limits

@@ -272,7 +272,7 @@ def read_face(network: FacePoints, levels: list[Tensor], square: Square) -> Face
 
 @torch.no_grad()
 def corrected(network: FacePoints, levels: list[Tensor], points: Tensor) -> Tensor:
-    """Points [478 3] in pixels, those of mouth and eyes looked at again, each time from where they were found before."""
+    """Points [478 3] in pixels, those of mouth and eyes looked at again from where they were found before."""
     points = points.clone()
     mirror = torch.tensor([-1.0, 1.0])
     for _ in range(LOOKS):

@@ -19,6 +19,7 @@ from pipeline.store.store import Store
 from pipeline.titles.found import readable
 
 Found = Record | StoreError | None
+KEPT = 2  # blocks of features that a GOP may name
 
 
 def check_preparation(findings: Findings, store: Store) -> None:
@@ -78,7 +79,7 @@ def check_chain(findings: Findings, store: Store) -> int:
     if view is None:
         return 0
     ledger = view.ledger
-    features: dict[str, str | None] = {}  # the blocks in use, by name: at most two at a time
+    inputs = _Inputs(findings, store)
     state = _seed_state(findings, store)
     for first, at, looked in read_whole(view, range(0, found.frames, GOP), keep=True):
         stop = min(first + GOP, found.frames)
@@ -111,7 +112,7 @@ def check_chain(findings: Findings, store: Store) -> int:
                 f"it says that it left state {_short(record.state)}, its object is {_short(kept)}",
                 findings.remedy(ledger, first, record.generation),
             )
-        _check_uses(findings, store, ledger, record, features)
+        _check_uses(findings, ledger, record, inputs)
         state = record.state
     return chained
 
@@ -150,18 +151,38 @@ def _check_gap(findings: Findings, view: StageView, first: int) -> None:
         findings.fault("chain", first, "its record is missing, though the title is done", "restore it from a backup")
 
 
-def _check_uses(
-    findings: Findings, store: Store, ledger: Ledger, record: Record, features: dict[str, str | None]
-) -> None:
+class _Inputs:
+    """sha256 of what GOPs were made of, by the names that records use: the features at hand and the conditioning."""
+
+    def __init__(self, findings: Findings, store: Store):
+        self._found, self._store = findings.found, store
+        self._views: dict[str, StageView | None] = {}
+        self._known: dict[str, str | None] = {}
+
+    def of(self, name: str) -> str | None:
+        """None where it is not there, or cannot be read."""
+        if name not in self._known:
+            stage, _, first = name.partition("/")
+            if stage not in self._views:
+                self._views[stage] = self._found.view(self._store, stage, folds=False)
+            while len(self._known) > 2 * KEPT:
+                self._known.pop(next(iter(self._known)))
+            self._known[name] = self._read(self._views[stage], int(first) if first.isdecimal() else 0)
+        self._known[name] = found = self._known.pop(name)  # what is asked for often stays
+        return found
+
+    @staticmethod
+    def _read(view: StageView | None, first: int) -> str | None:
+        with suppress(StoreError):
+            used = view.read(first) if view else None
+            return next((one.sha256 for one in used.objects.values()), None) if used else None
+        return None
+
+
+def _check_uses(findings: Findings, ledger: Ledger, record: Record, inputs: _Inputs) -> None:
     """The features and conditioning that a GOP names must be those that are there."""
     for name, digest in record.uses.items():
-        if name not in features:
-            stage, _, first = name.partition("/")
-            used = readable(findings.found.ledger(store, stage), int(first) if first.isdecimal() else 0)
-            while len(features) > 2:
-                features.pop(next(iter(features)))
-            features[name] = next((one.sha256 for one in used.objects.values()), None) if used else None
-        there = features[name]
+        there = inputs.of(name)
         if there != digest and not (there is None and name.partition("/")[0] in findings.dropped):
             findings.fault(
                 "chain",

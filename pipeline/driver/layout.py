@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.families.protocol import Family
 from pipeline.core.timeline import CLIP, GOP
@@ -15,6 +15,7 @@ MOST_PREPARE, CORES_OF_PREPARE = 16, 8
 MOST_PUBLISH, CORES_OF_PUBLISH = 8, 16
 CORES_BESIDE = 4  # of a machine with an accelerator that is still to come
 PUBLISH_OF = 4
+GIB = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Share:
 
     cpus: float
     gpus: float = 0.0
+    scratch: int = 0  # GiB of local disk; asked for where machines say what they have
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ def layout(
     floor: int = 0,
     halves: int = 1,
     plain: float = 0.0,
+    scratch: float = 0.0,
+    largest: int = 0,
 ) -> Layout:
     """Divide a cluster: roles share a device where there are fewer devices than roles, down to one core.
 
@@ -54,9 +58,14 @@ def layout(
     of video costs them, chains no more than have titles for their lanes; what chains leave goes to upscalers. CPU
     workers take as many cores as the family has threads; preparing and publishing are short and light.
     `halves`: accelerators of a chain worker; with more than one it has them to itself (`pipeline.driver.guidance`).
-    `plain`: cores of machines without accelerators, beside those with some, that there are or that may come.
+    `plain`: cores of machines without accelerators, beside those with some, that there are or that may come; `scratch`:
+    GiB of local disk that these say they have. `largest`: bytes of it that one title takes at most.
     """
-    prepare, publish, light = _light(max(cpus, CORES_BESIDE * gpus), int(plain) if gpus >= 1 else 0)
+    plain, need = (int(plain) if gpus >= 1 else 0), (max(1, -(-largest // GIB)) if scratch else 0)
+    if plain and need:  # as many as have room at once
+        plain = min(plain, max(2, int(scratch // need)))
+    prepare, publish, light = _light(max(cpus, CORES_BESIDE * gpus), plain)
+    light = replace(light, scratch=need if plain >= 2 else 0)
     batch = lanes or family.lanes
     devices = int(gpus) if gpus >= 1 else int(cpus // family.threads)
     cost = GOP // CLIP * family.seconds_per_clip, GOP * family.seconds_per_frame

@@ -27,6 +27,7 @@ class Request:
     min_upscalers: int
     gpus: int | None
     cores: int | None
+    scratch: int | None
     lanes: int | None
     grace: float
     json_log: bool

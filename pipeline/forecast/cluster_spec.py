@@ -42,6 +42,7 @@ class PlainPool(_Strict):
 
     workers: int = Field(ge=1, le=100_000)  # machines
     cores: int = Field(ge=1, le=1024)  # of each
+    scratch: int = Field(default=0, ge=0)  # GiB of local disk that each says it has; 0: it does not say
     price: float = Field(default=0.0, ge=0)  # of a machine, for an hour
     start: float = Field(default=0.0, ge=0)
 

@@ -13,19 +13,26 @@ from rich.table import Table
 
 from models.families.protocol import Family
 from models.families.registry import FAMILIES
+from pipeline.driver.layout import Layout
 from pipeline.driver.layout import layout as divide
 from pipeline.forecast import costs
 from pipeline.forecast.call_times import Measured, planned
 from pipeline.forecast.cluster_spec import ClusterSpec
 from pipeline.forecast.simulate import Machine, Simulation, Title, simulate
 from pipeline.scheduler.pool_size import Limits
-from pipeline.scheduler.work import Role, Scanned
+from pipeline.scheduler.work import ROLES, Role, Scanned
 from pipeline.titles.title_plan import TitlePlan
 from pipeline.titles.title_work import title_work
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal
 SEED = 1  # of preemptions
 HOUR = 3600
+_WORKERS: dict[Role, str] = {
+    "prepare": "workers that prepare",
+    "chain": "chain workers",
+    "upscale": "upscalers",
+    "publish": "workers that publish",
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,11 @@ class Forecast:
     @property
     def makespan(self) -> float:
         return self.run.makespan
+
+    @property
+    def waits_for(self) -> Role:
+        """The role that was busiest."""
+        return max(ROLES, key=self.run.load)
 
     def machine_hours(self, role: Role) -> float:
         """Hours of machines that are paid for: from being asked for to being taken away."""
@@ -70,6 +82,8 @@ class Forecast:
             "undisturbed_seconds": round(self.undisturbed.makespan, 3) if self.undisturbed else None,
             "preemptions": run.preemptions,
             "utilisation": {role: round(run.utilisation(role), 4) for role in ("chain", "upscale")},
+            "load": {role: round(run.load(role), 4) for role in ROLES},
+            "waits_for": self.waits_for,
             "accelerator_hours": {role: round(self.machine_hours(role), 4) for role in ("chain", "upscale")},
             "busy_hours": {role: round(run.busy(role) / HOUR, 4) for role in ("chain", "upscale")},
             "money": {name: round(value, 2) for name, value in self.money().items()},
@@ -81,16 +95,23 @@ class Forecast:
         }
 
 
-def limits_of(spec: ClusterSpec, family: Family, titles: int, lanes: int) -> Limits:
-    """Most workers of each role, from the function that a run takes its own from."""
+def layout_of(spec: ClusterSpec, family: Family, titles: int, lanes: int, largest: int = 0) -> Layout:
+    """What workers ask for and how many there may be of each role, from the function that a run takes its own from."""
     chains, upscalers = spec.chain.workers, spec.upscale.workers
     plain = spec.plain.workers * spec.plain.cores if spec.plain else 0
-    limits = divide(0, chains + upscalers, family, chains, upscalers, titles=titles, lanes=lanes, plain=plain).limits
+    scratch = spec.plain.workers * spec.plain.scratch if spec.plain else 0
+    rest = {"titles": titles, "lanes": lanes, "plain": plain, "scratch": scratch, "largest": largest}
+    return divide(0, chains + upscalers, family, chains, upscalers, **rest)
+
+
+def limits_of(spec: ClusterSpec, family: Family, titles: int, lanes: int, largest: int = 0) -> Limits:
+    """Most workers of each role, but for what the description itself says. `largest`: bytes of a title on scratch."""
+    limits = layout_of(spec, family, titles, lanes, largest).limits
     return replace(
         limits,
         prepare=spec.head.prepare or limits.prepare,
         publish=spec.head.publish or limits.publish,
-        upscale_after=spec.upscale.after or upscalers,
+        upscale_after=spec.upscale.after or spec.upscale.workers,
     )
 
 
@@ -107,7 +128,7 @@ def forecast(
     """
     family = FAMILIES[plans[0].family]
     lanes = spec.chain.lanes or family.lanes
-    limits = limits_of(spec, family, len(plans), lanes)
+    limits = limits_of(spec, family, len(plans), lanes, max(map(costs.scratch_bytes, plans)))
     titles = []
     for plan in plans:
         times = planned(plan, spec.chain.device, spec.upscale.device)
@@ -161,6 +182,8 @@ def show(result: Forecast, most: int = 20) -> None:
             f"Of that {longer:+.1%} through {run.preemptions} machines taken away (undisturbed: "
             f"{clock(result.undisturbed.makespan)})."
         )
+    shares = ", ".join(f"{role} {run.load(role):.1%}" for role in ROLES)
+    click.echo(f"It waits for {_WORKERS[result.waits_for]}. Busy, of the most workers that each role had: {shares}.")
     done = sorted(run.done.items(), key=lambda one: one[1])
     shown = done if len(done) <= most else [*done[: most // 2], *done[-most // 2 :]]
     for number, (name, when) in enumerate(shown):

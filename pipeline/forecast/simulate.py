@@ -110,6 +110,17 @@ class Simulation:
     def busy(self, role: Role) -> float:
         return sum(one.busy for one in self.workers.values() if one.role == role)
 
+    def load(self, role: Role) -> float:
+        """How much of the time the role's workers were busy, as many as there ever were at once: near 1, it is what
+        everything waits for."""
+        lives = [one for one in self.workers.values() if one.role == role]
+        ends = [(self.makespan if one.ended is None else one.ended, -1) for one in lives]
+        most = now = 0
+        for _, change in sorted([*((one.asked, 1) for one in lives), *ends]):
+            now += change
+            most = max(most, now)
+        return self.busy(role) / (most * self.makespan) if most and self.makespan else 0.0
+
     def utilisation(self, role: Role) -> float:
         life = self.life(role)
         return self.busy(role) / life if life else 0.0

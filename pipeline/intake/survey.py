@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from models.families.protocol import Family
+from pipeline.core.aside import Aside
 from pipeline.core.errors import InputError, OutputError, Problem, StoreError
 from pipeline.core.side_by_side import as_they_come, side_by_side
 from pipeline.core.timeline import FPS, clip_of_second
@@ -32,6 +33,7 @@ from pipeline.titles.publishing import Publishing, given_chapters, joined_tags, 
 from pipeline.titles.title_plan import TitlePlan, title_hashes
 
 WRITE_EVERY = 5.0  # seconds between two writings of what was found
+LAST_WORDS = 0.7  # seconds that an interrupted survey has to write what it found
 
 
 def survey(
@@ -69,9 +71,12 @@ def survey(
             if keep and time.monotonic() - written > WRITE_EVERY:
                 _write(notes.values())
                 written = time.monotonic()
-    except BaseException:
+    except BaseException as error:
         if keep:
-            _write(notes.values())
+            hurried = isinstance(error, KeyboardInterrupt)
+            answer = Aside("notes").ask(lambda: _write(notes.values()))
+            with suppress(TimeoutError):
+                answer.result(LAST_WORDS if hurried else None)
         raise
     if keep and time.monotonic() - began > WRITE_EVERY:
         _write(notes.values())

@@ -15,6 +15,8 @@ from pipeline.on_ray import own
 from pipeline.store.local import LocalStore
 from pipeline.store.store import Store
 
+SCRATCH = "scratch_gib"  # resource by which a machine says what local disk it has for us, as the files in cluster/ do
+
 
 def connect(address: str | None, cores: int | None = None) -> None:
     """Join the cluster at `address` (or RAY_ADDRESS), or start one on this machine. Raises SetupError."""
@@ -40,10 +42,10 @@ def resources() -> tuple[float, float]:
     return total.get("CPU", 1.0), total.get("GPU", 0.0)
 
 
-def plain_cores() -> float:
-    """Cores of the machines without accelerators."""
+def plain(resource: str) -> float:
+    """What the machines without accelerators have of a resource."""
     found = (node["Resources"] for node in ray.nodes() if node["Alive"])
-    return float(sum(one.get("CPU", 0.0) for one in found if not one.get("GPU")))
+    return float(sum(one.get(resource, 0.0) for one in found if not one.get("GPU")))
 
 
 def largest_machine() -> float:

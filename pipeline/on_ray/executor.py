@@ -17,7 +17,7 @@ import ray
 from ray.exceptions import ActorDiedError, RayError
 
 from pipeline.driver.layout import Layout
-from pipeline.on_ray.connection import resources
+from pipeline.on_ray.connection import SCRATCH, resources
 from pipeline.on_ray.deaths import failure_of, machine_died, ray_answers
 from pipeline.on_ray.drain import Drains
 from pipeline.on_ray.market import preference
@@ -87,6 +87,8 @@ class RayExecutor:
                 device = "cuda" if share.gpus else "cpu"
                 # No restarts: a worker that died is the scheduler's affair. `control` answers while `run` is running.
                 options: dict[str, Any] = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_restarts": 0}
+                if share.scratch:
+                    options["resources"] = {SCRATCH: share.scratch}
                 options |= {"max_task_retries": 0, "concurrency_groups": {"control": 1}} | preference(role)
                 handle: Any = ray.remote(**options)(self._classes[role]).remote(self._output, device, self._run)
                 self._actors[name] = _Actor(handle, role)
@@ -194,8 +196,8 @@ class RayExecutor:
         share = self._layout.shares[actor.role]
         return Failure(
             "lost",
-            f"no machine took it within {PLACED_WITHIN:.0f} s; it asks for {share.cpus:g} cores and {share.gpus:g} "
-            "accelerators",
+            f"no machine took it within {PLACED_WITHIN:.0f} s; it asks for {share.cpus:g} cores, {share.gpus:g} "
+            f"accelerators and {share.scratch} GiB of local disk ({SCRATCH})",
         )
 
     def _end(self, name: str) -> None:

@@ -14,16 +14,18 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.core.errors import LongtakeError
+from pipeline.core.timeline import GOP
 from pipeline.driver.pace import Pace
+from pipeline.driver.recent import Recent
 from pipeline.pages.assets import put_assets
 from pipeline.pages.catalog import KEY, Entry, catalog, catalog_name, entry_of
 from pipeline.pages.cells import STAGES, Cells, Stage
 from pipeline.pages.facts import facts_of, input_names
 from pipeline.pages.html import encode, page, plain
 from pipeline.pages.incidents import Incident, Incidents
-from pipeline.pages.title_page import is_current, page_data, put_page, read_on, views_of
+from pipeline.pages.title_page import AT_ONCE, is_current, page_data, put_page, read_on, views_of
 from pipeline.scheduler.schedule import Schedule
-from pipeline.scheduler.work import Event
+from pipeline.scheduler.work import Event, Kind
 from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
 from pipeline.titles.found import read_json
@@ -54,12 +56,15 @@ class _Now:
 class Pages:
     """Use as a context manager around a run; `observe` is called after every turn of the driver's loop."""
 
-    def __init__(self, store: Store, plans: Mapping[str, TitlePlan], schedule: Schedule, run: str):
+    def __init__(
+        self, store: Store, plans: Mapping[str, TitlePlan], schedule: Schedule, run: str, recent: Recent | None = None
+    ):
+        """`recent`: records that workers have just committed, which need not be read."""
         self._store, self._plans, self._schedule = store, plans, schedule
         self._run: dict[str, Any] = {"id": run, "began": round(time.time()), "state": "running"}
         self._incidents = Incidents()
         self._pace = {name: Pace() for name in plans}
-        self._titles = {name: _TitlePage(store, plan) for name, plan in plans.items()}
+        self._titles = {name: _TitlePage(store, plan, recent or Recent()) for name, plan in plans.items()}
         self._shown: list[Entry] | None = None  # the catalog's entries as they were last written, and when
         self._shown_at = 0.0
         self._next = time.monotonic() + EVERY  # when to look again
@@ -164,8 +169,8 @@ class Pages:
 class _TitlePage:
     """What the writer remembers of one title."""
 
-    def __init__(self, store: Store, plan: TitlePlan):
-        self._store, self._plan = store, plan
+    def __init__(self, store: Store, plan: TitlePlan, recent: Recent):
+        self._store, self._plan, self._recent = store, plan, recent
         self._cells: Cells | None = None
         self._views: dict[Stage, StageView] = {}
         self._visit = 0
@@ -191,6 +196,14 @@ class _TitlePage:
     def _facts_of(now: _Now) -> object:
         return replace(now.entry, at=0.0, rate=0.0, left=None), now.visit, now.streamed
 
+    def _just_made(self, stage: Stage, upto: int) -> dict[int, bytes]:
+        """Records of the GOPs that are to be read next, by first frame, as far as they are at hand."""
+        assert self._cells is not None
+        start = self._cells.read[stage]
+        units = range(start, min(upto, start + AT_ONCE))
+        kind: Kind = "chain" if stage == "chain" else "upscale"
+        return {one.unit * GOP: one.record for one in self._recent.of(self._plan.id, kind, units, self._visit)}
+
     def write(self, now: _Now) -> None:
         entry = now.entry
         if self._shown is None and entry.over and is_current(self._store, entry, asdict(self._plan.hashes)):
@@ -203,7 +216,10 @@ class _TitlePage:
         if self._cells is None or self._visit != now.visit:  # what was committed may have been made again
             self._cells, self._visit = Cells(self._plan.gops), now.visit
             self._views = views_of(self._store, {stage: self._plan.prefix(stage) for stage in STAGES})
-        self._complete = read_on(self._views, self._cells, {"chain": now.chained, "stream": now.streamed})
+        upto: dict[Stage, int] = {"chain": now.chained, "stream": now.streamed}
+        for stage, view in self._views.items():
+            view.give(self._just_made(stage, upto[stage]))
+        self._complete = read_on(self._views, self._cells, upto)
         incidents = [asdict(one) for one in now.incidents]
         data = page_data(self._store, self.shown(replace(entry)), self._facts, self._cells, incidents, time.time())
         put_page(self._store, entry, data)

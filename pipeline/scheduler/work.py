@@ -28,17 +28,29 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Known:
+    """The record of a unit of chain or upscale work as it was committed: who is given it need not read it."""
+
+    title: str
+    kind: Kind
+    unit: int
+    record: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Work:
     """One call to one worker.
 
     A chain worker gets a job for each of its lanes, then spare ones: for lanes whose title ends during the call. A
-    spare that was not needed, or not finished, comes back without failure and without anything done.
+    spare that was not needed, or not finished, comes back without failure and without anything done. `known`: records
+    that the jobs need, as far as the driver has them.
     """
 
     number: int
     kind: Kind
     jobs: tuple[Job, ...]
     lanes: int = 0  # shape of the chain's batch, always the same for a title; 0: the family's
+    known: tuple[Known, ...] = ()
 
 
 Cause = Literal[
@@ -62,13 +74,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Done:
-    """One unit that is committed now. `won` is False where another writer had committed it before."""
+    """One unit that is committed now. `won` is False where another writer had committed it before.
+
+    `record`: of a GOP, as it was written, where others will need it.
+    """
 
     title: str
     kind: Kind
     unit: int
     won: bool = True
     seconds: float = 0.0
+    record: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipeline.core.aside import Aside
 from pipeline.core.errors import LongtakeError, MissingObject, StoreError
 from pipeline.store.store import Sent
 
@@ -83,13 +85,20 @@ def _send(parts: Target, upload_id: str, pieces: Iterator[bytes]) -> list[dict[s
         for one in done:
             found[waiting.pop(one)] = one.result()["ETag"]
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    pool = Aside("parts", AT_ONCE)  # whoever is to end does not wait for a store that takes its time
+    try:
         for number, data in enumerate(pieces, 1):
             while len(waiting) >= AT_ONCE:
                 collect(wait(waiting, return_when=FIRST_COMPLETED).done)
-            sent = pool.submit(parts.ask, "upload_part", UploadId=upload_id, PartNumber=number, Body=data)
-            waiting[sent] = number
+            asked = partial(parts.ask, "upload_part", UploadId=upload_id, PartNumber=number, Body=data)
+            waiting[pool.ask(asked)] = number
         collect(wait(waiting).done)
+    except LongtakeError:
+        pool.close()
+        wait(waiting)  # no part arrives after the upload was taken back
+        raise
+    finally:
+        pool.close()
     return [{"PartNumber": number, "ETag": found[number]} for number in sorted(found)]
 
 

@@ -6,14 +6,14 @@ side, and most of those come in checkpoints (`folds.py`). A stage of ten hours i
     view = StageView(store, plan.prefix("chain"))
     for record in view.unbroken(range(0, plan.frames, GOP)): ...     # in order, until the first that is missing
 
-Writing is the ledger's affair (`ledger.py`); so is reading the one record that a worker is about to make.
+Writing is the ledger's affair (`ledger.py`). What is known already can be given to a view, which then asks for less.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -27,7 +27,7 @@ from pipeline.store.small_json import get_small
 from pipeline.store.store import Store
 
 _NAME = re.compile(r"(\d{8})\.(\d{1,9})\.json(\.void)?")
-_READERS = 16  # threads that read records of a stage: S3 answers in tens of milliseconds
+_READERS = 32  # threads that read records of a stage: S3 answers in tens of milliseconds
 _AHEAD = 4 * FOLDED  # records that are being read or wait for their turn
 _FEW = 8  # so many records of a checkpoint are read one by one
 
@@ -49,14 +49,32 @@ class StageView:
         self._sizes: dict[int, tuple[int, int]] | None = None  # first frame → generation that counts, bytes
         self._voided: set[int] = set()
         self._checkpoints: set[str] = set()
+        self._given: dict[int, tuple[int, bytes]] = {}  # first frame → generation, record
 
-    def refresh(self, start: int = 0) -> StageView:
-        """Take the listing anew, of records from frame `start` on: for who has read what lies before."""
+    def give(self, records: Mapping[int, bytes]) -> StageView:
+        """Records by first frame that came with the news of their commit: they are not read again."""
+        for first, data in records.items():
+            with suppress(StoreError):
+                generation = Record.from_json(data, self.ledger.key(first, 0)).generation
+                self._given[first] = generation, data
+        return self
+
+    def knows(self, first: int) -> bool:
+        """Whether the record was given or is in the listing taken last."""
+        return first in self._given or first in (self._sizes or ())
+
+    def refresh(self, start: int = 0, stop: int | None = None) -> StageView:
+        """Take the listing anew, of records from frame `start` on: for who has read what lies before.
+
+        `stop`: frame before which to end, for who wants no more than a few.
+        """
         sizes: dict[int, dict[int, int]] = {}
         voids: set[tuple[int, int]] = set()
         self._checkpoints = set()
         self._trusted = not (self._mend or self._folder) or self.store.lists_at_once()
         for one in self.store.listed(self.prefix, f"{start:08d}" if start else ""):
+            if stop is not None and one.name >= f"{stop:08d}":
+                break
             if match := _NAME.fullmatch(one.name):
                 first, generation = int(match[1]), int(match[2])
                 if match[3]:
@@ -66,6 +84,7 @@ class StageView:
             elif one.name.startswith(MARK):
                 self._checkpoints.add(one.key)
         self._voided = {first for first, _ in voids}
+        self._given = {first: given for first, given in self._given.items() if (first, given[0]) not in voids}
         self._sizes = {}
         for first, generations in sizes.items():
             for generation in sorted(generations):
@@ -119,7 +138,7 @@ class StageView:
 
         The listing is taken anew where it does not reach so far: who reads on as a stage grows keeps its view.
         """
-        if firsts and (self._sizes is None or firsts[-1] not in self._sizes):
+        if firsts and not all(self.knows(first) for first in firsts):
             self.refresh(base_of(firsts[0]))
         for first, found in self.each(firsts):
             if found is None:  # committed since, or a listing that lags: one more question costs little
@@ -134,6 +153,7 @@ class StageView:
         """Have the record no longer count."""
         self.ledger.void(record, reason)
         self._voided.add(record.first)
+        self._given.pop(record.first, None)
         if self._sizes is not None:
             self._sizes.pop(record.first, None)
 
@@ -165,18 +185,18 @@ class StageView:
 
     def _tasks(self, firsts: Iterable[int]) -> Iterator[tuple[int, Callable[[], list[Found]]]]:
         """Reads of one record, or of one checkpoint where many of its records are wanted."""
-        sizes, group = self._listed(), list[int]()
+        group = list[int]()
         for first in firsts:
             if group and base_of(first) != base_of(group[0]):
-                yield from self._of_group(group, sizes)
+                yield from self._of_group(group)
                 group = []
             group.append(first)
-        yield from self._of_group(group, sizes)
+        yield from self._of_group(group)
 
-    def _of_group(
-        self, group: list[int], sizes: dict[int, tuple[int, int]]
-    ) -> Iterator[tuple[int, Callable[[], list[Found]]]]:
-        if self._folds and self._trusted and len(group) > _FEW:
+    def _of_group(self, group: list[int]) -> Iterator[tuple[int, Callable[[], list[Found]]]]:
+        asked = sum(first not in self._given for first in group)
+        sizes = self._listed() if asked else {}
+        if self._folds and self._trusted and asked > _FEW:
             key = fold_key(self.prefix, base_of(group[0]), sizes)
             if key in self._checkpoints:
                 yield len(group), partial(self._folded, str(key), group)
@@ -193,9 +213,13 @@ class StageView:
         return [(first, self._one(first))]
 
     def _one(self, first: int) -> Record | StoreError | None:
+        if given := self._given.pop(first, None):
+            with suppress(StoreError):
+                return self._kept(self.ledger.parse(given[1], first, given[0]), given[1])
+        sizes = self._listed()
         if not self._trusted:
             return self._truth(first)
-        there = self._listed().get(first)
+        there = sizes.get(first)
         if there is None:
             return None
         try:
@@ -204,17 +228,21 @@ class StageView:
             return self._truth(first)
         except StoreError as error:
             return error
-        return self._parsed(first, data, fold=True)
+        found = self._parsed(first, data)
+        return self._kept(found, data) if isinstance(found, Record) else found
 
-    def _parsed(self, first: int, data: bytes, *, fold: bool = False) -> Record | StoreError | None:
+    def _parsed(self, first: int, data: bytes) -> Record | StoreError | None:
         generation, _ = self._listed()[first]
         try:
-            record = self.ledger.parse(data, first, generation)
+            return self.ledger.parse(data, first, generation)
         except StoreError:
             return self._truth(first)
-        if fold and self._folder is not None:
+
+    def _kept(self, record: Record, data: bytes) -> Record:
+        """The record, which goes into a checkpoint, too."""
+        if self._folder is not None:
             with suppress(LongtakeError):  # a checkpoint is not worth a run
-                self._folder.add(first, generation, data)
+                self._folder.add(record.first, record.generation, data)
         return record
 
     def _truth(self, first: int) -> Record | StoreError | None:

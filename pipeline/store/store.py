@@ -12,15 +12,13 @@ from __future__ import annotations
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import MissingObject, StoreError
 from pipeline.core.redact import redact
-
-SIDE_BY_SIDE = 16  # requests: each of them takes tens of milliseconds, most of which is waiting
+from pipeline.core.side_by_side import side_by_side
 
 Names = list[str]  # spelt out here: inside the classes `list` is a method
 
@@ -145,9 +143,8 @@ class Store(ABC):
 
     def delete_all(self, keys: Iterable[str]) -> None:
         """Remove many objects, as far as they are there: side by side, or in batches where the store has them."""
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            for _ in pool.map(self.delete, keys):
-                pass
+        for _ in side_by_side(self.delete, keys):
+            pass
 
     def unfinished(self) -> Iterator[Unfinished]:
         """What writers left that died in the middle, anywhere in the store, as far as it shows it."""

@@ -40,7 +40,7 @@ class Earlier:
 
 def note_plan(store: Store, plan: TitlePlan) -> None:
     """Leave beside the stream what the plan is, once; what a later version needs to go on with it."""
-    key = _key(plan.id, plan.hashes.stream[:16])
+    key = plan_key(plan.id, plan.hashes.stream[:16])
     if store.exists(key):
         return
     facts = {
@@ -72,12 +72,12 @@ def earlier(store: Store, plan: TitlePlan) -> Earlier | None:
         done = readable(Ledger(store, f"{plan.id}/stream/{stream}/done"), 0) if stream in streams else None
         if done is not None and told is not None and same(told, wishes):
             kept = next((one for one in in_output(store, plan.id) if one.stream_hash == stream), None)
-            changed = _changed(plan, read_json(store, _key(plan.id, stream)) or {})
+            changed = _changed(plan, read_json(store, plan_key(plan.id, stream)) or {})
             gone = lost(store, done)
             return Earlier(stream, changed, kept=kept if not gone else None, why=gone or "")
     if own in streams:
         return None
-    notes = {name: read_json(store, _key(plan.id, name)) for name in streams}
+    notes = {name: read_json(store, plan_key(plan.id, name)) for name in streams}
     begun = [
         (name, note)
         for name, note in notes.items()
@@ -97,7 +97,7 @@ def _begun(store: Store, plan: TitlePlan, stream: str, note: Mapping[str, Any]) 
         theirs = replace(theirs, portrait_reading=str(readings[0]), canvas_reading=str(readings[1]))
         frames = note["frames"]
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        return Earlier(stream, changed, why=f"{_key(plan.id, stream)} is damaged ({type(error).__name__})")
+        return Earlier(stream, changed, why=f"{plan_key(plan.id, stream)} is damaged ({type(error).__name__})")
     if frames != plan.frames:
         return Earlier(stream, changed, why=f"its sound counts {frames} frames there, {plan.frames} here")
     others = [one for one in changed if not one.startswith((*_OF_SOUND, "weights"))]
@@ -130,5 +130,6 @@ def _short(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
-def _key(title: str, stream: str) -> str:
+def plan_key(title: str, stream: str) -> str:
+    """Where the note of a plan lies that was begun."""
     return f"{title}/stream/{stream}/plan.json"

@@ -12,8 +12,10 @@ from benchmarks.long_title.run import Run, rows
 from tests.support.faulty_s3 import Asked
 
 HOURS, LATENCY = 0.25, 0.030
-MOST_REQUESTS = 30  # a GOP; 36 before records had a view
-WITHIN = 1200  # seconds after which a machine is too busy to say anything
+# A GOP; 36 before records had a view, some 30 before they came with the news of their commits. A third of it follows
+# from the restart, after which the scan, pages, playlists and finishing read what the first driver had heard of.
+MOST_REQUESTS = 14
+WITHIN = 500  # seconds after which a machine is too busy to say anything
 
 
 def test_requests_are_told_apart() -> None:
@@ -36,7 +38,7 @@ def test_requests_are_told_apart() -> None:
     assert about("out/a/report.json") == "view"
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_a_quarter_of_an_hour(tmp_path: Path) -> None:
     facts = Run(tmp_path, HOURS, LATENCY).go(time.monotonic() + WITHIN)
     table = "\n".join(f"{name}: {value}" for name, value in rows(facts))
@@ -45,5 +47,6 @@ def test_a_quarter_of_an_hour(tmp_path: Path) -> None:
     assert sum(facts.requests.values()) / facts.gops <= MOST_REQUESTS, table
     assert max(facts.silences.values()) < 60, table
     assert facts.again is not None, table
+    assert facts.again < 60, table
     assert facts.finishing is not None, table
     assert facts.finishing < 120, table

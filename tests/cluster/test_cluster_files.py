@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import shlex
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 import yaml
 
 from pipeline import __version__, render
+from pipeline.forecast.cluster_spec import read_cluster
+from pipeline.on_ray.connection import SCRATCH
 from tests.cluster import kuberay_schema
 
 CLUSTER = Path(__file__).parents[2] / "cluster"
@@ -119,6 +122,15 @@ def test_the_driver_knows_how_far_the_cluster_grows() -> None:
     assert entrypoint().params["gpus"] == sum(group["maxReplicas"] for group in groups if group not in plain)
     (cores,) = (int(group["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]) for group in plain)
     assert entrypoint().params["cores"] == cores * plain[0]["maxReplicas"]
+    said = json.loads(json.loads(plain[0]["rayStartParams"]["resources"]))[SCRATCH]
+    assert entrypoint().params["scratch"] == said * plain[0]["maxReplicas"]
+    disk = plain[0]["template"]["spec"]["containers"][0]["resources"]["requests"]["ephemeral-storage"]
+    assert said <= 0.9 * int(disk.removesuffix("Gi"))
+    machine = load("autoscaler.yaml")["available_node_types"]["plain"]
+    spec = read_cluster(str(CLUSTER / "spec.yaml")).plain
+    assert spec
+    assert machine["resources"] == {"CPU": spec.cores, SCRATCH: spec.scratch} == {"CPU": cores, SCRATCH: said}
+    assert machine["max_workers"] == spec.workers == plain[0]["maxReplicas"]
 
 
 def test_versions_agree() -> None:

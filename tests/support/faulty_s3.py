@@ -72,7 +72,8 @@ def before(upstream: str) -> Iterator[FaultyS3]:
                 except ConnectionError:  # who asked has been killed
                     raise web.HTTPBadGateway from None
 
-            server = web.ServerRunner(web.Server(handle))
+            # Bodies pass as they come: aiohttp would take apart what a playlist was compressed to.
+            server = web.ServerRunner(web.Server(handle, auto_decompress=False))
             await server.setup()
             site = web.TCPSite(server, "127.0.0.1", 0)
             await site.start()

@@ -11,11 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class SlowWeb:
-    """`files`: what is at a path, query included. `asked`: how often each was read whole."""
+    """`files`: what is at a path, query included. `asked`: how often each was read whole. `begun`: requests so far."""
 
     def __init__(self, port: int, files: dict[str, bytes]):
         self.url, self.files = f"http://127.0.0.1:{port}", files
         self.asked: Counter[str] = Counter()
+        self.begun = 0
 
 
 @contextmanager
@@ -24,6 +25,7 @@ def slow_web(files: dict[str, bytes], seconds: float = 0.0) -> Iterator[SlowWeb]
         protocol_version = "HTTP/1.1"
 
         def _answer(self, body: bool) -> None:
+            web.begun += 1
             time.sleep(seconds)
             data = files.get(self.path)
             if data is None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pipeline import gc, verify
-from pipeline.checks import garbage
+from pipeline.checks import garbage, shared
 from pipeline.core.errors import MissingObject, StoreError
 from pipeline.store import ledger as ledgers
 from pipeline.store.ledger import Ledger, new_attempt
@@ -23,7 +23,7 @@ from pipeline.store.record import Record
 from pipeline.store.stage_view import StageView
 from pipeline.store.store import Names, Store
 from pipeline.titles.found import Found
-from tests.conftest import Rendered, render_inline
+from tests.conftest import Rendered, render_inline, write_portrait
 from tests.support.crashes import leave_half
 from tests.support.damage import snapshot
 from tests.support.s3 import S3Server
@@ -307,6 +307,57 @@ def test_plans_that_the_manifest_names_no_more(rendered: Rendered, capsys: pytes
     assert rendered.render() == 0
     rendered.manifest.write_text(text)
     assert rendered.render() == 0, "what was removed is rendered again when it is named again"
+
+
+def inputs(output: Path) -> set[str]:
+    return {path.name for path in output.glob("_inputs/*")}
+
+
+def test_inputs_that_no_title_names_any_more(rendered: Rendered, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest, output = str(rendered.manifest), rendered.output
+    before = inputs(output)
+    (output / "_inputs" / f"{'0' * 64}.doubt").write_text("host")
+    (output / "_inputs" / ("1" * 64)).write_text("of a title that was removed by hand")
+    (output / "another").mkdir()
+    (output / "another" / "inputs.json").write_text(json.dumps({"files": [{"sha256": "2" * 64}]}))
+    (output / "_inputs" / ("2" * 64)).write_text("of another manifest's title")
+    (portrait,) = rendered.manifest.parent.glob("*.png")
+    write_portrait(portrait, seed=9)
+    assert rendered.render() == 0
+    new = inputs(output) - before - {"0" * 64 + ".doubt", "1" * 64, "2" * 64}
+    assert gc.run([manifest, "--delete", "--abandoned", "0"]) == 0
+    assert before <= inputs(output), "young"
+    age(output)
+    assert gc.run([manifest, "--delete", "--abandoned", "7"]) == 0
+    assert before <= inputs(output), "copied a day ago"
+    capsys.readouterr()
+    assert gc.run([manifest, "--abandoned", "0.1"]) == 0
+    said = capsys.readouterr().out
+    assert "output: 3 objects" in said
+    assert shared.INPUT in said
+    assert gc.run([manifest, "--delete", "--abandoned", "0.1"]) == 0
+    kept = inputs(output)
+    assert len(before - kept) == 1, "the former portrait"
+    assert kept == (before & kept) | new | {"2" * 64}
+    assert not list(output.glob("_portraits/*"))
+    assert rendered.render() == 0
+    assert verify.run([manifest]) == 0
+
+
+def test_no_input_goes_where_an_inputs_record_cannot_be_read(rendered: Rendered) -> None:
+    stray = rendered.output / "_inputs" / ("1" * 64)
+    stray.write_text("of nobody")
+    other = rendered.output / "another" / "inputs.json"
+    other.parent.mkdir()
+    other.write_bytes(b" " * ((16 << 20) + 1))
+    age(rendered.output)
+    assert gc.run([str(rendered.manifest), "--delete", "--abandoned", "0.1"]) == 0
+    assert stray.exists()
+    other.unlink()
+    assert gc.run([str(rendered.manifest), "--delete", "--abandoned", "0.1", "--only", "reading"]) == 0
+    assert stray.exists(), "one title was asked for, and others share it"
+    assert gc.run([str(rendered.manifest), "--delete", "--abandoned", "0.1"]) == 0
+    assert not stray.exists()
 
 
 def test_abandoned_plans_are_known_by_a_manifest_only(rendered: Rendered, capsys: pytest.CaptureFixture[str]) -> None:

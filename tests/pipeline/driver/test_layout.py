@@ -70,6 +70,19 @@ def test_a_chain_worker_for_two_halves_has_two_devices(gpus: int, chain: int, up
     assert layout(32, gpus, FAMILIES["hallo2"], 100, None, titles=8, halves=2).limits.chain == (gpus - 1) // 2
 
 
+def test_workers_ask_for_the_disk_of_the_largest_title() -> None:
+    """Where machines say what they have; as many work at once as have room."""
+    wide = layout(0, 24, MINI, 4, 20, titles=100, plain=64, scratch=1440, largest=5 << 30)
+    assert (wide.limits.prepare, wide.limits.publish, wide.shares["publish"].scratch) == (48, 16, 5)
+    narrow = layout(0, 24, MINI, 4, 20, titles=100, plain=64, scratch=1440, largest=(71 << 30) + 1)
+    assert (narrow.limits.prepare, narrow.limits.publish, narrow.shares["prepare"].scratch) == (15, 5, 72)
+    silent = layout(0, 24, MINI, 4, 20, titles=100, plain=64, largest=72 << 30)
+    assert (silent.limits.prepare, silent.shares["prepare"].scratch) == (48, 0)
+    alone = layout(8, 1, MINI, None, None, scratch=100, largest=72 << 30)
+    assert alone.shares["prepare"].scratch == 0, "on a machine with an accelerator nothing is asked for"
+    assert wide.shares["chain"].scratch == wide.shares["upscale"].scratch == 0
+
+
 def test_devices_for_the_halves_that_are_not_there_are_named() -> None:
     check_devices(1, gpus=0)
     check_devices(2, gpus=3, machine=2)
@@ -83,18 +96,17 @@ def test_the_shipped_cluster_begins_empty_and_has_workers_for_all_roles() -> Non
     """The simulator and a run divide the same cluster in the same way."""
     spec = read_cluster("cluster/spec.yaml")
     job = yaml.safe_load(Path("cluster/rayjob.yaml").read_text())["spec"]["entrypoint"].split()
-    asked = {name: int(job[job.index(f"--{name}") + 1]) for name in ("gpus", "chains", "upscalers", "cores")}
-    plan = layout(
-        0, asked["gpus"], MINI, asked["chains"], asked["upscalers"], titles=1000, lanes=1, plain=asked["cores"]
-    )
-    simulated = limits_of(spec, MINI, 1000, 1)
+    asked = {name: int(job[job.index(f"--{name}") + 1]) for name in ("gpus", "chains", "upscalers", "cores", "scratch")}
+    rest = {"titles": 1000, "lanes": 1, "plain": asked["cores"], "scratch": asked["scratch"], "largest": 20 << 30}
+    plan = layout(0, asked["gpus"], MINI, asked["chains"], asked["upscalers"], **rest)
+    simulated = limits_of(spec, MINI, 1000, 1, 20 << 30)
     for role in ("prepare", "chain", "upscale", "publish"):
         assert getattr(plan.limits, role) == getattr(simulated, role), role
     assert (plan.limits.prepare, plan.limits.publish) == (48, 16)
     assert plan.shares["prepare"].cpus == plan.shares["publish"].cpus == 1
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.slow)])
 def test_titles_of_ten_hours_do_not_wait_for_preparing_or_publishing(count: int) -> None:
     """Chains, which are sequential inside a title, are busy from first to last."""
     times = CallTimes(clip=4.0, gop=2.0)

@@ -186,7 +186,7 @@ plan.run([sys.argv[1]])
 """
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_two_hundred_files_over_a_slow_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Side by side against one after another; killed half-way, it goes on where it was."""
     with slow_web(parts(tmp_path, 200, frames=12), seconds=0.03) as web:

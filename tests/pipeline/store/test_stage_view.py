@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.core.errors import DamagedObject
 from pipeline.core.timeline import GOP
+from pipeline.store.folds import FOLDED, MARK
 from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.opening import open_store
 from pipeline.store.record import Record
@@ -69,6 +70,38 @@ def test_a_stage_is_read_by_one_listing_and_a_read_for_each_record(
     commit(store, 20)
     later = StageView(store, PREFIX).refresh(20 * GOP)
     assert counted.of(lambda: gops(later.unbroken(range(20 * GOP, 21 * GOP, GOP)))) == {"get_range": 1}
+
+
+def test_what_is_given_is_not_asked_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {gop * GOP: commit(store, gop).to_json() for gop in range(12)}
+    counted = Counted(monkeypatch)
+    view = StageView(store, PREFIX).give(given)
+    assert counted.of(lambda: gops(view.unbroken(range(0, 12 * GOP, GOP)))) == {}
+    commit(store, 12)
+    view.give({4 * GOP: given[4 * GOP]})
+    assert counted.of(lambda: gops(view.unbroken(range(4 * GOP, 13 * GOP, GOP)))) == {"listed": 1, "get_range": 8}
+
+
+def test_what_is_given_makes_checkpoints_as_what_is_read(store: Store) -> None:
+    given = {gop * GOP: commit(store, gop).to_json() for gop in range(FOLDED)}
+    assert len(list(StageView(store, PREFIX, fold=True).give(given).unbroken(range(0, FOLDED * GOP, GOP)))) == FOLDED
+    assert [one for one in store.list(PREFIX) if MARK in one]
+
+
+def test_what_is_given_and_void_or_no_record_does_not_count(store: Store) -> None:
+    first = commit(store, 0)
+    Ledger(store, PREFIX).void(first, "damaged")
+    again = commit(store, 0, "again")
+    view = StageView(store, PREFIX).give({0: first.to_json(), GOP: b"{}"}).refresh()
+    assert (view.read(0), view.read(GOP)) == (again, None)
+    other = StageView(store, PREFIX).give({0: commit(store, 2).to_json()})
+    assert other.read(0) == again, "the record of another frame"
+
+
+def test_a_listing_may_end_early(store: Store) -> None:
+    for gop in range(5):
+        commit(store, gop)
+    assert StageView(store, PREFIX).refresh(GOP, 3 * GOP).firsts == [GOP, 2 * GOP]
 
 
 def test_what_is_committed_after_the_listing_is_found_all_the_same(store: Store) -> None:
