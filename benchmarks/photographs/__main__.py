@@ -1,8 +1,9 @@
-"""`python -m benchmarks.photographs landmarks|movement …`: figures of the test split, as JSON.
+"""`python -m benchmarks.photographs landmarks|movement|speaking …`: figures of the test split, as JSON.
 
 `landmarks` reads portraits in framings of their own, pictures without a face and with two. `movement` lets the
 network say how photographs move to speech that training has not heard, and compares frames with the puppet's;
-`--keep` writes films.
+`--keep` writes films. `speaking` makes films as users get them, a framing for every person, and measures them by
+networks that had no part in it (`pipeline.checks.sensors`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ import torch
 
 from benchmarks.photographs.movement import films, moved_figures
 from benchmarks.photographs.reading import reading_figures
+from benchmarks.photographs.speaking import speaking as speaking_films
+from benchmarks.photographs.speaking import summary
+from models.weights.shipped import shipped_weights
+from pipeline.checks.sensors.measured import SHOWN, AnyVideo, watching
 
 FACES = click.option("--faces", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 WEIGHTS = click.option("--weights", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -59,6 +64,25 @@ def movement(
     names = [name for name in found[0] if name != "name"]
     mean = {name: sum(row[name] for row in found) / len(found) for name in names}
     click.echo(json.dumps({"people": found, "mean": mean}, indent=1))
+
+
+@main.command()
+@FACES
+@click.option("--weights", default=lambda: shipped_weights("photo"), help="Folder; the shipped ones where not given.")
+@SPLIT
+@click.option("--speech", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--people", default=12)
+@click.option("--size", default=1024, help="Pixels of the shorter edge.")
+@click.option("--keep", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the films.")
+def speaking(faces: Path, weights: str, split: str, speech: Path, people: int, size: int, keep: Path) -> None:
+    """Films of photographs in every framing, and what networks say of them."""
+    rows = []
+    with watching(None, lambda text: click.echo(text, err=True)) as watch:
+        for name, film, portrait in speaking_films(faces, weights, split, speech, people, size, keep):
+            found = watch.video(AnyVideo(film, portrait, speech))
+            rows.append({"name": name, **{key: found.get(key) for key, _ in SHOWN}})
+            click.echo(json.dumps(rows[-1]), err=True)
+    click.echo(json.dumps({"people": rows, "all": summary(rows)}, indent=1))
 
 
 if __name__ == "__main__":
