@@ -65,7 +65,7 @@ MINI_FAMILY = Family(
     tree=plain_tree(MINI),
     # Drawn portraits of 14 unseen people gave 26.4 to 30.8 and 24.9 to 32.0; a photograph with a small face 23.2, 23.8.
     reproduces=Reproduction(25.5, 24.0),
-    note="family 'mini' has learned from drawn people alone: a photograph will not come out like one",
+    note="family 'mini' has learned from drawn people alone; for a photograph take family 'photo'",
     words=KNOWN_WORDS,
     seconds_per_clip=0.18,
     seconds_per_frame=0.26,
