@@ -19,7 +19,7 @@ from typing import Any
 import ray
 from ray._private import ray_constants
 
-from pipeline.core.errors import SetupError
+from pipeline.core.errors import Paused, SetupError
 from pipeline.core.scratch import scratch_folder
 
 TOKEN, TOKEN_FILE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
@@ -42,6 +42,11 @@ def start(**options: Any) -> None:
                 f"Ray cannot keep its files in {where} ({error.strerror or error}); set RAY_TMPDIR to a folder with "
                 "room that you may write to, by a short path"
             ) from error
+        except Exception as error:
+            if type(error) is not Exception:  # Ray has no type of its own for a machine that is too busy to start it
+                raise
+            text = f"Ray did not start on this machine ({error}); end what else runs here, then run again"
+            raise Paused(text) from error
     address = ray.get_runtime_context().gcs_address
     if not address.startswith(f"{LOOPBACK}:"):
         ray.shutdown()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.errors import SetupError
+from pipeline.core.errors import Paused, SetupError
 from pipeline.on_ray import own
 from pipeline.on_ray.own import LOOPBACK, TOKEN, TOKEN_FILE, give_token
 from tests.support.leftovers import descendants, end
@@ -163,3 +163,13 @@ def test_a_folder_for_its_files_that_cannot_be_used_is_named(
     with pytest.raises(SetupError, match="set RAY_TMPDIR to a folder with room") as raised:
         own.start(include_dashboard=False, num_cpus=1, log_to_driver=False)
     assert place in str(raised.value)
+
+
+def test_a_machine_that_is_too_busy_for_ray_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**options: object) -> None:
+        raise Exception("The current node timed out during startup.")  # Ray raises just this
+
+    monkeypatch.setattr(own.ray, "init", init)
+    with pytest.raises(Paused, match=r"did not start on this machine .*timed out.*run again") as caught:
+        own.start()
+    assert caught.value.exit_code == 75
