@@ -140,7 +140,8 @@ def test_nothing_that_renders_titles_imports_the_training() -> None:
     # These train, or measure what is finished: none is imported by what renders.
     aside = ("models.training", "models.data", "models.drawn", "models.measures", "actors.train")
     files = [path for part in ("pipeline", "actors", "models") for path in (root / part).rglob("*.py")]
-    outside = [path for path in files if not ".".join(path.relative_to(root).parts).startswith(aside)]
+    measures = (*aside, "pipeline.checks.sensors")
+    outside = [path for path in files if not ".".join(path.relative_to(root).parts).startswith(measures)]
     assert len(outside) > 40
     for path in outside:
         for node in ast.walk(ast.parse(path.read_text())):

@@ -117,4 +117,5 @@ def test_waiting_for_a_machine_ends_where_nobody_else_does_the_work(monkeypatch:
     other.launched = now[0]
     ((cause, message),) = lost(executor)
     assert cause == "lost"
-    assert message == f"no machine took it within {on_ray.PLACED_WITHIN:.0f} s; it asks for 1 cores and 0 accelerators"
+    asked = "it asks for 1 cores, 0 accelerators and 0 GiB of local disk (scratch_gib)"
+    assert message == f"no machine took it within {on_ray.PLACED_WITHIN:.0f} s; {asked}"

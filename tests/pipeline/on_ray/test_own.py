@@ -170,6 +170,7 @@ def test_a_machine_that_is_too_busy_for_ray_is_told_so(monkeypatch: pytest.Monke
         raise Exception("The current node timed out during startup.")  # Ray raises just this
 
     monkeypatch.setattr(own.ray, "init", init)
+    monkeypatch.setattr(own, "give_token", lambda environment: None)
     with pytest.raises(Paused, match=r"did not start on this machine .*timed out.*run again") as caught:
         own.start()
     assert caught.value.exit_code == 75
