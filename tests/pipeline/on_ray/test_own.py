@@ -158,8 +158,7 @@ def test_a_folder_for_its_files_that_cannot_be_used_is_named(
 ) -> None:
     """Before anything has been started. Sockets have no paths of more than some hundred letters."""
     place = place.format(tmp_path)
-    monkeypatch.setenv("RAY_TMPDIR", place)
-    monkeypatch.setenv(TOKEN, SECRET)
+    monkeypatch.setenv("RAY_TMPDIR", place)  # the token stays: Ray reads it once in a process
     with pytest.raises(SetupError, match="set RAY_TMPDIR to a folder with room") as raised:
         own.start(include_dashboard=False, num_cpus=1, log_to_driver=False)
     assert place in str(raised.value)
