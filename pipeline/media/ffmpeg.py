@@ -23,7 +23,7 @@ import ffmpeg as graph
 import imageio_ffmpeg
 
 from pipeline.core.errors import LongtakeError, SetupError
-from pipeline.core.scratch import ScratchFull, no_room
+from pipeline.core.scratch import NO_ROOM, ScratchFull, no_room
 
 OLDEST = 6  # the first version with the fd: protocol
 PROTOCOLS = "fd,pipe"
@@ -39,6 +39,7 @@ _NOISE = re.compile(
     r"Error submitting packet|Error processing packet|Conversion failed|Nothing was written"
 )
 _NO_ROOM = ("No space left", "File too large", "Disk quota exceeded")
+_ENDED_WITHOUT_ROOM = tuple(256 - number for number in NO_ROOM)  # exit codes, where it found no words
 _FIRST_WORDS = 4096  # bytes of the program's messages that are kept: the first ones tell the cause
 _DESCRIPTION = 16 << 20  # bytes of what it tells of a file; ten thousand chapters are 2 MiB
 LOOK_LIMIT = 600  # seconds
@@ -239,8 +240,8 @@ def running(
 
 def _room_for(code: int, said: str) -> None:
     """Raises StoreError where the program failed because a disk is full: that is no fault of what it read."""
-    if code and any(words in said for words in _NO_ROOM):
-        raise ScratchFull(no_room(f"ffmpeg: {said}"))
+    if code in _ENDED_WITHOUT_ROOM or (code and any(words in said for words in _NO_ROOM)):
+        raise ScratchFull(no_room(f"ffmpeg: {said or 'no room for what it writes'}"))
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from actors.worker import failure_of
 from pipeline import plan
 from pipeline.core.errors import SetupError
 from pipeline.core.scratch import ScratchFull, scratch_folder
+from pipeline.media import ffmpeg
+from pipeline.media.sound_in.probe import probe
 from pipeline.scheduler.work import Job
 from pipeline.sources.inputs import fetch
 from pipeline.store.opening import open_store
@@ -73,6 +75,20 @@ def test_a_command_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
             assert plan.run([str(manifest)]) == 75
     *_, last = capsys.readouterr().err.splitlines()
     assert last.startswith("error: temporary files in ")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_program_that_finds_no_words_for_it(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when ffmpeg cannot write down time stamps: a sound file is not damaged for that."""
+    program = tmp_path / "ffmpeg"
+    program.write_text(
+        f'#!/bin/sh\ncase "$*" in -version|*"-v info"*) exec {ffmpeg.binary()} "$@";; esac\nexit {256 - number}\n'
+    )
+    program.chmod(0o755)
+    sound = write_wav(tmp_path / "a.wav", 10)
+    monkeypatch.setenv("LONGTAKE_FFMPEG", str(program))
+    with pytest.raises(ScratchFull, match="no room for what it writes; make room there"):
+        probe(sound)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
