@@ -153,13 +153,13 @@ def test_nothing_that_renders_titles_imports_the_training() -> None:
             assert not [name for name in names if name.startswith(aside)], path
 
 
-def test_the_demos_portrait_is_drawn_by_its_command() -> None:
-    """An identity of the test split; boxes as the demo's manifest has them."""
+def test_the_drawn_portrait_is_made_by_its_command() -> None:
+    """An identity of the test split; boxes as the lecture's manifest has them."""
     drawn = draw_portrait("test", 29, 512)
     kept = np.asarray(Image.open(EXAMPLES / "portrait.png"), np.int16)
     assert split_of(drawn.seed) == "test"
     assert np.abs(kept - drawn.picture).mean() < 0.5  # kernels of other machines round otherwise
-    title = yaml.safe_load((EXAMPLES / "demo.yaml").read_text())["titles"][0]
+    title = yaml.safe_load((EXAMPLES / "lecture.yaml").read_text())["defaults"]
     assert (title["face_box"], title["lip_box"]) == (list(drawn.face_box), list(drawn.lip_box))
     x, y, width, height = drawn.lip_box
     lips = drawn.picture[y : y + height, x + width // 4 : x + 3 * width // 4].astype(np.int16)
