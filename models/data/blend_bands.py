@@ -1,14 +1,15 @@
-"""Several pictures of one shape -> one picture: coarse bands are the mean of all, fine bands come from a few at each place."""
+"""Several pictures of one shape -> one picture: coarse bands are the mean of all, fine ones come from a few."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.blend_shapes import Moved, Plane
+from models.data.blend_shapes import Moved, Plane, smoothed
 
 SIGMAS = (1.2, 2.4, 4.8, 9.6)
 """Pixels at a height of 960: what is between two of them is a band."""
@@ -33,8 +34,9 @@ class Blend:
     """The largest weight of one portrait at any place of the person in any fine band."""
 
 
-def blended(people: list[Moved], skin: NDArray[np.bool_]) -> Blend:
-    """`skin` [h w] tells where all show their face: there colours are brought to one mean."""
+def blended(people: list[Moved], skin: NDArray[np.bool_], detail: Plane) -> Blend:
+    """`skin` [h w] tells where all show their face: there colours are brought to one mean; `detail` [h w] how much of
+    the fine bands is wanted."""
     pictures = _alike(people, skin)
     height = skin.shape[0]
     mattes = [_within(one.matte, height) * one.seen for one in people]
@@ -52,7 +54,7 @@ def blended(people: list[Moved], skin: NDArray[np.bool_]) -> Blend:
     found = np.sum([one * mask[..., None] for one, mask in zip(finer, mattes, strict=True)], 0) / total
     for sigma, band, given in zip(SIGMAS, bands, weights, strict=True):
         band = _common(band, mattes, 6 * sigma * height / 960)
-        found = found + _mixed(band, given, 10 * sigma * height / 960)
+        found = found + _mixed(band, given, 10 * sigma * height / 960) * detail[..., None]
     coarse = np.array([(mask / total[..., 0])[here].mean() for mask in mattes])
     fine = [np.array([one[here].mean() for one in given]) for given in weights]
     shares = np.mean([coarse, *fine], 0)
@@ -77,23 +79,21 @@ def _alike(people: list[Moved], skin: NDArray[np.bool_]) -> list[Plane]:
 def _front(mattes: list[Plane], seen: list[Plane]) -> Plane:
     """Where most of those who show the place are."""
     shares = np.sum([one * where for one, where in zip(mattes, seen, strict=True)], 0) / (np.sum(seen, 0) + 1e-3)
-    shares = cv2.GaussianBlur(shares.astype(np.float32), (0, 0), 1.6 * shares.shape[0] / 960)
-    eased = ((shares - 0.40) / 0.35).clip(0, 1)
+    shares = smoothed(shares.astype(np.float32), 1.6 * shares.shape[0] / 960)
+    eased = ((shares - 0.50) / 0.35).clip(0, 1)
     return np.asarray(eased * eased * (3 - 2 * eased), np.float32)
 
 
 def _within(matte: Plane, height: int) -> Plane:
     """A matte that fades before the edge, so that no background comes along."""
-    soft = cv2.GaussianBlur(matte, (0, 0), 2.5 * height / 960)
-    return np.asarray(((soft - 0.6) / 0.38).clip(0, 1), np.float32)
+    soft = smoothed(matte, 4.0 * height / 960)
+    return np.asarray(((soft - 0.72) / 0.26).clip(0, 1), np.float32)
 
 
 def _smooth(picture: Plane, mask: Plane, sigma: float) -> Plane:
     """Smoothed inside of a mask: what is outside does not come in."""
     soft = mask[..., None] + np.float32(1e-3)
-    return np.asarray(
-        cv2.GaussianBlur(picture * soft, (0, 0), sigma) / cv2.GaussianBlur(soft, (0, 0), sigma)[..., None], np.float32
-    )
+    return np.asarray(smoothed(picture * soft, sigma) / smoothed(soft, sigma)[..., None], np.float32)
 
 
 def _weights(mattes: list[Plane], here: NDArray[np.bool_], choice: float) -> list[Plane]:
@@ -118,7 +118,7 @@ def _weights(mattes: list[Plane], here: NDArray[np.bool_], choice: float) -> lis
     return list(_capped(fields * choice / 3 + aims[:, None, None], shown))
 
 
-def _capped(scores: NDArray[np.float32], shown: NDArray[np.float32]) -> NDArray[np.float32]:
+def _capped(scores: NDArray[Any], shown: NDArray[np.float32]) -> NDArray[np.float32]:
     weights = np.exp(scores - scores.max(0)) * shown
     for _ in range(6):
         weights = weights / (weights.sum(0) + 1e-4)
@@ -128,9 +128,12 @@ def _capped(scores: NDArray[np.float32], shown: NDArray[np.float32]) -> NDArray[
 
 def _common(band: list[Plane], mattes: list[Plane], reach: float) -> list[Plane]:
     """A band in which nobody has a much stronger line than the others have there: a rim of light, a fold, a beard."""
-    strong = np.stack([cv2.GaussianBlur((one**2).mean(2), (0, 0), reach) for one in band])
+    strong = np.stack([smoothed((one**2).mean(2), reach) for one in band])
     usual = np.median(np.where(np.stack(mattes) > 0.5, strong, np.nan_to_num(strong.mean(0))), 0)
-    return [one * np.sqrt(STRONGER * usual / (own + 0.02)).clip(0, 1)[..., None] for one, own in zip(band, strong, strict=True)]
+    return [
+        one * np.sqrt(STRONGER * usual / (own + 0.02)).clip(0, 1)[..., None]
+        for one, own in zip(band, strong, strict=True)
+    ]
 
 
 def _mixed(band: list[Plane], weights: list[Plane], reach: float) -> Plane:
@@ -138,7 +141,7 @@ def _mixed(band: list[Plane], weights: list[Plane], reach: float) -> Plane:
     mixed = np.sum([one * given[..., None] for one, given in zip(band, weights, strict=True)], 0)
     wanted = np.sum([(one**2).mean(2) * given for one, given in zip(band, weights, strict=True)], 0)
     there = (mixed**2).mean(2)
-    wanted, there = (cv2.GaussianBlur(one, (0, 0), reach) for one in (wanted, there))
+    wanted, there = (smoothed(one, reach) for one in (wanted, there))
     gain = np.sqrt(wanted / (there + 0.05)).clip(1, GAIN)
     mixed = mixed * gain[..., None]
     grey = mixed.mean(2, keepdims=True)

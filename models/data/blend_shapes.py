@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -73,15 +74,18 @@ def matte_of(picture: NDArray[np.uint8], landmarks: Points) -> Plane:
     cv2.fillPoly(sure, [np.round(landmarks[list(OVAL), :2]).astype(np.int32)], 1)
     known[(sure > 0) | ((y > 0.3) & (np.abs(x) < 0.24)) | ((y > 1.05) & (np.abs(x) < 0.5))] = cv2.GC_FGD
     cv2.setRNGSeed(0)
-    soft = cv2.bilateralFilter(np.ascontiguousarray(picture[..., ::-1]), 7, 24, 5)
-    cv2.grabCut(soft, known, None, np.zeros((1, 65)), np.zeros((1, 65)), 6, cv2.GC_INIT_WITH_MASK)
+    flat = cv2.bilateralFilter(np.ascontiguousarray(picture[..., ::-1]), 7, 24, 5)
+    cv2.grabCut(flat, known, [0, 0, width, height], np.zeros((1, 65)), np.zeros((1, 65)), 6, cv2.GC_INIT_WITH_MASK)
     front = np.isin(known, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
-    front = cv2.morphologyEx(front, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7)))
-    _, parts = cv2.connectedComponents(front)
+    opened = cv2.morphologyEx(front, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7)))
+    _, parts = cv2.connectedComponents(opened)
     nose = landmarks[1, :2].round().astype(int).clip(0, min(height, width) - 1)
-    front = (parts == parts[nose[1], nose[0]]).astype(np.uint8)
-    front = cv2.morphologyEx(front, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (15, 15)))
-    return _guided(picture.astype(np.float32).mean(2) / 255, front.astype(np.float32), 4, 1e-4)
+    whole = cv2.morphologyEx(
+        (parts == parts[nose[1], nose[0]]).astype(np.uint8),
+        cv2.MORPH_CLOSE,
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (15, 15)),
+    )
+    return _guided(picture.astype(np.float32).mean(2) / np.float32(255), whole.astype(np.float32), 4, 1e-4)
 
 
 def axes(points: Points) -> tuple[Points, Points, Points, float, float]:
@@ -95,10 +99,17 @@ def axes(points: Points) -> tuple[Points, Points, Points, float, float]:
 def mean_shape(people: list[Person], width: int, height: int, share: float, top: float) -> Points:
     """[n 2]: the mean of all, upright; the face is `share` of the height and begins at `top` of it."""
     shapes = [_upright(person.points) for person in people]
-    mean = np.nanmean(np.stack(shapes), 0)
+    mean = np.mean(shapes, 0)
     count = LANDMARKS + len(RAYS)
-    mean[LANDMARKS:] = np.nanmedian(np.stack(shapes)[:, LANDMARKS:], 0)
-    mean[LANDMARKS:count] = (mean[LANDMARKS:count] + mean[LANDMARKS:count][::-1] * [-1, 1]) / 2  # heads are not lopsided
+    around = np.stack(shapes)[:, LANDMARKS:]
+    nobody = np.isnan(around).all(0)  # knows that point: it is where heads and shoulders usually are
+    around[:, nobody] = _usual(float(np.mean([axes(person.points)[3] / axes(person.points)[4] for person in people])))[
+        nobody
+    ]
+    mean[LANDMARKS:] = np.nanmedian(around, 0)
+    mean[LANDMARKS:count] = (
+        mean[LANDMARKS:count] + mean[LANDMARKS:count][::-1] * [-1, 1]
+    ) / 2  # heads are not lopsided
     mean[count:-8] = (mean[count:-8] + mean[count:-8][::-1] * [-1, 1]) / 2
     high = mean[CHIN, 1] - mean[FOREHEAD, 1]
     placed: Points = (mean - [0, mean[FOREHEAD, 1]]) * (share * height / high) + [width / 2, top * height]
@@ -115,7 +126,7 @@ def moved(people: list[Person], shape: Points, width: int, height: int) -> list[
         now = [_taken(one, at) for one, at in zip(people, maps, strict=True)]
         greys = [_grey(one) for one in now]
         mean = np.mean(greys, 0).astype(np.uint8)
-        maps = [_nearer(at, grey, mean, shape, smooth) for at, grey in zip(maps, greys, strict=True)]
+        maps = [_nearer(at, grey, mean, smooth) for at, grey in zip(maps, greys, strict=True)]
     return [_taken(one, at) for one, at in zip(people, maps, strict=True)]
 
 
@@ -169,8 +180,15 @@ def _upright(points: Points) -> Points:
     return np.stack([away @ across, away @ down], 1)
 
 
+def _usual(wide: float) -> Points:
+    """[n 2]: head line, shoulders and far away of a face that is 1 high and so wide."""
+    line = np.stack([0.66 * wide * np.cos(RAYS), 0.84 * np.sin(RAYS)], 1)
+    shoulders = [(x * wide, 0.6 + 0.2 * abs(x)) for x in COLUMNS]
+    return np.concatenate([line, np.array(shoulders), np.zeros((8, 2))])
+
+
 def _complete(points: Points, shape: Points) -> Points:
-    """Points around the face that a portrait does not show, or shows far from where others do, are where those of the mean would be."""
+    """Points around the face that a portrait does not show, or not where others do, are where the mean's would be."""
     middle, across, down, _, high = axes(points)
     other, right, below, _, tall = axes(shape)
     away = (shape - other) * (high / tall)
@@ -191,37 +209,43 @@ def _taken(person: Person, at: Plane) -> Moved:
     picture = cv2.remap(person.picture.astype(np.float32), x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     matte = cv2.remap(person.matte, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     edge = np.minimum(np.minimum(x, width - 1 - x), np.minimum(y, height - 1 - y))
-    return Moved(picture.clip(0, 255), matte, np.clip(edge / (0.03 * width), 0, 1).astype(np.float32))
+    return Moved(
+        np.asarray(picture.clip(0, 255), np.float32),
+        np.asarray(matte, np.float32),
+        np.clip(edge / (0.03 * width), 0, 1).astype(np.float32),
+    )
 
 
 def _grey(one: Moved) -> NDArray[np.uint8]:
     """What flow looks at: lightness with its slow changes taken away, behind the person nothing."""
-    grey = cv2.cvtColor(one.picture / np.float32(255), cv2.COLOR_RGB2GRAY)
-    slow = cv2.GaussianBlur(grey, (0, 0), 40)
-    contrast = np.sqrt(cv2.GaussianBlur((grey - slow) ** 2, (0, 0), 60)) + 0.03
+    grey = np.asarray(cv2.cvtColor(one.picture / np.float32(255), cv2.COLOR_RGB2GRAY), np.float32)
+    slow = smoothed(grey, 40)
+    contrast = np.sqrt(smoothed((grey - slow) ** 2, 60)) + 0.03
     return np.asarray(((grey - slow) / contrast * one.matte * 40 + 128).clip(0, 255), np.uint8)
 
 
-def _nearer(
-    at: Plane, grey: NDArray[np.uint8], mean: NDArray[np.uint8], shape: Points, smooth: float
-) -> NDArray[np.float32]:
+def _nearer(at: Plane, grey: NDArray[np.uint8], mean: NDArray[np.uint8], smooth: float) -> NDArray[np.float32]:
     scale = at.shape[0] / 960
-    finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     blurred = [cv2.GaussianBlur(one, (0, 0), 1.5 * scale) for one in (mean, grey)]
-    flow = finder.calc(blurred[0], blurred[1], None)
-    flow = cv2.GaussianBlur(flow, (0, 0), smooth * scale)
+    found = finder.calc(blurred[0], blurred[1], np.zeros(at.shape, np.float32))
+    flow = smoothed(np.asarray(found, np.float32), smooth * scale)
     long = np.maximum(np.hypot(flow[..., 0], flow[..., 1]), 1e-6)
     flow = flow * np.minimum(1, CLOSE * scale / long)[..., None]
-    own = pixels(at.shape[1], at.shape[0]) + flow.astype(np.float32)
+    own = pixels(at.shape[1], at.shape[0]) + np.asarray(flow, np.float32)
     moved_at = cv2.remap(at, own[..., 0], own[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved_at, np.float32)
+
+
+def smoothed(of: NDArray[Any], sigma: float) -> Plane:
+    return np.asarray(cv2.GaussianBlur(of.astype(np.float32), (0, 0), sigma), np.float32)
 
 
 def _guided(guide: Plane, mask: Plane, reach: int, least: float) -> Plane:
     """A mask whose edge follows the picture's (He et al., Guided Image Filtering)."""
 
-    def mean(of: Plane) -> Plane:
-        return np.asarray(cv2.boxFilter(of, -1, (2 * reach + 1, 2 * reach + 1)), np.float32)
+    def mean(of: NDArray[Any]) -> Plane:
+        return np.asarray(cv2.boxFilter(of.astype(np.float32), -1, (2 * reach + 1, 2 * reach + 1)), np.float32)
 
     middle, other = mean(guide), mean(mask)
     slope = (mean(guide * mask) - middle * other) / (mean(guide * guide) - middle * middle + least)
