@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from models.diffusion.movement import CELLS, LID_POINTS, LIP_POINTS, NUMBERS, Moved
+from models.diffusion.movement import CELLS, LID_POINTS, LIP_POINTS, NUMBERS, Moved, at_points
 
 CHANNELS = 3
 POINTS = LIP_POINTS + LID_POINTS
@@ -21,12 +21,19 @@ LARGEST = 200.0
 
 
 def recorded(moved: Moved, closed: Tensor, own: Tensor, share: Tensor) -> Tensor:
-    """`closed` [f], the portrait's `own` contours [58 2], `share` [f] of the movement that is shown -> [f 3 h w]."""
-    away = (moved.contours - own) * share[:, None, None]
+    """`closed` [f], the portrait's `own` contours [58 2], `share` [f] of the movement that is shown -> [f 3 h w].
+
+    Lips do what is heard whatever the share is: a portrait's own are seldom quite shut, and would show what is drawn
+    between them.
+    """
+    flow = moved.flow * share[:, None, None, None]
+    each = own.expand(len(flow), -1, -1)
+    bent = moved.contours - (each - at_points(moved.flow, each))  # beside what the flow does to them
+    bent = torch.cat([bent[:, :LIP_POINTS], bent[:, LIP_POINTS:] * share[:, None, None]], 1)
+    away = bent - at_points(flow, each)
     told = torch.cat([away.flatten(1), moved.numbers, closed[:, None]], 1)
     aside = torch.zeros(len(told), CELLS * CELLS)
     aside[:, : told.shape[1]] = told
-    flow = moved.flow * share[:, None, None, None]
     return torch.cat([flow, aside.view(-1, 1, CELLS, CELLS)], 1).clamp(-LARGEST, LARGEST).half()
 
 
