@@ -10,6 +10,7 @@ from random import Random
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from models.data.puppet_takes import as_asked, direction_of
@@ -22,10 +23,11 @@ from models.families.config import MovementConfig
 from models.families.noise_keys import noise_key
 from models.families.vocabulary import asked
 from models.puppet.track import track_of
-from models.speech.spectrum import heard
+from models.speech.spectrum import SAMPLES_A_FRAME, heard
 
 FRAMES = 100  # of a stretch
 PROMPTED = 0.6  # share of the stretches
+AS_RECORDED, SPEEDS = 0.25, (0.78, 1.28)  # share at the speaker's own speed, and those of the others
 
 
 class SpokenPool:
@@ -48,10 +50,20 @@ class SpokenPool:
         return torch.stack(seen), self._prompts[at], self._numbers[at, places]
 
 
+def as_somebody_else(speech: Tensor, frames: int) -> Tensor:
+    """Sound [s] -> played in so many frames: a longer throat or a shorter one, as another person has."""
+    samples = frames * SAMPLES_A_FRAME
+    if len(speech) == samples:
+        return speech
+    return F.interpolate(speech[None, None], size=samples, mode="linear", align_corners=False)[0, 0]
+
+
 def _stretch(corpus: Corpus, number: int, held_out: bool) -> tuple[Tensor, Tensor, Tensor]:
     seed = noise_key(number, "spoken stretch", 0)
-    speech = corpus.stretch(seed % 2**31, BEFORE + FRAMES + AFTER, held_out=held_out)
-    direction, words = direction_of(seed, Random(seed), PROMPTED, may_turn=True, held_out=held_out)
+    dice, frames = Random(seed), BEFORE + FRAMES + AFTER
+    direction, words = direction_of(seed, dice, PROMPTED, may_turn=True, held_out=held_out)
+    speed = 1.0 if dice.random() < AS_RECORDED else dice.uniform(*SPEEDS)
+    speech = as_somebody_else(corpus.stretch(seed % 2**31, round(frames * speed), held_out=held_out), frames)
     moving = as_asked(track_of(motion(seed % 2**31, spoken_targets(speech), (direction,), composed=True)), direction)
     moving = moving.rows(slice(BEFORE, BEFORE + FRAMES))
     numbers = np.stack([getattr(moving, field.name) for field in fields(moving)], 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Generator, Tensor, nn
 
 from models.data.movement_pool import MovementPool
@@ -27,6 +28,8 @@ class Options:
     takes: str = "out/training/photographs/train"
     checks: str = "out/training/photographs/validation"
     vae: str = "models/shipped/mini/vae.safetensors"
+    start: str = ""
+    """File of an earlier run to go on from."""
     speech: str = ""
     """Folder of recorded words (models/data/speech.py) that are heard beside the takes; none without."""
     held_out: tuple[str, ...] = ()
@@ -48,6 +51,8 @@ class TrainingStage:
         self.options = options = read_options(Options, settings)
         self.settings, self.device = settings, device
         net = MovementNet()
+        if options.start:
+            net.load_state_dict({name: value.float() for name, value in load_file(options.start).items()})
         self.network: nn.Module = net.to(device)
         for name, what in (
             ("takes", "a folder of puppet takes"),
