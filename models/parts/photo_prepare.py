@@ -64,7 +64,7 @@ class PhotoPrepare(Part):
     def _face(self, portrait: np.ndarray, given: PortraitHints) -> tuple[PortraitFace, list[str]]:
         """The face in the portrait; the one in the box, where one is given."""
         height, width = portrait.shape[:2]
-        picture = torch.from_numpy(np.ascontiguousarray(portrait)).permute(2, 0, 1)
+        picture = torch.from_numpy(portrait.copy()).permute(2, 0, 1)
         readings = read_faces(self._points, picture)
         box = given.face_box
         if box is None:
