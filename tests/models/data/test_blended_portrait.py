@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from models.data.blend_bands import MOST
-from models.data.blended_portrait import FEWEST, blend_portraits, chosen, main
+from models.data.blends.bands import MOST
+from models.data.blends.portrait import FEWEST, blend_portraits, chosen, main
 from models.drawn.splits import first_seeds
 from models.families.noise_keys import noise_key
 from tests.support.portrait_folder import a_face

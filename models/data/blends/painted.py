@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.blend_shapes import Plane, smoothed
+from models.data.blends.shapes import Plane, smoothed
 from models.puppet.raster import pixels
 
 

@@ -1,4 +1,4 @@
-"""`python -m models.data.blended_portrait OUT.png --faces FACES --numbers a,b,c,d,e,f`: a portrait of nobody.
+"""`python -m models.data.blends.portrait OUT.png --faces FACES --numbers a,b,c,d,e,f`: a portrait of nobody.
 
 At least six made-up portraits of the training split are brought to the mean of their shapes and colours and blended:
 what is coarse is the mean of all, what is fine comes at each place from a few, and never more than half from one.
@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.data.blend_bands import Blend, blended
-from models.data.blend_dress import CLOTHS, dressed, head_only
-from models.data.blend_shapes import Moved, Person, Plane, Points, mean_shape, moved, person_of, smoothed
+from models.data.blends.bands import Blend, blended
+from models.data.blends.dress import CLOTHS, dressed, head_only
+from models.data.blends.painted import painted
+from models.data.blends.shapes import Moved, Person, Plane, Points, mean_shape, moved, person_of, smoothed
 from models.data.landmark_faces import LEFT_OUT
-from models.data.painted import painted
 from models.data.portraits import Portrait, read_left_out, read_portraits
 from models.drawn.splits import split_of
 from models.puppet.raster import pixels

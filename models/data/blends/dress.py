@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.blend_shapes import Moved, Plane, Points, axes, smoothed
+from models.data.blends.shapes import Moved, Plane, Points, axes, smoothed
 from models.puppet.raster import pixels
 from models.puppet.topology import CHIN, OVAL
 

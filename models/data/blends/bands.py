@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.blend_shapes import Moved, Plane, smoothed
+from models.data.blends.shapes import Moved, Plane, smoothed
 
 SIGMAS = (1.2, 2.4, 4.8, 9.6)
 """Pixels at a height of 960: what is between two of them is a band."""

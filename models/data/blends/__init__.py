@@ -1,0 +1,1 @@
+"""Portraits of nobody: blends of several."""
