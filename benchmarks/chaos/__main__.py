@@ -31,7 +31,7 @@ from tests.conftest import write_manifest
 from tests.support import s3
 from tests.support.faulty_s3 import FaultyS3, before
 
-ROUND_WITHIN = 900.0  # seconds for the last round once no more faults come
+ROUND_WITHIN = 400.0  # seconds for the last round once no more faults come
 LOOK_EVERY = 20.0  # seconds between two looks at what is committed
 
 
@@ -118,7 +118,7 @@ def soak(
                 else:
                     chaos.calm()
                 if now > max(ending, started) + ROUND_WITHIN:
-                    raise click.ClickException("the last round does not end")
+                    raise click.ClickException(f"the last round does not end; the driver said:\n{driver.said()}")
                 if now - looked > LOOK_EVERY:
                     looked = now
                     look_at_records(store, tally)

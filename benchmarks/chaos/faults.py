@@ -65,9 +65,13 @@ class Driver:
         # A unit whose worker is killed three times while alone on it fails its title: such is chance here. Again.
         self._failed += code == 1
         if code == 2 or self._failed > FAILED_ROUNDS:
-            raise click.ClickException(f"the driver ended with {code}:\n{self._log.read_text()[-3000:]}")
+            raise click.ClickException(f"the driver ended with {code}:\n{self.said()}")
         self._start()
         return False
+
+    def said(self) -> str:
+        """The end of what all of them said."""
+        return self._log.read_text()[-3000:]
 
     def signal(self, number: signal.Signals) -> bool:
         if self._process is None or self._process.poll() is not None:
