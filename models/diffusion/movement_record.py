@@ -14,7 +14,6 @@ from torch import Tensor
 
 from models.diffusion.movement import CELLS, LID_POINTS, LIP_POINTS, NUMBERS, Moved, at_points
 
-CHANNELS = 3
 POINTS = LIP_POINTS + LID_POINTS
 LARGEST = 200.0
 """Pixels of 512 that anything may move: beyond it an error is certain."""
