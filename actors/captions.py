@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from actors.dressing import read_cues
+from actors.compositing import read_cues
 from pipeline.sources.captions import Cue, segments, srt, vtt
 from pipeline.store.digests import sha256
 from pipeline.store.store import Store

@@ -81,7 +81,7 @@ class Playlists:
             found, key = listed[one.suffix][:gops], plan.init_key(one.suffix)
             fragments = [(_from_playlist(plan, part), count) for (part, _), count in zip(found, frames, strict=True)]
             name, init = f"{folder}/video{one.suffix}", _from_playlist(plan, key)
-            texts[name] = playlists.video_playlist(init, fragments, finished, plan.publishing.chapters)
+            texts[name] = playlists.video_playlist(init, fragments, finished, plan.metadata.chapters)
             bits = playlists.bit_rates([size for _, size in found], frames)
             codec, encoding = codec_string(self.store.get(key)), one.encoding
             variants.append(playlists.Variant(f"{name}.m3u8", codec, encoding.width, encoding.height, bits))
@@ -99,7 +99,7 @@ class Playlists:
             channels=sound.facts["channels"],
             video_bits=main.bits,
             sound_bits=playlists.bit_rates([size for _, size in ranges[:gops]], frames),
-            language=plan.publishing.language,
+            language=plan.metadata.language,
             captions=f"{folder}/captions.m3u8" if said else None,
         )
         texts[f"{folder}/audio"] = audio

@@ -96,11 +96,11 @@ class PrepareWorker(Worker):
 
     def _sound(self, plan: TitlePlan) -> Done:
         """The sound and, where a loudness is asked for, another track of that loudness; what is there already stays."""
-        if plan.publishing.loudness is None:
+        if plan.metadata.loudness is None:
             return self._plain_sound(plan)
         if Ledger(self.store, plan.prefix("sound")).read(0, mend=True) is None:
             self._plain_sound(plan)
-        return self._levelled(plan, plan.publishing.loudness)
+        return self._levelled(plan, plan.metadata.loudness)
 
     def _sources(self, plan: TitlePlan, folder: Path) -> list[Path]:
         """The sound files under their own names, which messages say."""

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from actors.captions import Captions
-from actors.dressing import read_cues, read_picture
+from actors.compositing import read_cues, read_picture
 from actors.parts import Parts, load_fragment, passing_fragments, read_parts, side_by_side
 from actors.playlists import Playlists, sound_of
 from actors.signing import UNTRUSTED, signed
 from actors.worker import Worker
 from pipeline.core.errors import DamagedObject
 from pipeline.core.timeline import GOP, gop_range
-from pipeline.media.finish import poster, provenance_xmp, write_final
+from pipeline.media.final_file import poster, provenance_xmp, write_final
 from pipeline.media.stills import contact_sheet, thumbnail
 from pipeline.provenance.credentials import Credentials
 from pipeline.scheduler.work import Done, Job, Kind
@@ -31,8 +31,8 @@ from pipeline.store.record import Record, Stored
 from pipeline.store.stages import dropped
 from pipeline.store.transfer import fetch_checked
 from pipeline.titles import views
-from pipeline.titles.found import read_json
 from pipeline.titles.report import SOFTWARE, notes_of, provenance, title_report
+from pipeline.titles.title_folders import read_json
 from pipeline.titles.title_plan import TitlePlan
 from pipeline.titles.wishes import wishes_of
 
@@ -121,7 +121,7 @@ class PublishWorker(Worker):
                     "records": parts.records,
                     "kept": plan.options.keep,
                     "cues": len(cues),
-                    "chapters": len(plan.publishing.chapters),
+                    "chapters": len(plan.metadata.chapters),
                 },
                 made=self.made(time.monotonic()),
             )
@@ -174,11 +174,11 @@ class PublishWorker(Worker):
             track,
             target,
             frames=gop_range(gops - 1, plan.frames)[1],
-            chapters=plan.publishing.chapters,
-            tags_found=plan.publishing.tags,
+            chapters=plan.metadata.chapters,
+            tags_found=plan.metadata.tags,
             cover=self._cover(plan),
             cues=read_cues(self.store, plan),
-            language=plan.publishing.language,
+            language=plan.metadata.language,
             xmp=_xmp(plan),
             alive=self.alive,
         )
@@ -186,9 +186,9 @@ class PublishWorker(Worker):
 
     def _cover(self, plan: TitlePlan) -> bytes:
         """The cover as JPEG of moderate size, without what else its file held."""
-        if plan.publishing.cover is None:
+        if plan.metadata.cover is None:
             return b""
-        return jpeg(fitted(read_picture(self.store, plan, plan.publishing.cover, "cover"), LARGEST_COVER))
+        return jpeg(fitted(read_picture(self.store, plan, plan.metadata.cover, "cover"), LARGEST_COVER))
 
     def _fragment(self, plan: TitlePlan, gop: int) -> bytes:
         record = Ledger(self.store, plan.prefix("stream")).read(gop * GOP)

@@ -26,7 +26,7 @@ from models.training.peers import Peers
 from models.training.run import Run, train
 from models.training.settings import BadSettings, Settings, read_settings
 from models.training.stage import STAGES
-from pipeline.on_ray import own
+from pipeline.on_ray import local_ray
 
 
 def work(job: dict[str, Any]) -> None:
@@ -105,7 +105,7 @@ def main(
     if address := address or os.environ.get("RAY_ADDRESS"):
         ray.init(address=address)
     else:
-        own.start()
+        local_ray.start()
     _enough(workers, settings)
     try:
         step = fit(settings, workers, storage or str(Path(settings.out).parent / "ray"), minutes, retries)

@@ -1,6 +1,6 @@
 """The upscale worker: latents to base frames, to restored windows, to one encoded fragment a GOP.
 
-One thread computes; another dresses, marks, encodes and commits (`actors/behind.py`), up to a GOP behind.
+One thread computes; another dresses, marks, encodes and commits (`actors/write_behind.py`), up to a GOP behind.
 
 Frames never leave this process: what is stored is the fragment and the sha256 of the planes that the encoder was given.
 """
@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from actors.behind import Behind
-from actors.dressing import Dressing, read_picture
+from actors.compositing import Compositor, read_picture
 from actors.titles import TitleReader
 from actors.worker import NotFiniteNumbers, Worker, log
+from actors.write_behind import Behind
 from models.families.finite import AGAIN, NotFinite
 from models.families.protocol import Arrays, PictureOptions
 from pipeline.core.errors import DamagedObject, LongtakeError
@@ -55,7 +55,7 @@ class _Making:
     ledger: Ledger
     used: dict[str, str]
     started: float
-    dressing: Dressing
+    dressing: Compositor
     draw: Callable[[np.ndarray], np.ndarray]
     facts: dict[str, Any] = field(default_factory=dict)
     numerics: dict[str, Any] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class UpscaleWorker(Worker):
         self._base: dict[int, Any] = {}  # base frames of the title in hand, by frame number
         self._reader: TitleReader | None = None
         self._visit = 0  # of the title in hand
-        self._dressing: tuple[str, Dressing] | None = None  # with the picture hash of the title in hand
+        self._dressing: tuple[str, Compositor] | None = None  # with the picture hash of the title in hand
         self._draw: tuple[str, Callable[[np.ndarray], np.ndarray]] | None = None  # with its stream hash: puts on marks
         self._pixels: tuple[str, np.ndarray] | None = None  # of the last portrait that was moved, with its sha256
         self._ended = 0.0  # when a GOP was last committed: a GOP's seconds are those since then
@@ -285,9 +285,9 @@ class UpscaleWorker(Worker):
         facts["plate"] = part.still(frames, reader.conditioning()[1], plan.picture_options)
         return replace(plan.picture_options, plate="on" if facts["plate"] else "off")
 
-    def _dressing_of(self, plan: TitlePlan) -> Dressing:
+    def _dressing_of(self, plan: TitlePlan) -> Compositor:
         if self._dressing is None or self._dressing[0] != plan.hashes.picture:
-            self._dressing = plan.hashes.picture, Dressing(self.store, plan)
+            self._dressing = plan.hashes.picture, Compositor(self.store, plan)
         return self._dressing[1]
 
     def _drawer_of(self, plan: TitlePlan) -> Callable[[np.ndarray], np.ndarray]:

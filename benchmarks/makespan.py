@@ -244,9 +244,9 @@ def render(
 
     from actors.roles import WORKERS
     from models.families.registry import FAMILIES
-    from pipeline.driver.layout import Layout, Share
+    from pipeline.driver.allocation import Allocation, Resources
     from pipeline.on_ray.executor import RayExecutor
-    from pipeline.on_ray.own import on_loopback
+    from pipeline.on_ray.local_ray import on_loopback
 
     catalog = load_manifest(str(manifest), families=FAMILIES)
     store = open_store(catalog.output)
@@ -256,7 +256,7 @@ def render(
     for one in seen:
         copy_inputs(store, [one])
     limits = Limits(chain=size.chains, upscale=size.upscalers, upscale_after=size.upscalers, lanes=size.lanes)
-    shares = {role: Share(0.0, 1.0 if role in ("chain", "upscale") else 0.0) for role in ROLES}
+    shares = {role: Resources(0.0, 1.0 if role in ("chain", "upscale") else 0.0) for role in ROLES}
     with on_loopback():
         ray.init(
             address=address,
@@ -267,7 +267,7 @@ def render(
     works = {plan.id: title_work(plan) for plan in plans.values()}
     schedule = Schedule(works.values(), limits)
     clock = Clock(schedule)
-    record = Record(RayExecutor(catalog.output, plans, Layout(shares, limits), "makespan", WORKERS))
+    record = Record(RayExecutor(catalog.output, plans, Allocation(shares, limits), "makespan", WORKERS))
     began = time.monotonic()
     try:
         drive(schedule, record, lambda title: scan.scan(store, plans[title], works[title].gops))

@@ -65,7 +65,7 @@ def running(shape: Shape) -> Iterator[Running]:
         tempfile.TemporaryDirectory(prefix="longtake-ray-", dir="/tmp", ignore_cleanup_errors=True) as folder,
         _token(Path(folder, "token")),
     ):
-        from pipeline.on_ray.own import on_loopback
+        from pipeline.on_ray.local_ray import on_loopback
 
         with on_loopback():
             cluster = _head(folder, shape)

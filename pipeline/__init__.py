@@ -6,6 +6,6 @@ __version__ = "0.1.0"
 
 # Of a command this is the first module that is loaded; `python -m pipeline.…` is called "-m" until its own is found.
 if sys.argv and (sys.argv[0] == "-m" or sys.argv[0].rpartition("/")[2] == "longtake"):
-    from pipeline.core import at_once
+    from pipeline.core import early_interrupt
 
-    at_once.begin()
+    early_interrupt.begin()

@@ -22,12 +22,12 @@ import numpy as np
 
 from pipeline.core.command import run_command
 from pipeline.core.errors import InputError
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.provenance.watermark import read_key
 from pipeline.provenance.watermark_read import Reading, Seen, read_mark
 from pipeline.sources.inputs import fetch
 from pipeline.store.opening import open_store
-from pipeline.titles.found import read_json, titles_in
+from pipeline.titles.title_folders import read_json, title_ids
 
 LOOKED_AT = (0.0, 0.5, 0.25, 0.75)  # places as shares of the length
 TRIED_AFTER = (50, 250)  # frames of a place; most marks are read from the first two seconds
@@ -84,7 +84,7 @@ def _luma(container: Any) -> Iterator[np.ndarray]:
 def title_with(payload: str, output: str) -> str | None:
     """The id of the title of an output that is marked with a payload, by what the titles' sidecars say."""
     store = open_store(output)
-    for title in titles_in(store):
+    for title in title_ids(store):
         sidecar = read_json(store, f"{title}/provenance.json") or {}
         mark = sidecar.get("watermark")
         if isinstance(mark, dict) and mark.get("payload") == payload:

@@ -21,19 +21,19 @@ import click
 from models.families.registry import FAMILIES
 from models.image.film import Film
 from models.image.masks import FACE_EXPAND, LIP_EXPAND, Box, shrink_region
-from pipeline.checks.backbones import SCORES, read_backbones
-from pipeline.checks.findings import local_copy
+from pipeline.checks.metric_networks import SCORES, read_metric_networks
 from pipeline.checks.sensors.measured import SHOWN as SENSED
 from pipeline.checks.sensors.measured import AnyVideo, Watch, faults_of, watching
+from pipeline.checks.title_check import local_copy
 from pipeline.core.command import Finite, run_command
 from pipeline.core.errors import LongtakeError, UserError
-from pipeline.intake.target import open_target
-from pipeline.media.canvas import layout
+from pipeline.intake.selection import open_selection
+from pipeline.media.canvas import canvas_layout
 from pipeline.pages.assets import put_assets
 from pipeline.pages.from_records import write_title
 from pipeline.store.arrays import unpack
 from pipeline.store.store import Store
-from pipeline.titles.found import Found, read_json
+from pipeline.titles.title_folders import TitleFolders, read_json
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".m4v")
 ASSUMED_FACE = (0.2, 0.15, 0.8, 0.85)  # of the picture, where a video comes without boxes
@@ -111,7 +111,7 @@ def command(
 ) -> None:
     """Measure finished titles of a manifest or an output, or any video; exit 1 if there was none."""
     measured = []
-    scores = _scores(read_backbones(backbones, score), reference)
+    scores = _scores(read_metric_networks(backbones, score), reference)
     with_video = {"--portrait": portrait, "--sound": sound, "--curves": curves, "--landmarks": landmarks}
     _check_together(target, video, with_video)
     any_video = AnyVideo(video, portrait, sound, curves, landmarks) if video else None
@@ -149,30 +149,32 @@ def _of_target(
     target: str, output: str | None, only: tuple[str, ...], scores: Any, watch: Watch | None
 ) -> list[dict[str, Any]]:
     titles = []
-    opened = open_target(target, output, only)
-    for found, _ in opened.titles():
-        if (measured := evaluate_title(opened.store, found, scores, watch)) is None:
-            click.echo(f"{found.title}: not finished, nothing to measure", err=True)
+    opened = open_selection(target, output, only)
+    for folders, _ in opened.titles():
+        if (measured := evaluate_title(opened.store, folders, scores, watch)) is None:
+            click.echo(f"{folders.title}: not finished, nothing to measure", err=True)
             continue
         titles.append(measured)
-        if found.stream_hash and str(measured["stream"]).startswith(found.stream_hash):
+        if folders.stream_hash and str(measured["stream"]).startswith(folders.stream_hash):
             put_assets(opened.store)  # another version may have made the title
-            write_title(opened.store, found)  # the curves are shown on its page
+            write_title(opened.store, folders)  # the curves are shown on its page
     return titles
 
 
-def evaluate_title(store: Store, found: Found, scores: Any = None, watch: Watch | None = None) -> dict[str, Any] | None:
+def evaluate_title(
+    store: Store, folders: TitleFolders, scores: Any = None, watch: Watch | None = None
+) -> dict[str, Any] | None:
     """Measures of a title's final file, kept beside it as `evaluation.json`; None where it is not finished."""
-    report = read_json(store, f"{found.title}/report.json")
-    if not report or not store.exists(f"{found.title}/final.mp4"):
+    report = read_json(store, f"{folders.title}/report.json")
+    if not report or not store.exists(f"{folders.title}/final.mp4"):
         return None
-    square, regions = _regions(store, found, report)
-    with local_copy(store, f"{found.title}/final.mp4") as path:
-        measured = _measured(found.title, path, regions, square, _clip_of(report), scores)
+    square, regions = _regions(store, folders, report)
+    with local_copy(store, f"{folders.title}/final.mp4") as path:
+        measured = _measured(folders.title, path, regions, square, _clip_of(report), scores)
         if watch:
-            measured = _joined(measured, watch.film(path, _portrait_of(store, found), found.title))
+            measured = _joined(measured, watch.film(path, _portrait_of(store, folders), folders.title))
     measured["stream"] = report.get("hashes", {}).get("stream")
-    store.put(f"{found.title}/evaluation.json", json.dumps(measured).encode())
+    store.put(f"{folders.title}/evaluation.json", json.dumps(measured).encode())
     return measured
 
 
@@ -222,15 +224,15 @@ def _scores(backbones: dict[str, Any], references: tuple[Path, ...]) -> Any:
         return published.Scores(backbones, real)
 
 
-def _portrait_of(store: Store, found: Found) -> tuple[bytes, str] | None:
+def _portrait_of(store: Store, folders: TitleFolders) -> tuple[bytes, str] | None:
     """The picture that a title was made of, and its name for messages; None where it is no longer there."""
-    ledger = found.ledger(store, "conditioning")
+    ledger = folders.ledger(store, "conditioning")
     record = ledger.read(0) if ledger else None
     key = f"_inputs/{record.uses.get('portrait')}" if record else ""
     if not key or not store.exists(key):
-        click.echo(f"{found.title}: its portrait is no longer in {store}: nothing is compared with it", err=True)
+        click.echo(f"{folders.title}: its portrait is no longer in {store}: nothing is compared with it", err=True)
         return None
-    return store.get(key), f"{found.title}: its portrait"
+    return store.get(key), f"{folders.title}: its portrait"
 
 
 def _joined(one: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
@@ -268,18 +270,18 @@ def _measured(
 
 
 def _regions(
-    store: Store, found: Found, report: dict[str, Any]
+    store: Store, folders: TitleFolders, report: dict[str, Any]
 ) -> tuple[tuple[float, float, float], tuple[Boxes, Boxes]]:
     """Where the portrait stands in the final picture, and its boxes in pixels there."""
     options = report.get("options", {})
     side, x, y = options.get("resolution", 512), 0, 0
     if options.get("canvas", "none") != "none":
-        where = layout(options["canvas"], options.get("canvas_place", "centre"))
+        where = canvas_layout(options["canvas"], options.get("canvas_place", "centre"))
         side, x, y = where.side, where.x, where.y
-    ledger = found.ledger(store, "conditioning")
+    ledger = folders.ledger(store, "conditioning")
     record = ledger.read(0) if ledger else None
     if record is None:
-        raise LongtakeError(f"{found.title}: the record of its portrait is gone; render it again")
+        raise LongtakeError(f"{folders.title}: the record of its portrait is gone; render it again")
     arrays = unpack(store.get(record.objects["arrays"].key), record.objects["arrays"].key)
     if "crop_box" not in arrays:
         return (float(x), float(y), float(side)), boxes_of(arrays, side / options.get("base_size", 512), side)

@@ -22,11 +22,11 @@ from pipeline.checks import garbage, shared
 from pipeline.checks.garbage import Garbage
 from pipeline.core.command import run_command
 from pipeline.core.errors import UserError
-from pipeline.core.side_by_side import side_by_side
-from pipeline.intake.target import Target, open_target
+from pipeline.core.parallel import parallel_map
+from pipeline.intake.selection import Selection, open_selection
 from pipeline.store.store import Store
-from pipeline.titles import found
-from pipeline.titles.found import Found
+from pipeline.titles import title_folders
+from pipeline.titles.title_folders import TitleFolders
 
 TITLES = 4  # that are looked at side by side
 
@@ -61,7 +61,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Show, and with --delete remove, objects that nothing needs: never one that a commit record vouches for."""
-    opened = open_target(target, output, only, allow_empty=True)
+    opened = open_selection(target, output, only, allow_empty=True)
     store = opened.store
     if abandoned is not None and opened.catalog is None:
         raise UserError(f"--abandoned {abandoned:g}: give a manifest, which names the plans that are wanted")
@@ -78,7 +78,7 @@ def command(
             garbage.remove(store, one)
         return one
 
-    for one in side_by_side(remove, collect(opened, now, delete=delete, abandoned=abandoned)):
+    for one in parallel_map(remove, collect(opened, now, delete=delete, abandoned=abandoned)):
         objects[one.title, one.why] += 1
         sizes[one.title, one.why] += one.size
         if each and not as_json:
@@ -101,7 +101,7 @@ def command(
         click.echo(f"{total} could be removed; nothing was. Add --delete to remove them.")
 
 
-def _deliver(opened: Target, titles: tuple[str, ...]) -> None:
+def _deliver(opened: Selection, titles: tuple[str, ...]) -> None:
     """Note that these titles' files may be gone. Raises UserError for one that is not done."""
     streams = [one for one, _ in opened.titles() if one.title in titles]
     noted = {one.title for one in streams if garbage.delivered(opened.store, one)}
@@ -111,20 +111,22 @@ def _deliver(opened: Target, titles: tuple[str, ...]) -> None:
         click.echo(f"{title}: delivered; final.mp4 may be taken away")
 
 
-def collect(opened: Target, now: float, *, delete: bool = False, abandoned: float | None = None) -> Iterator[Garbage]:
+def collect(
+    opened: Selection, now: float, *, delete: bool = False, abandoned: float | None = None
+) -> Iterator[Garbage]:
     """All garbage of the titles asked for. With `delete`, done records are changed before what they promise goes."""
     store = opened.store
     # With an output, streams of a title come one after the other, and share what they were made of.
     named, going = set[str](), set[str]()
 
-    def titles() -> Iterator[list[Found]]:
+    def titles() -> Iterator[list[TitleFolders]]:
         for _, group in groupby((one for one, _ in opened.titles()), key=lambda one: one.title):
             streams = list(group)
             for one in streams:
                 named.update(shared.named_by(one.plan) if one.plan else ())
             yield streams
 
-    for some in side_by_side(partial(_of_title, store, now=now, delete=delete, abandoned=abandoned), titles(), TITLES):
+    for some in parallel_map(partial(_of_title, store, now=now, delete=delete, abandoned=abandoned), titles(), TITLES):
         going.update(one.key for one in some if one.why == garbage.ABANDONED)
         yield from some
     if not opened.only and abandoned is not None:
@@ -136,10 +138,10 @@ def collect(opened: Target, now: float, *, delete: bool = False, abandoned: floa
 
 
 def _of_title(
-    store: Store, streams: list[Found], *, now: float, delete: bool, abandoned: float | None
+    store: Store, streams: list[TitleFolders], *, now: float, delete: bool, abandoned: float | None
 ) -> list[Garbage]:
     """Garbage of one title, each object once."""
-    siblings = found.in_output(store, streams[0].title)
+    siblings = title_folders.folders_in_output(store, streams[0].title)
     gone: dict[str, Garbage] = {}
     for one in streams:
         # Without a manifest an unfinished title counts as it lies there; with one, other plans of it are looked at too.

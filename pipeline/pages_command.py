@@ -7,7 +7,7 @@ import sys
 import click
 
 from pipeline.core.command import run_command
-from pipeline.intake.target import open_target
+from pipeline.intake.selection import open_selection
 from pipeline.pages.from_records import write_pages
 
 
@@ -17,7 +17,7 @@ from pipeline.pages.from_records import write_pages
 @click.option("--only", multiple=True, metavar="ID", help="This title only (may be given several times).")
 def command(target: str, output: str | None, only: tuple[str, ...]) -> None:
     """Write index.html and every title's report.html anew. `render` does so by itself."""
-    opened = open_target(target, output, only, allow_empty=True)
+    opened = open_selection(target, output, only, allow_empty=True)
     count = write_pages(opened.store, opened.titles())
     click.echo(f"{count} titles, {opened.store}/index.html")
 

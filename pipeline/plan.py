@@ -23,9 +23,8 @@ from pipeline.forecast.gantt import check_name, write
 from pipeline.forecast.lengths import plans_of, read_lengths
 from pipeline.forecast.plan_table import show_plan
 from pipeline.intake.cropping import without_blind_crops
-from pipeline.intake.selection import select_titles
+from pipeline.intake.selection import open_selection, select_titles
 from pipeline.intake.survey import plan_title, survey
-from pipeline.intake.target import open_target
 from pipeline.manifest.catalog import load_manifest
 from pipeline.media import ffmpeg
 from pipeline.store.opening import open_store
@@ -137,7 +136,7 @@ def _show_forecast(
     """`store`: what it holds of the titles is not made again."""
     measured = None
     if calibrate:
-        target = open_target(calibrate, None, (), allow_empty=True)
+        target = open_selection(calibrate, None, (), allow_empty=True)
         known = [one for one, _ in target.titles()]
         measured = measure(target.store, known, plans[0].family, spec.chain.device, spec.upscale.device)
     found = {}

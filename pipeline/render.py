@@ -21,11 +21,11 @@ from models.families.protocol import Family
 from models.families.registry import FAMILIES
 from pipeline.core.command import Finite, run_command
 from pipeline.core.errors import ManifestError, OutputError, Problem, StoreError
-from pipeline.core.redact import redact
-from pipeline.core.side_by_side import side_by_side
+from pipeline.core.parallel import parallel_map
+from pipeline.core.safe_text import redact
 from pipeline.driver.drive import Executor, drive
 from pipeline.driver.ending import conclude
-from pipeline.driver.marks import Marks
+from pipeline.driver.in_flight import InFlight
 from pipeline.driver.other_versions import EVERY, by_version
 from pipeline.driver.preflight import driver_lease, load_catalog, open_output
 from pipeline.driver.progress import Reporter
@@ -36,11 +36,11 @@ from pipeline.driver.warnings import Warnings
 from pipeline.forecast.plan_table import show_plan
 from pipeline.intake.cropping import without_blind_crops
 from pipeline.intake.fitting import without_impossible
-from pipeline.intake.mending import Mender
-from pipeline.intake.prompt_warnings import prompt_warnings
-from pipeline.intake.seen import Seen
+from pipeline.intake.input_repair import InputRepair
 from pipeline.intake.selection import only_failed, without_done
 from pipeline.intake.survey import copy_inputs, plan_title, survey
+from pipeline.intake.title_inputs import TitleInputs
+from pipeline.intake.title_warnings import prompt_warnings
 from pipeline.intake.weight_intake import find_weights, take_weights
 from pipeline.intake.weight_tree import FoundTree
 from pipeline.manifest.catalog import Catalog
@@ -168,7 +168,7 @@ def render(request: Request, stop: Stop) -> int:
         weights = take_weights(family, found, store, tell)
         plans = {one.title.id: plan_title(family, one, weights) for one in seen}
         plans, waiting = by_version(store, plans, request.renew, tell)
-        mender = Mender(store, (source for one in seen for source in one.sources), tell)
+        mender = InputRepair(store, (source for one in seen for source in one.sources), tell)
         code = _run(request, stop, lease, catalog, store, family, plans, run, mender) if plans else 0
     if waiting:
         return INTERRUPTED
@@ -177,7 +177,7 @@ def render(request: Request, stop: Stop) -> int:
 
 def _usable(
     request: Request, catalog: Catalog, store: Store, found: FoundTree | None, problems: list[Problem]
-) -> list[Seen]:
+) -> list[TitleInputs]:
     """Titles whose inputs can be rendered; what is wrong with others is added to `problems`. Raises ManifestError."""
     seen, wrong = survey(catalog, store, _tell(request), keep=True)
     seen, impossible = without_impossible(catalog, seen, found)
@@ -212,7 +212,7 @@ def _run(
     family: Family,
     plans: dict[str, TitlePlan],
     run: str,
-    mender: Mender,
+    mender: InputRepair,
 ) -> int:
     works = {plan.id: title_work(plan, request.preview) for plan in plans.values()}
     if all(work.gops == plans[name].gops for name, work in works.items()) and _all_done(store, plans):
@@ -225,8 +225,8 @@ def _run(
     workers, limits = executor_of(request, catalog, store, family, plans, run)
     recent = Recent()
     executor, shown = Handing(workers, recent), partial(Pages, recent=recent)
-    marks = Marks(store, run)
-    schedule = Schedule(works.values(), limits, marks.take_over())
+    in_flight = InFlight(store, run)
+    schedule = Schedule(works.values(), limits, in_flight.take_over())
     stop.hold(lambda: _finish_what_is_in_hand(request, executor))
     try:
         measure = metrics_of(request)
@@ -256,7 +256,7 @@ def _run(
                 lambda name: _look_up(request, store, plans[name], works[name].gops),
                 stop=lambda: stop.reason() or (lease.lost if lease else None) or _first_failure(request, schedule),
                 grace=request.grace,
-                mark=marks.note,
+                mark=in_flight.note,
                 observe=observe,
             )
             warnings.finish()
@@ -264,14 +264,14 @@ def _run(
         executor.close()
     if pages.trouble:
         click.echo(f"pages not up to date ({redact(pages.trouble)}); `longtake pages {store}` writes them", err=True)
-    marks.clear()
+    in_flight.clear()
     code = conclude(schedule, store, plans, works, run)
     return 1 if _first_failure(request, schedule) else code
 
 
 def _all_done(store: Store, plans: dict[str, TitlePlan]) -> bool:
     """Whether nothing is left to do."""
-    return all(side_by_side(partial(scan.is_done, store), plans.values()))
+    return all(parallel_map(partial(scan.is_done, store), plans.values()))
 
 
 def _look_up(request: Request, store: Store, plan: TitlePlan, goal: int) -> Scanned:

@@ -14,7 +14,7 @@ import click
 
 from pipeline.core.command import run_command
 from pipeline.core.errors import LongtakeError, MissingObject, SetupError, UserError
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.sources import urls
 from pipeline.store.local import LocalStore
 from pipeline.store.media_types import media_type

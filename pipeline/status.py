@@ -15,10 +15,10 @@ from rich.table import Table
 
 from pipeline.checks.status_of import Status, last_ends, status_of
 from pipeline.core.command import Finite, run_command
-from pipeline.core.printed import printed
-from pipeline.core.side_by_side import side_by_side
-from pipeline.intake.target import Target, open_target
-from pipeline.titles.found import Found
+from pipeline.core.parallel import parallel_map
+from pipeline.core.safe_text import printable
+from pipeline.intake.selection import Selection, open_selection
+from pipeline.titles.title_folders import TitleFolders
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal
 TITLES = 4  # that are looked at side by side
@@ -41,7 +41,7 @@ ENDED = ("done", "failed", "damaged")
 )
 def command(target: str, output: str | None, only: tuple[str, ...], as_json: bool, watch: bool, every: float) -> None:
     """Print how far the titles of a manifest are, or those that an output folder or URL holds."""
-    opened = open_target(target, output, only, allow_empty=watch)
+    opened = open_selection(target, output, only, allow_empty=watch)
     if watch:
         with suppress(KeyboardInterrupt):
             _watch(opened, as_json, every)
@@ -49,16 +49,16 @@ def command(target: str, output: str | None, only: tuple[str, ...], as_json: boo
         _print(str(opened.store), _look(opened), as_json)
 
 
-def _look(opened: Target) -> list[Status]:
+def _look(opened: Selection) -> list[Status]:
     ends = last_ends(opened.store)
 
-    def of(title: tuple[Found, tuple[str, ...]]) -> Status:
+    def of(title: tuple[TitleFolders, tuple[str, ...]]) -> Status:
         return status_of(opened.store, title[0], ends.get(title[0].title), title[1])
 
-    return list(side_by_side(of, opened.titles(), TITLES))
+    return list(parallel_map(of, opened.titles(), TITLES))
 
 
-def _watch(opened: Target, as_json: bool, every: float) -> None:
+def _watch(opened: Selection, as_json: bool, every: float) -> None:
     """One table that changes in its place; where the output is no terminal, each change anew."""
     output, console, before = str(opened.store), _console(), None
     with ExitStack() as stack:
@@ -108,7 +108,7 @@ def _print_table(output: str, found: list[Status]) -> None:
     _console().print(_table(found))
     for one in found:
         for note in one.notes:
-            click.echo(printed(f"{one.id}: {note}"))
+            click.echo(printable(f"{one.id}: {note}"))
 
 
 def run(argv: list[str]) -> int:

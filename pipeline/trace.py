@@ -19,11 +19,11 @@ import click
 from pipeline.core.command import run_command
 from pipeline.core.errors import UserError
 from pipeline.core.timeline import GOP
-from pipeline.intake.target import open_target
+from pipeline.intake.selection import open_selection
 from pipeline.store.record import Record
 from pipeline.store.stages import STAGES
 from pipeline.store.store import Store
-from pipeline.titles.found import Found
+from pipeline.titles.title_folders import TitleFolders
 
 SHOWN = {"stream": "upscale", "done": "finish"}  # stages whose records have another name than their work
 
@@ -36,7 +36,7 @@ SHOWN = {"stream": "upscale", "done": "finish"}  # stages whose records have ano
 @click.option("--run", "run_id", metavar="RUN", help="Work of this run only.")
 def command(target: str, file: str, output: str | None, only: tuple[str, ...], run_id: str | None) -> None:
     """Write a timeline of the work behind MANIFEST or OUTPUT to FILE (Chrome trace)."""
-    opened = open_target(target, output, only)
+    opened = open_selection(target, output, only)
     bars = [
         bar
         for record in records_of(opened.store, (one for one, _ in opened.titles()))
@@ -70,7 +70,7 @@ class Bar(NamedTuple):
     pid: int
 
 
-def records_of(store: Store, titles: Iterable[Found]) -> Iterator[Record]:
+def records_of(store: Store, titles: Iterable[TitleFolders]) -> Iterator[Record]:
     """All records that count and can be read, one stage after the other; those that titles share once."""
     seen: set[str] = set()
     for title in titles:

@@ -13,15 +13,15 @@ from contextlib import suppress
 import click
 
 from pipeline.checks.final import check_final
-from pipeline.checks.findings import Findings, Unreadable, read_record
 from pipeline.checks.playlists import check_playlists
 from pipeline.checks.records import check_chain, check_preparation
 from pipeline.checks.stream import check_stream
+from pipeline.checks.title_check import TitleCheck, Unreadable, read_record
 from pipeline.core.command import run_command
-from pipeline.core.printed import printed
-from pipeline.intake.target import open_target
+from pipeline.core.safe_text import printable
+from pipeline.intake.selection import open_selection
 from pipeline.store.store import Store
-from pipeline.titles.found import Found
+from pipeline.titles.title_folders import TitleFolders
 
 
 @click.command()
@@ -32,16 +32,16 @@ from pipeline.titles.found import Found
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(target: str, output: str | None, only: tuple[str, ...], planes: bool, as_json: bool) -> None:
     """Check the titles of a manifest, or all that an output folder or URL holds; exit 1 on any fault."""
-    opened = open_target(target, output, only)
+    opened = open_selection(target, output, only)
     titles, count = [], 0
-    for found, notes in opened.titles():
-        findings = verify_title(opened.store, found, every_picture=planes)
-        findings.notes[:0] = notes
-        count += findings.count
+    for folders, notes in opened.titles():
+        check = verify_title(opened.store, folders, every_picture=planes)
+        check.notes[:0] = notes
+        count += check.count
         if as_json:
-            titles.append(findings.as_json())
+            titles.append(check.as_json())
         else:
-            _print(findings)
+            _print(check)
     if as_json:
         click.echo(json.dumps({"output": str(opened.store), "titles": titles, "faults": count}))
     elif count:
@@ -49,37 +49,37 @@ def command(target: str, output: str | None, only: tuple[str, ...], planes: bool
     sys.exit(1 if count else 0)
 
 
-def verify_title(store: Store, found: Found, *, every_picture: bool = False) -> Findings:
+def verify_title(store: Store, folders: TitleFolders, *, every_picture: bool = False) -> TitleCheck:
     """All checks of one title. Memory does not grow with its length, but for its playlists' text."""
-    findings = Findings(found)
-    if done := found.ledger(store, "done"):
+    check = TitleCheck(folders)
+    if done := folders.ledger(store, "done"):
         with suppress(Unreadable):
-            findings.done = read_record(findings, done, "done", 0)
-    check_preparation(findings, store)
-    findings.chained = check_chain(findings, store)
-    findings.upscaled = check_stream(findings, store, every_picture=every_picture)
-    check_playlists(findings, store, findings.upscaled)
-    check_final(findings, store, every_picture=every_picture)
-    return findings
+            check.done = read_record(check, done, "done", 0)
+    check_preparation(check, store)
+    check.chained = check_chain(check, store)
+    check.upscaled = check_stream(check, store, every_picture=every_picture)
+    check_playlists(check, store, check.upscaled)
+    check_final(check, store, every_picture=every_picture)
+    return check
 
 
-def _print(findings: Findings) -> None:
-    found = findings.found
-    for note in findings.notes:
-        click.echo(printed(f"{found.title}: {note}"))
-    for fault in findings.faults:
-        click.echo(printed(str(fault)))
-    if findings.more:
-        click.echo(f"{found.title}: {findings.more} more faults")
-    if not found.frames:
-        click.echo(f"{found.title}: nothing has been rendered")
+def _print(check: TitleCheck) -> None:
+    folders = check.folders
+    for note in check.notes:
+        click.echo(printable(f"{folders.title}: {note}"))
+    for fault in check.faults:
+        click.echo(printable(str(fault)))
+    if check.more:
+        click.echo(f"{folders.title}: {check.more} more faults")
+    if not folders.frames:
+        click.echo(f"{folders.title}: nothing has been rendered")
         return
-    kept = f", kept: {printed(str(findings.done.facts.get('kept')))[:40]}" if findings.done else ""
-    far = f"{findings.chained} chained, {findings.upscaled} upscaled of {found.gops} GOPs"
-    state = f"done{kept}" if findings.done else f"not finished ({far})"
-    verdict = f"{findings.count} faults" if findings.count else "no faults"
-    looked = f"{findings.objects:,} objects, {findings.bytes:,} bytes and {findings.pictures:,} pictures checked"
-    click.echo(f"{found.title}: {found.frames:,} frames, {state}; {looked}: {verdict}")
+    kept = f", kept: {printable(str(check.done.facts.get('kept')))[:40]}" if check.done else ""
+    far = f"{check.chained} chained, {check.upscaled} upscaled of {folders.gops} GOPs"
+    state = f"done{kept}" if check.done else f"not finished ({far})"
+    verdict = f"{check.count} faults" if check.count else "no faults"
+    looked = f"{check.objects:,} objects, {check.bytes:,} bytes and {check.pictures:,} pictures checked"
+    click.echo(f"{folders.title}: {folders.frames:,} frames, {state}; {looked}: {verdict}")
 
 
 def run(argv: list[str]) -> int:

@@ -22,8 +22,7 @@ from models.families.registry import FAMILIES
 from models.families.weight_files import WeightFile
 from pipeline.core.command import run_command
 from pipeline.core.errors import InputError, WeightsError
-from pipeline.core.printed import printed
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import printable, redact
 from pipeline.intake.weight_fetch import fetch_tree
 from pipeline.intake.weight_tree import (
     LARGEST,
@@ -144,7 +143,7 @@ def _print(verdicts: list[Verdict], fine: bool) -> None:
     console.print(table)
     for one in verdicts:
         if one.problem:
-            click.echo(f"wrong: {printed(one.problem)}")
+            click.echo(f"wrong: {printable(one.problem)}")
         elif one.state == "missing":
             click.echo(f"missing: {one.file} ({one.purpose})")
         elif one.state == "not there":

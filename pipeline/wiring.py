@@ -8,14 +8,13 @@ from math import inf
 from typing import Any
 
 from models.families.protocol import Family
+from pipeline.driver.allocation import allocate, chain_devices, check_chain_devices
 from pipeline.driver.drive import Executor
-from pipeline.driver.guidance import check_devices, devices_of
 from pipeline.driver.inline import InlineExecutor
-from pipeline.driver.layout import layout as divide
 from pipeline.driver.request import Request
 from pipeline.forecast.costs import scratch_bytes
 from pipeline.manifest.catalog import Catalog
-from pipeline.scheduler.pool_size import Limits
+from pipeline.scheduler.pools import Limits
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import Event, Role
 from pipeline.store.store import Store
@@ -28,9 +27,9 @@ def executor_of(
     # Here, because workers bring encoders along, which a look at the options does not need.
     from actors.roles import WORKERS
 
-    halves = devices_of(plans.values())
+    halves = chain_devices(plans.values())
     if request.executor == "inline":
-        check_devices(halves, gpus=0)
+        check_chain_devices(halves, gpus=0)
 
         def make(role: Role) -> Any:
             return WORKERS[role](catalog.output, "cpu", run)
@@ -45,8 +44,8 @@ def executor_of(
     connection.check_shared(store)
     cpus, gpus = connection.resources()
     growing = bool(request.gpus and request.gpus > gpus)
-    check_devices(halves, max(gpus, request.gpus or 0), inf if growing else connection.largest_machine())
-    layout = divide(
+    check_chain_devices(halves, max(gpus, request.gpus or 0), inf if growing else connection.largest_machine())
+    allocation = allocate(
         cpus,
         max(gpus, request.gpus or 0),
         family,
@@ -60,8 +59,8 @@ def executor_of(
         scratch=max(connection.plain(connection.SCRATCH), request.scratch or 0),
         largest=max(map(scratch_bytes, plans.values()), default=0),
     )
-    layout = replace(layout, growing=growing)
-    return RayExecutor(catalog.output, plans, layout, run, WORKERS), layout.limits
+    allocation = replace(allocation, growing=growing)
+    return RayExecutor(catalog.output, plans, allocation, run, WORKERS), allocation.limits
 
 
 def metrics_of(request: Request) -> Callable[[Schedule, list[Event]], None]:

@@ -16,13 +16,13 @@ from functools import partial
 
 from pipeline.checks.status_of import MOST_RUNS
 from pipeline.core.errors import MissingObject, StoreError
-from pipeline.core.side_by_side import side_by_side
+from pipeline.core.parallel import parallel_map
 from pipeline.store.ledger import ATTEMPT_LIFE, Ledger, new_attempt
 from pipeline.store.record import Record
 from pipeline.store.stage_view import StageView
 from pipeline.store.stages import STAGES, dropped
 from pipeline.store.store import Listed, Store, Unfinished
-from pipeline.titles.found import Found, read_json
+from pipeline.titles.title_folders import TitleFolders, read_json
 
 OLD = 2 * ATTEMPT_LIFE  # seconds
 _OBJECT = re.compile(r"/objects/(\d{8})-[0-9a-f]{16,32}-[^/]+$")
@@ -54,18 +54,18 @@ def store_now(store: Store) -> float:
         store.delete(key)
 
 
-def attempts(store: Store, found: Found, now: float) -> Iterator[Garbage]:
+def attempts(store: Store, folders: TitleFolders, now: float) -> Iterator[Garbage]:
     """Objects of attempts that no record which counts names, and checkpoints of records that nobody finds any more."""
     for stage in STAGES:
-        for prefix in prefixes(store, found, stage):
-            yield from _unnamed(store, found.title, prefix, now)
+        for prefix in prefixes(store, folders, stage):
+            yield from _unnamed(store, folders.title, prefix, now)
 
 
-def prefixes(store: Store, found: Found, stage: str) -> list[str]:
+def prefixes(store: Store, folders: TitleFolders, stage: str) -> list[str]:
     """Where the records of a stage lie; of loudness all that the title has."""
     if stage == "loudness":
-        return [f"{found.title}/loudness/{name}" for name in store.folders(f"{found.title}/loudness")]
-    prefix = found.prefix(stage)
+        return [f"{folders.title}/loudness/{name}" for name in store.folders(f"{folders.title}/loudness")]
+    prefix = folders.prefix(stage)
     return [prefix] if prefix else []
 
 
@@ -82,7 +82,7 @@ def _unnamed(store: Store, title: str, prefix: str, now: float) -> Iterator[Garb
         old[record.first] = [one for one in old[record.first] if one.key not in named]
     doubtful = [first for first in sorted(old) if old[first] and first not in unreadable]
     # Nothing goes on the word of a listing or a checkpoint: the record itself is asked, one by one.
-    for first, needed in zip(doubtful, side_by_side(partial(_needed, view.ledger), doubtful), strict=True):
+    for first, needed in zip(doubtful, parallel_map(partial(_needed, view.ledger), doubtful), strict=True):
         for one in old[first]:
             if needed is not None and one.key not in needed:
                 yield Garbage(title, one.key, one.size, ATTEMPT)
@@ -101,20 +101,20 @@ def _needed(ledger: Ledger, first: int) -> set[str] | None:
     return {stored.key for stored in record.objects.values()} if record else set()
 
 
-def done_record(store: Store, found: Found) -> Record | None:
-    ledger = found.ledger(store, "done")
+def done_record(store: Store, folders: TitleFolders) -> Record | None:
+    ledger = folders.ledger(store, "done")
     try:
         return ledger.read(0) if ledger else None
     except StoreError:
         return None
 
 
-def keep_of(found: Found, done: Record) -> str:
+def keep_of(folders: TitleFolders, done: Record) -> str:
     """What is to be kept: what the manifest says now, else what the title was finished with."""
-    return found.plan.options.keep if found.plan else str(done.facts.get("kept"))
+    return folders.plan.options.keep if folders.plan else str(done.facts.get("kept"))
 
 
-def released(store: Store, mine: Found, all_of_title: Iterable[Found]) -> Iterator[Garbage]:
+def released(store: Store, mine: TitleFolders, all_of_title: Iterable[TitleFolders]) -> Iterator[Garbage]:
     """Objects of a finished title that its `keep` does not ask for, and that no other stream of it needs."""
     done = done_record(store, mine)
     if done is None:
@@ -138,10 +138,10 @@ def _all_of(store: Store, title: str, prefix: str) -> Iterator[Garbage]:
                 yield Garbage(title, stored.key, stored.size, KEPT)
 
 
-def _spares(store: Store, found: Found, stage: str) -> bool:
+def _spares(store: Store, folders: TitleFolders, stage: str) -> bool:
     """Whether another stream of the title is finished and can do without this stage."""
-    done = done_record(store, found)
-    return done is not None and stage in dropped(keep_of(found, done))
+    done = done_record(store, folders)
+    return done is not None and stage in dropped(keep_of(folders, done))
 
 
 def halves(store: Store, now: float) -> Iterator[Garbage]:
@@ -162,7 +162,7 @@ def old_runs(store: Store, now: float) -> Iterator[Garbage]:
             yield Garbage("", one.key, one.size, RUN)
 
 
-def abandoned(store: Store, mine: Found, now: float, days: float) -> Iterator[Garbage]:
+def abandoned(store: Store, mine: TitleFolders, now: float, days: float) -> Iterator[Garbage]:
     """All that lies under other hashes of a title than its plan's, where nothing of it was written for so many days.
 
     What people see stays: the stream that the title's report names, until that of the plan is done.
@@ -190,28 +190,29 @@ def _under(store: Store, place: str) -> Iterator[Listed]:
         yield from _under(store, f"{place}/{name}")
 
 
-def let_go(store: Store, found: Found) -> None:
+def let_go(store: Store, folders: TitleFolders) -> None:
     """Before anything that `keep` lets go is removed: the done record says so, and no playlist shows it any more."""
-    ledger, done = found.ledger(store, "done"), done_record(store, found)
+    ledger, done = folders.ledger(store, "done"), done_record(store, folders)
     if ledger is None or done is None:
         return
-    keep = keep_of(found, done)
+    keep = keep_of(folders, done)
     if dropped(keep) - dropped(str(done.facts.get("kept"))):
         ledger.void(done, f"keep is {keep} now")
         ledger.commit(replace(done, attempt=new_attempt(), facts={**done.facts, "kept": keep}))
     if "stream" in dropped(keep):
-        index = f"{found.title}/hls/index.m3u8"
+        index = f"{folders.title}/hls/index.m3u8"
         with suppress(MissingObject):
-            if found.stream_hash.encode() in store.get(index):
+            if folders.stream_hash.encode() in store.get(index):
                 store.delete(index)
-        for key in store.list(f"{found.title}/hls/{found.stream_hash}"):  # of all renditions, the sound, the captions
+        # Of all renditions, the sound, the captions.
+        for key in store.list(f"{folders.title}/hls/{folders.stream_hash}"):
             if key.endswith(".m3u8"):
                 store.delete(key)
 
 
-def delivered(store: Store, found: Found) -> bool:
+def delivered(store: Store, folders: TitleFolders) -> bool:
     """Have the done record say that the finished file may be gone; False where the title is not done."""
-    ledger, done = found.ledger(store, "done"), done_record(store, found)
+    ledger, done = folders.ledger(store, "done"), done_record(store, folders)
     if ledger is None or done is None:
         return False
     if not done.facts.get("delivered"):

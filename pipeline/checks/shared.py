@@ -15,13 +15,13 @@ from functools import partial
 
 from pipeline.checks.garbage import DAY, OLD, Garbage
 from pipeline.core.errors import DamagedObject, MissingObject
-from pipeline.core.side_by_side import side_by_side
-from pipeline.intake.remembered import key_of
+from pipeline.core.parallel import parallel_map
+from pipeline.intake.input_cache import inputs_key
 from pipeline.store.doubts import END
 from pipeline.store.small_json import get_small
 from pipeline.store.store import Store
 from pipeline.titles.earlier import plan_key
-from pipeline.titles.found import titles_in
+from pipeline.titles.title_folders import title_ids
 from pipeline.titles.title_plan import TitlePlan
 
 INPUT, PORTRAIT = "inputs that no title names", "prepared portraits of long ago"
@@ -46,7 +46,7 @@ def unnamed_inputs(
         return
     kept = set(named)
     try:
-        for more in side_by_side(partial(_of_title, store, going), titles_in(store)):
+        for more in parallel_map(partial(_of_title, store, going), title_ids(store)):
             kept |= more
     except DamagedObject:
         return
@@ -64,7 +64,7 @@ def old_portraits(store: Store, now: float, days: float) -> Iterator[Garbage]:
 
 def _of_title(store: Store, going: Collection[str], title: str) -> set[str]:
     """What a title names. Raises DamagedObject."""
-    keys = [key_of(title), *(plan_key(title, name) for name in store.folders(f"{title}/stream"))]
+    keys = [inputs_key(title), *(plan_key(title, name) for name in store.folders(f"{title}/stream"))]
     found = set[str]()
     for key in keys:
         if key not in going:

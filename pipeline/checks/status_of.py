@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.core.errors import StoreError
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.media.m3u8 import media_playlists, read_media_playlist
 from pipeline.store.store import Store
 from pipeline.titles import scan
-from pipeline.titles.found import Found, read_json
+from pipeline.titles.title_folders import TitleFolders, read_json
 
 LONGEST_REASON = 2_000  # characters that are shown
 MOST_RUNS = 200  # newest runs that are searched for a title's last end
@@ -43,15 +43,15 @@ class _Counts:
     done: bool
 
 
-def status_of(store: Store, found: Found, end: dict[str, Any] | None, notes: tuple[str, ...] = ()) -> Status:
+def status_of(store: Store, folders: TitleFolders, end: dict[str, Any] | None, notes: tuple[str, ...] = ()) -> Status:
     """Status of a title; `end` is how the newest run that knew it left it."""
-    file, more = _file(store, found)
+    file, more = _file(store, folders)
     notes += more
     try:
-        counts = _count_plan(store, found) if found.plan else _count(store, found)
+        counts = _count_plan(store, folders) if folders.plan else _count(store, folders)
     except StoreError as error:
         why = f"{redact(str(error))}; `verify` says what to do"
-        return Status(found.title, "damaged", found.frames, found.gops, file=file, notes=(*notes, why))
+        return Status(folders.title, "damaged", folders.frames, folders.gops, file=file, notes=(*notes, why))
     ended = (end or {}).get("state")
     if end and not counts.done and ended in ("failed", "paused"):
         notes += (f"last run {ended}: {_reason(end)}",)
@@ -64,56 +64,56 @@ def status_of(store: Store, found: Found, end: dict[str, Any] | None, notes: tup
     else:
         state = "preparing" if counts.prepared else "not begun"
     return Status(
-        id=found.title,
+        id=folders.title,
         state=state,
-        frames=found.frames,
-        gops=found.gops,
+        frames=folders.frames,
+        gops=folders.gops,
         chained=counts.chained,
         upscaled=counts.upscaled,
-        published=published(store, found),
+        published=published(store, folders),
         file=file,
-        stream=found.stream_hash,
+        stream=folders.stream_hash,
         notes=notes,
     )
 
 
-def _count_plan(store: Store, found: Found) -> _Counts:
-    assert found.plan is not None
-    seen = scan.scan(store, found.plan, mend=False)
+def _count_plan(store: Store, folders: TitleFolders) -> _Counts:
+    assert folders.plan is not None
+    seen = scan.scan(store, folders.plan, mend=False)
     return _Counts(seen.sound or seen.conditioning or bool(seen.blocks), seen.chained, len(seen.streamed), seen.done)
 
 
-def _count(store: Store, found: Found) -> _Counts:
+def _count(store: Store, folders: TitleFolders) -> _Counts:
     """As a scan, of folders without a plan."""
-    chain, stream, done = (found.view(store, stage) for stage in ("chain", "stream", "done"))
+    chain, stream, done = (folders.view(store, stage) for stage in ("chain", "stream", "done"))
     if done and done.read(0):
-        return _Counts(True, found.gops, found.gops, True)
+        return _Counts(True, folders.gops, folders.gops, True)
     latents = scan.linked(chain.records()) if chain else {}
     upscaled = sum(not scan.stale_uses(record.uses, latents) for record in stream.records()) if stream else 0
-    return _Counts(found.frames > 0, len(latents), upscaled, False)
+    return _Counts(folders.frames > 0, len(latents), upscaled, False)
 
 
-def _file(store: Store, found: Found) -> tuple[str, tuple[str, ...]]:
+def _file(store: Store, folders: TitleFolders) -> tuple[str, tuple[str, ...]]:
     """What `final.mp4` shows, by the stream hash that the report beside it names."""
-    if not store.exists(f"{found.title}/final.mp4"):
+    if not store.exists(f"{folders.title}/final.mp4"):
         return "none", ()
-    hashes = (read_json(store, f"{found.title}/report.json") or {}).get("hashes")
+    hashes = (read_json(store, f"{folders.title}/report.json") or {}).get("hashes")
     made = hashes.get("stream") if isinstance(hashes, dict) else None
     if not isinstance(hashes, dict) or not isinstance(made, str):
-        return "unknown", (f"{found.title}/report.json does not say of which plan final.mp4 is",)
-    if found.plan and made == found.plan.hashes.stream and hashes.get("file") != found.plan.hashes.file:
+        return "unknown", (f"{folders.title}/report.json does not say of which plan final.mp4 is",)
+    if folders.plan and made == folders.plan.hashes.stream and hashes.get("file") != folders.plan.hashes.file:
         return "another plan", ("final.mp4 has other words or tags than this plan; rendering again writes them",)
-    if found.stream and made.startswith(found.stream_hash):
+    if folders.stream and made.startswith(folders.stream_hash):
         return "current", ()
     return "another plan", (f"final.mp4 is of stream {made[:16]}, not of this plan",)
 
 
-def published(store: Store, found: Found) -> int:
+def published(store: Store, folders: TitleFolders) -> int:
     """GOPs that every playlist of the stream lists."""
-    if not found.stream:
+    if not folders.stream:
         return 0
     counts = []
-    for key in media_playlists(store, found.title, found.stream_hash):
+    for key in media_playlists(store, folders.title, folders.stream_hash):
         try:
             counts.append(len(read_media_playlist(store.get(key).decode(), key).entries))
         except (StoreError, ValueError):

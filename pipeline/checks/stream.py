@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import Any
 
-from pipeline.checks.findings import MISSING, Findings, Looked, Unreadable, check_objects, look_at, told
+from pipeline.checks.title_check import MISSING, ObjectCheck, TitleCheck, Unreadable, check_objects, look_at, told
 from pipeline.core.errors import DamagedObject, MissingObject, StoreError
-from pipeline.core.side_by_side import side_by_side
+from pipeline.core.parallel import parallel_map
 from pipeline.core.timeline import GOP, VIDEO_TIMESCALE, gop_range
 from pipeline.media.encode import decode_frames
 from pipeline.media.fragments import sample_times
@@ -23,52 +23,52 @@ TICKS = VIDEO_TIMESCALE // 25  # of a frame
 _CHAINS = 64  # chain records held while neighbouring fragments are checked
 
 
-def check_stream(findings: Findings, store: Store, *, every_picture: bool = False) -> int:
+def check_stream(check: TitleCheck, store: Store, *, every_picture: bool = False) -> int:
     """GOPs with a fragment, without a gap from the first. Raises nothing for faults of the title."""
-    found = findings.found
-    view = found.view(store, "stream", folds=False)
+    folders = check.folders
+    view = folders.view(store, "stream", folds=False)
     if view is None:
         return 0
-    ledger, looking = view.ledger, _Looking(store, _init(findings, view), every_picture)
-    latents = _latents(findings, store)
-    firsts = range(0, found.frames, GOP) if findings.done else view.firsts
+    ledger, looking = view.ledger, _Looking(store, _init(check, view), every_picture)
+    latents = _latents(check, store)
+    firsts = range(0, folders.frames, GOP) if check.done else view.firsts
     pictures: set[str] = set()
     prefix = 0
-    for first, at, looked, seen in side_by_side(looking.look, view.each(firsts)):
+    for first, at, looked, seen in parallel_map(looking.look, view.each(firsts)):
         try:
-            record = told(findings, ledger, "stream", first, at)
+            record = told(check, ledger, "stream", first, at)
         except Unreadable:
             continue
         if record is None:
-            if findings.done and "stream" not in findings.dropped:
+            if check.done and "stream" not in check.dropped:
                 text = "its record is missing, though the title is done"
-                findings.fault("stream", first, text, findings.remedy(ledger, first))
+                check.fault("stream", first, text, check.remedy(ledger, first))
             continue
         if first == prefix * GOP:
             prefix += 1
-            list(findings.records.hear([record]))
+            list(check.records.hear([record]))
         for one in looked:
             if one.wrong != MISSING:
-                findings.fragments.setdefault(one.name, {})[first // GOP] = one.stored.key
-        _check_record(findings, ledger, record, latents)
+                check.fragments.setdefault(one.name, {})[first // GOP] = one.stored.key
+        _check_record(check, ledger, record, latents)
         picture = record.facts.get("picture")
         if isinstance(picture, str) and picture not in pictures:
             pictures.add(picture)
-            _check_picture(findings, ledger, record, len(pictures))
-        if not check_objects(findings, ledger, record, looked) or looking.init is None:
+            _check_picture(check, ledger, record, len(pictures))
+        if not check_objects(check, ledger, record, looked) or looking.init is None:
             continue
-        remedy = findings.remedy(ledger, first, record.generation)
+        remedy = check.remedy(ledger, first, record.generation)
         for suffix in (one.name.removeprefix("fragment") for one in looked if one.name.startswith("fragment")):
-            header = looking.init if not suffix else looking.inits.setdefault(suffix, _init(findings, view, suffix))
+            header = looking.init if not suffix else looking.inits.setdefault(suffix, _init(check, view, suffix))
             if header is None:
                 continue
             if sha256(header) != record.facts.get(f"init{suffix}"):
-                text = f"it was encoded for another header than {_init_key(findings, suffix)}"
-                findings.fault("stream", first, text, remedy)
+                text = f"it was encoded for another header than {_init_key(check, suffix)}"
+                check.fault("stream", first, text, remedy)
             elif media := seen.get(suffix):
-                findings.pictures += media.pictures
+                check.pictures += media.pictures
                 if media.wrong:
-                    findings.fault("stream", first, media.wrong, remedy)
+                    check.fault("stream", first, media.wrong, remedy)
     return prefix
 
 
@@ -88,7 +88,7 @@ class _Looking:
         self.init = init
         self.inits: dict[str, bytes | None] = {}
 
-    def look(self, one: tuple[int, Record | StoreError | None]) -> tuple[int, Any, list[Looked], dict[str, _Seen]]:
+    def look(self, one: tuple[int, Record | StoreError | None]) -> tuple[int, Any, list[ObjectCheck], dict[str, _Seen]]:
         first, record = one
         if not isinstance(record, Record):
             return first, record, [], {}
@@ -124,24 +124,24 @@ class _Looking:
         return _Seen(count, wrong or (None if count else "no picture can be decoded"))
 
 
-def _init_key(findings: Findings, suffix: str = "") -> str:
-    return f"{findings.found.stream}/init{suffix}.mp4"
+def _init_key(check: TitleCheck, suffix: str = "") -> str:
+    return f"{check.folders.stream}/init{suffix}.mp4"
 
 
-def _init(findings: Findings, view: StageView, suffix: str = "") -> bytes | None:
-    key = _init_key(findings, suffix)
+def _init(check: TitleCheck, view: StageView, suffix: str = "") -> bytes | None:
+    key = _init_key(check, suffix)
     try:
         return view.store.get(key)
     except MissingObject:
-        if "stream" not in findings.dropped and view.firsts:
+        if "stream" not in check.dropped and view.firsts:
             text = f"{key} is missing, without which no fragment can be decoded"
-            findings.fault("stream", None, text, "render again: it is written again")
+            check.fault("stream", None, text, "render again: it is written again")
         return None
 
 
-def _latents(findings: Findings, store: Store) -> Callable[[int], str | None]:
+def _latents(check: TitleCheck, store: Store) -> Callable[[int], str | None]:
     """sha256 of the latents that the chain holds at a frame; asked for in rising order, and again for neighbours."""
-    view = findings.found.view(store, "chain", folds=False)
+    view = check.folders.view(store, "chain", folds=False)
     held: dict[int, str | None] = {}
     last = -1
     # What cannot be read is told by the check of the chain.
@@ -161,33 +161,33 @@ def _latents(findings: Findings, store: Store) -> Callable[[int], str | None]:
     return at
 
 
-def _check_record(findings: Findings, ledger: Ledger, record: Record, latents: Callable[[int], str | None]) -> None:
-    first, frames = record.first, findings.found.frames
-    remedy = findings.remedy(ledger, first, record.generation)
+def _check_record(check: TitleCheck, ledger: Ledger, record: Record, latents: Callable[[int], str | None]) -> None:
+    first, frames = record.first, check.folders.frames
+    remedy = check.remedy(ledger, first, record.generation)
     start, stop = gop_range(first // GOP, frames) if first < frames and first % GOP == 0 else (0, 0)
     if (first, record.frames) != (start, stop - start):
         expected = f"expected {stop - start} from {start}"
-        findings.fault("stream", first, f"its record covers {record.frames} frames from {first}, {expected}", remedy)
+        check.fault("stream", first, f"its record covers {record.frames} frames from {first}, {expected}", remedy)
     for name, digest in record.uses.items():
         kind, _, number = name.partition("/")
         if kind != "latents":
             continue
         there = latents(int(number))
-        if there != digest and not (there is None and "chain" in findings.dropped):
+        if there != digest and not (there is None and "chain" in check.dropped):
             holds = f"{there[:12]}…" if there else "none"
             text = f"it was made of {name} with sha256 {digest[:12]}…, the chain holds {holds}"
-            findings.fault("stream", first, text, remedy)
+            check.fault("stream", first, text, remedy)
 
 
-def _check_picture(findings: Findings, ledger: Ledger, record: Record, number: int) -> None:
-    plan, picture = findings.found.plan, str(record.facts.get("picture"))
+def _check_picture(check: TitleCheck, ledger: Ledger, record: Record, number: int) -> None:
+    plan, picture = check.folders.plan, str(record.facts.get("picture"))
     if plan and picture != plan.hashes.picture:
         text = f"it names picture {picture[:12]}…, the plan's is {plan.hashes.picture[:12]}…"
     elif number > 1:
         text = f"it names picture {picture[:12]}…, fragments before it another"
     else:
         return
-    findings.fault("stream", record.first, text, findings.remedy(ledger, record.first, record.generation))
+    check.fault("stream", record.first, text, check.remedy(ledger, record.first, record.generation))
 
 
 def wrong_times(times: list[tuple[int, int]], first: int, frames: int) -> str | None:

@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from pipeline.core import at_once
+from pipeline.core import early_interrupt
 from pipeline.core.errors import LongtakeError, ManifestError
-from pipeline.core.printed import printed
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import printable, redact
 from pipeline.core.scratch import NO_ROOM, no_room
 from pipeline.core.standard_output import told_apart
 
@@ -36,17 +35,17 @@ class Finite(click.ParamType):
 
 def run_command(command: click.Command, argv: list[str]) -> int:
     """Run a click command in this process and return its exit code."""
-    at_once.end()
+    early_interrupt.end()
     try:
         with told_apart():
             return _run(command, argv)
     except LongtakeError as error:
-        click.echo(f"error: {printed(redact(str(error)))}", err=True)
+        click.echo(f"error: {printable(redact(str(error)))}", err=True)
         return error.exit_code
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        click.echo(f"error: {printed(no_room(error.strerror or str(error)))}", err=True)
+        click.echo(f"error: {printable(no_room(error.strerror or str(error)))}", err=True)
         return 2
 
 
@@ -63,7 +62,7 @@ def _run(command: click.Command, argv: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 75
     except ManifestError as error:
-        click.echo(printed(redact(str(error))), err=True)
+        click.echo(printable(redact(str(error))), err=True)
         count = len(error.problems)
         click.echo(f"{count} problem{'s' if count != 1 else ''}; nothing was rendered.", err=True)
         return error.exit_code

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Protocol
 
-from pipeline.core.aside import Aside
+from pipeline.core.daemon_pool import DaemonPool
 from pipeline.core.errors import OutputError, StoreError
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import (
@@ -111,7 +111,7 @@ class _Scans:
     """Titles that are being looked up. A store that does not answer or no longer lets us in pauses one title alone."""
 
     def __init__(self, scan: Callable[[str], Scanned]):
-        self._scan, self._aside = scan, Aside("scan", SCANS_AT_ONCE)
+        self._scan, self._aside = scan, DaemonPool("scan", SCANS_AT_ONCE)
         self._looking: dict[str, Future[Scanned]] = {}
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class _Scans:
         return bool(self._looking)
 
     def begin(self, title: str) -> None:
-        self._looking[title] = self._aside.ask(partial(self._scan, title))
+        self._looking[title] = self._aside.submit(partial(self._scan, title))
 
     def events(self) -> list[Event]:
         found: list[Event] = []
@@ -141,7 +141,7 @@ class _Held:
     """Work that waits until the mark of it is written; in the order in which it was handed out."""
 
     def __init__(self, executor: Executor, mark: Callable[[list[Job]], Write | None]):
-        self._executor, self._mark, self._aside = executor, mark, Aside("marks")
+        self._executor, self._mark, self._aside = executor, mark, DaemonPool("marks")
         self._waiting: list[tuple[Future[None], list[Assign]]] = []
 
     def close(self) -> None:
@@ -159,7 +159,7 @@ class _Held:
             for command in assigned:
                 self._executor.do(command)
         else:
-            self._waiting.append((self._aside.ask(write or _nothing), assigned))
+            self._waiting.append((self._aside.submit(write or _nothing), assigned))
 
     def go_on(self, events: list[Event]) -> None:
         """Hand on what is marked by now; a worker that was lost meanwhile has nothing to begin."""

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipeline.core.errors import OutputError, StoreError
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.driver.stop import AGAIN, INTERRUPTED
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.title_state import TitleWork

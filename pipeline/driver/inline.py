@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable
 
 from pipeline.scheduler.work import Assign, Command, Event, Finished, Launch, Progress, Retire, Role, WorkerReady
-from pipeline.scheduler.worker import Worker
+from pipeline.scheduler.worker_protocol import WorkerProtocol
 from pipeline.titles.title_plan import TitlePlan
 
-MakeWorker = Callable[[Role], Worker]
+MakeWorker = Callable[[Role], WorkerProtocol]
 
 
 class InlineExecutor:
@@ -19,7 +19,7 @@ class InlineExecutor:
         self._make = make_worker
         self._lanes = lanes
         self._plans = plans
-        self._workers: dict[str, Worker] = {}
+        self._workers: dict[str, WorkerProtocol] = {}
         self._events: list[Event] = []
         self._queue: deque[Assign] = deque()
         self._draining = False

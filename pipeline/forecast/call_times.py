@@ -15,7 +15,7 @@ from pipeline.manifest.options import Options
 from pipeline.store.record import Record
 from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
-from pipeline.titles.found import Found, read_json
+from pipeline.titles.title_folders import TitleFolders, read_json
 from pipeline.titles.title_plan import TitlePlan
 
 SAMPLES = 200  # newest records of a stage and title that are looked at
@@ -56,7 +56,7 @@ def planned(plan: TitlePlan, chain_device: str | None = None, upscale_device: st
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredTimes:
     """How many times as long as planned a batch's clip and a GOP took, and plain seconds of the rest."""
 
     clip: float | None
@@ -81,11 +81,11 @@ class Measured:
 
 def measure(
     store: Store,
-    titles: Iterable[Found],
+    titles: Iterable[TitleFolders],
     family: str,
     chain_device: str | None = None,
     upscale_device: str | None = None,
-) -> Measured:
+) -> MeasuredTimes:
     """What the records of an output say. Raises UserError where there are none of use.
 
     Medians, so that a machine that was slow for a while does not count. `family` and the devices are those that is
@@ -115,7 +115,7 @@ def measure(
     if not found:
         raise UserError(f"--calibrate {store}: no records of finished work; expected an output of a former run")
     middle = {stage: median(values) for stage, values in found.items()}
-    return Measured(
+    return MeasuredTimes(
         clip=middle.get("chain"),
         gop=middle.get("stream"),
         sound=middle.get("sound"),
@@ -125,11 +125,11 @@ def measure(
     )
 
 
-def _options(store: Store, found: Found) -> Options | None:
+def _options(store: Store, folders: TitleFolders) -> Options | None:
     """The options that a title was made with: of its plan, or of its report."""
-    if found.plan:
-        return found.plan.options
-    report = read_json(store, f"{found.title}/report.json") or {}
+    if folders.plan:
+        return folders.plan.options
+    report = read_json(store, f"{folders.title}/report.json") or {}
     try:
         return Options(**report["options"])
     except (KeyError, TypeError):

@@ -13,13 +13,12 @@ from rich.table import Table
 
 from models.families.protocol import Family
 from models.families.registry import FAMILIES
-from pipeline.driver.layout import Layout
-from pipeline.driver.layout import layout as divide
+from pipeline.driver.allocation import Allocation, allocate
 from pipeline.forecast import costs
-from pipeline.forecast.call_times import Measured, planned
+from pipeline.forecast.call_times import MeasuredTimes, planned
 from pipeline.forecast.cluster_spec import ClusterSpec
 from pipeline.forecast.simulate import Machine, Simulation, Title, simulate
-from pipeline.scheduler.pool_size import Limits
+from pipeline.scheduler.pools import Limits
 from pipeline.scheduler.work import ROLES, Role, Scanned
 from pipeline.titles.title_plan import TitlePlan
 from pipeline.titles.title_work import title_work
@@ -43,7 +42,7 @@ class Forecast:
     family: str
     run: Simulation
     undisturbed: Simulation | None
-    measured: Measured | None
+    measured: MeasuredTimes | None
 
     @property
     def makespan(self) -> float:
@@ -95,18 +94,18 @@ class Forecast:
         }
 
 
-def layout_of(spec: ClusterSpec, family: Family, titles: int, lanes: int, largest: int = 0) -> Layout:
+def allocation_of(spec: ClusterSpec, family: Family, titles: int, lanes: int, largest: int = 0) -> Allocation:
     """What workers ask for and how many there may be of each role, from the function that a run takes its own from."""
     chains, upscalers = spec.chain.workers, spec.upscale.workers
     plain = spec.plain.workers * spec.plain.cores if spec.plain else 0
     scratch = spec.plain.workers * spec.plain.scratch if spec.plain else 0
     rest = {"titles": titles, "lanes": lanes, "plain": plain, "scratch": scratch, "largest": largest}
-    return divide(0, chains + upscalers, family, chains, upscalers, **rest)
+    return allocate(0, chains + upscalers, family, chains, upscalers, **rest)
 
 
 def limits_of(spec: ClusterSpec, family: Family, titles: int, lanes: int, largest: int = 0) -> Limits:
     """Most workers of each role, but for what the description itself says. `largest`: bytes of a title on scratch."""
-    limits = layout_of(spec, family, titles, lanes, largest).limits
+    limits = allocation_of(spec, family, titles, lanes, largest).limits
     return replace(
         limits,
         prepare=spec.head.prepare or limits.prepare,
@@ -118,7 +117,7 @@ def limits_of(spec: ClusterSpec, family: Family, titles: int, lanes: int, larges
 def forecast(
     plans: Sequence[TitlePlan],
     spec: ClusterSpec,
-    measured: Measured | None = None,
+    measured: MeasuredTimes | None = None,
     found: Mapping[str, Scanned] | None = None,
     preview: float | None = None,
 ) -> Forecast:

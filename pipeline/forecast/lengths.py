@@ -9,8 +9,8 @@ from math import ceil
 from models.families.protocol import Family
 from pipeline.core.errors import InputError, UserError
 from pipeline.core.timeline import FPS
-from pipeline.intake.seen import Seen
 from pipeline.intake.survey import plan_title
+from pipeline.intake.title_inputs import TitleInputs
 from pipeline.manifest.catalog import Catalog, Title
 from pipeline.manifest.fields import MAX_SECONDS, moment
 from pipeline.manifest.options import complete
@@ -70,4 +70,4 @@ def plans_of(lengths: Mapping[str, int], family: Family, catalog: Catalog | None
         # Hashes are of content, of which there is none: two titles must not look like one.
         source = SourceFile("", sha256(name.encode()), 1, "")
         sound = AudioFacts(frames * _RATE // FPS, _RATE, 1)
-        yield plan_title(family, Seen(title, source, _PORTRAIT, (source,), (sound,), None, {}))
+        yield plan_title(family, TitleInputs(title, source, _PORTRAIT, (source,), (sound,), None, {}))

@@ -14,8 +14,8 @@ from random import Random
 
 from pipeline.core.timeline import CLIP, CLIPS_PER_GOP, FPS, GOP
 from pipeline.forecast.call_times import CallTimes
-from pipeline.scheduler.choose import units_of
-from pipeline.scheduler.pool_size import Limits
+from pipeline.scheduler.pools import Limits
+from pipeline.scheduler.ready_jobs import units_of
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.title_state import TitleWork
 from pipeline.scheduler.work import (

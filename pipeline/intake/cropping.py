@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from models.families.protocol import Family
 from pipeline.core.errors import Problem
-from pipeline.intake.seen import Seen
 from pipeline.intake.survey import plan_title
-from pipeline.intake.weight_intake import recall_weights
+from pipeline.intake.title_inputs import TitleInputs
+from pipeline.intake.weight_intake import cached_weights
 from pipeline.intake.weight_tree import FoundTree
 from pipeline.manifest.catalog import Catalog
 from pipeline.sources.inputs import name_of
@@ -23,8 +23,8 @@ MOST_CROPPED = 0.05  # of the longer edge: what a hand that cuts a square may be
 
 
 def without_blind_crops(
-    catalog: Catalog, store: Store, family: Family, seen: Iterable[Seen], found: FoundTree | None
-) -> tuple[list[Seen], list[Problem]]:
+    catalog: Catalog, store: Store, family: Family, seen: Iterable[TitleInputs], found: FoundTree | None
+) -> tuple[list[TitleInputs], list[Problem]]:
     """The titles whose face is known or likely to be in the middle, and what is wrong with the others.
 
     A title that has begun goes on as it began: what is rendered of it shows how the portrait was cut.
@@ -44,14 +44,14 @@ def finds_faces(family: Family, found: FoundTree | None) -> bool:
     return any(name in family.face_finders for name in networks)
 
 
-def _cut_blindly(family: Family, seen: Seen) -> bool:
+def _cut_blindly(family: Family, seen: TitleInputs) -> bool:
     """Whether so much of a portrait is cut off that its face may be. Families without networks show no face."""
     short, long = sorted(seen.portrait_size)
     return family.networks is not None and seen.title.options.face_box is None and short < (1 - MOST_CROPPED) * long
 
 
-def _begun(catalog: Catalog, store: Store, family: Family, seen: Seen) -> bool:
-    weights = recall_weights(family, catalog.weights, store)
+def _begun(catalog: Catalog, store: Store, family: Family, seen: TitleInputs) -> bool:
+    weights = cached_weights(family, catalog.weights, store)
     if weights is None:  # nothing was ever rendered with them
         return False
     plan = plan_title(family, seen, weights)
@@ -60,7 +60,7 @@ def _begun(catalog: Catalog, store: Store, family: Family, seen: Seen) -> bool:
     return known or earlier(store, plan) is not None
 
 
-def _text(family: Family, seen: Seen) -> str:
+def _text(family: Family, seen: TitleInputs) -> str:
     width, height = seen.portrait_size
     short, long = sorted((width, height))
     unit = "columns" if width > height else "rows"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipeline.core.errors import Problem
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.core.timeline import FPS
-from pipeline.intake.seen import Seen
+from pipeline.intake.title_inputs import TitleInputs
 from pipeline.intake.weight_tree import FoundTree
 from pipeline.manifest.catalog import Catalog, check_prompts
 from pipeline.manifest.film_shape import frame_fault
@@ -16,13 +16,13 @@ from pipeline.sources.captions import clock
 from pipeline.sources.inputs import name_of
 
 
-def misfits(catalog: Catalog, seen: Seen) -> list[Problem]:
+def misfits(catalog: Catalog, seen: TitleInputs) -> list[Problem]:
     """What is wrong with a title although each of its files can be read."""
     prompts = check_prompts(seen.title, seen.frames, catalog.place)
     return [*_cut_off(catalog, seen), *prompts, *_check_boxes(catalog, seen), *_check_captions(catalog, seen)]
 
 
-def _cut_off(catalog: Catalog, seen: Seen) -> list[Problem]:
+def _cut_off(catalog: Catalog, seen: TitleInputs) -> list[Problem]:
     """Sound files that hold less than they state, where that is not meant."""
     if seen.title.options.accept_short:
         return []
@@ -33,7 +33,7 @@ def _cut_off(catalog: Catalog, seen: Seen) -> list[Problem]:
     ]
 
 
-def _check_boxes(catalog: Catalog, seen: Seen) -> list[Problem]:
+def _check_boxes(catalog: Catalog, seen: TitleInputs) -> list[Problem]:
     width, height = seen.portrait_size
     problems = []
     for name in ("face_box", "lip_box"):
@@ -49,7 +49,7 @@ def _check_boxes(catalog: Catalog, seen: Seen) -> list[Problem]:
     return problems
 
 
-def _check_captions(catalog: Catalog, seen: Seen) -> list[Problem]:
+def _check_captions(catalog: Catalog, seen: TitleInputs) -> list[Problem]:
     if "captions" not in seen.extras:
         return []
     title, facts, end = seen.title, seen.extras["captions"][1], seen.frames * 1000 // FPS
@@ -68,8 +68,8 @@ def _check_captions(catalog: Catalog, seen: Seen) -> list[Problem]:
 
 
 def without_impossible(
-    catalog: Catalog, seen: Iterable[Seen], found: FoundTree | None
-) -> tuple[list[Seen], list[Problem]]:
+    catalog: Catalog, seen: Iterable[TitleInputs], found: FoundTree | None
+) -> tuple[list[TitleInputs], list[Problem]]:
     """The titles that can be rendered with these weights; prompts need a text branch, separating needs a separator."""
     problems, kept = [], []
     for one in seen:
@@ -80,7 +80,7 @@ def without_impossible(
     return kept, problems
 
 
-def _prompts_without_text(catalog: Catalog, seen: Seen, found: FoundTree | None) -> list[Problem]:
+def _prompts_without_text(catalog: Catalog, seen: TitleInputs, found: FoundTree | None) -> list[Problem]:
     if not seen.title.prompts or found is None or found.has("text"):
         return []
     name = next((file.path for file in found.absent if file.network == "text"), "text branch")
@@ -89,7 +89,7 @@ def _prompts_without_text(catalog: Catalog, seen: Seen, found: FoundTree | None)
     return [Problem(catalog.place(f"{seen.title.key}.prompts"), text)]
 
 
-def _voices_without_separator(catalog: Catalog, seen: Seen, found: FoundTree | None) -> list[Problem]:
+def _voices_without_separator(catalog: Catalog, seen: TitleInputs, found: FoundTree | None) -> list[Problem]:
     if seen.title.options.vocals == "as_is" or (found is not None and found.has("separator")):
         return []
     where = f"the weights at {redact(found.url)} have" if found else f"family {catalog.family} has"

@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from models.families.protocol import Family
-from pipeline.core.aside import Aside
+from pipeline.core.daemon_pool import DaemonPool
 from pipeline.core.errors import InputError, OutputError, Problem, StoreError
-from pipeline.core.side_by_side import as_they_come, side_by_side
+from pipeline.core.parallel import parallel_as_done, parallel_map
 from pipeline.core.timeline import FPS, clip_of_second
-from pipeline.intake.desk import Desk, Notebook, Tell
 from pipeline.intake.fitting import misfits
-from pipeline.intake.seen import Found, Seen, Wanted, seen_of, stored_input, wanted_of
+from pipeline.intake.input_reader import InputReader, InputsRecord, Tell
+from pipeline.intake.title_inputs import InputFile, Inspected, TitleInputs, input_files, inputs_of, stored_input
 from pipeline.intake.weight_intake import NO_WEIGHTS, Weights
 from pipeline.manifest.catalog import Catalog, Title
 from pipeline.manifest.film_shape import film_size
@@ -29,7 +29,7 @@ from pipeline.provenance.watermark import key_name, read_key
 from pipeline.sources.inputs import name_of
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
-from pipeline.titles.publishing import Publishing, given_chapters, joined_tags, named
+from pipeline.titles.metadata import Metadata, given_chapters, joined_tags, named
 from pipeline.titles.title_plan import TitlePlan, title_hashes
 
 WRITE_EVERY = 5.0  # seconds between two writings of what was found
@@ -38,21 +38,21 @@ LAST_WORDS = 0.7  # seconds that an interrupted survey has to write what it foun
 
 def survey(
     catalog: Catalog, store: Store, tell: Tell = lambda text: None, *, keep: bool = False
-) -> tuple[list[Seen], list[Problem]]:
+) -> tuple[list[TitleInputs], list[Problem]]:
     """Look at the inputs of every title, many at once and each once; what cannot be used is returned as problems.
 
     With `keep`, inputs that had to be fetched are copied to the store in the same pass, and what was found is written
     every five seconds and when the survey is interrupted or took longer, so that whoever comes next goes on from there.
     A short one leaves nothing; `copy_inputs` keeps all of a catalog that can be rendered.
     """
-    notes = dict(side_by_side(lambda title: (title.id, Notebook(store, title)), catalog.titles))
-    asked: dict[tuple[str, str], list[tuple[Title, Wanted]]] = {}
+    notes = dict(parallel_map(lambda title: (title.id, InputsRecord(store, title)), catalog.titles))
+    asked: dict[tuple[str, str], list[tuple[Title, InputFile]]] = {}
     for title in catalog.titles:
-        for wanted in wanted_of(title):
+        for wanted in input_files(title):
             asked.setdefault((wanted.url, wanted.place.partition("[")[0]), []).append((title, wanted))
-    desk = Desk(store, tell, keep)
+    desk = InputReader(store, tell, keep)
 
-    def look(askers: list[tuple[Title, Wanted]]) -> Found | InputError:
+    def look(askers: list[tuple[Title, InputFile]]) -> Inspected | InputError:
         known = (notes[title.id].find(wanted) for title, wanted in askers)
         try:
             return desk.look(askers[0][0].id, askers[0][1], [entry for entry in known if entry])
@@ -62,7 +62,7 @@ def survey(
     wrong: dict[tuple[str, str], InputError] = {}
     began = written = time.monotonic()
     try:
-        for askers, found in as_they_come(look, asked.values()):
+        for askers, found in parallel_as_done(look, asked.values()):
             for title, wanted in askers:
                 if isinstance(found, InputError):
                     wrong[title.id, wanted.place] = found
@@ -74,7 +74,7 @@ def survey(
     except BaseException as error:
         if keep:
             hurried = isinstance(error, KeyboardInterrupt)
-            answer = Aside("notes").ask(lambda: _write(notes.values()))
+            answer = DaemonPool("notes").submit(lambda: _write(notes.values()))
             with suppress(TimeoutError):
                 answer.result(LAST_WORDS if hurried else None)
         raise
@@ -88,24 +88,24 @@ def survey(
     return seen, problems
 
 
-def _write(notes: Iterable[Notebook]) -> None:
+def _write(notes: Iterable[InputsRecord]) -> None:
     """What is new; whoever may only read can plan all the same."""
     with suppress(StoreError, OutputError):
-        list(side_by_side(Notebook.write, notes))
+        list(parallel_map(InputsRecord.write, notes))
 
 
 def _judged(
-    catalog: Catalog, notes: Mapping[str, Notebook], wrong: Mapping[tuple[str, str], InputError]
-) -> tuple[list[Seen], list[Problem]]:
-    seen: list[Seen] = []
+    catalog: Catalog, notes: Mapping[str, InputsRecord], wrong: Mapping[tuple[str, str], InputError]
+) -> tuple[list[TitleInputs], list[Problem]]:
+    seen: list[TitleInputs] = []
     problems: list[Problem] = []
     for title in catalog.titles:
-        places = (wanted.place for wanted in wanted_of(title))
+        places = (wanted.place for wanted in input_files(title))
         mine = [(place, wrong[title.id, place]) for place in places if (title.id, place) in wrong]
         if mine:
             problems += [Problem(catalog.place(f"{title.key}.{place}"), str(error)) for place, error in mine]
             continue
-        one = seen_of(title, notes[title.id].found)
+        one = inputs_of(title, notes[title.id].found)
         if faults := misfits(catalog, one):
             problems += faults
         else:
@@ -113,26 +113,26 @@ def _judged(
     return seen, problems
 
 
-def copy_inputs(store: Store, seen: Iterable[Seen], tell: Tell = lambda text: None) -> None:
+def copy_inputs(store: Store, seen: Iterable[TitleInputs], tell: Tell = lambda text: None) -> None:
     """Copy what the store does not have of titles that were seen, then remember what was found.
 
     Raises InputError where an input is another one by now.
     """
     titles = list(seen)
-    desk = Desk(store, tell)
+    desk = InputReader(store, tell)
     sources = {source.sha256: (one.title.id, source) for one in titles for source in one.sources}
-    list(side_by_side(lambda named: desk.copy(*named), sources.values()))
-    list(side_by_side(lambda one: _note(store, one).write(), titles))
+    list(parallel_map(lambda named: desk.copy(*named), sources.values()))
+    list(parallel_map(lambda one: _note(store, one).write(), titles))
 
 
-def _note(store: Store, seen: Seen) -> Notebook:
-    note = Notebook(store, seen.title)
-    for wanted, found in zip(wanted_of(seen.title), seen.found, strict=True):
+def _note(store: Store, seen: TitleInputs) -> InputsRecord:
+    note = InputsRecord(store, seen.title)
+    for wanted, found in zip(input_files(seen.title), seen.found, strict=True):
         note.add(wanted, found)
     return note
 
 
-def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> TitlePlan:
+def plan_title(family: Family, seen: TitleInputs, weights: Weights = NO_WEIGHTS) -> TitlePlan:
     """The plan of a title whose inputs have been seen."""
     title, options = seen.title, seen.title.options
     embedding = stored_input(seen.face_embedding) if seen.face_embedding else None
@@ -143,10 +143,10 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
     if image := extras.get("canvas_fill"):
         options = replace(options, canvas_fill=image.sha256)
     portrait, audio = stored_input(seen.portrait), tuple(map(stored_input, seen.audio))
-    publishing = _publishing(seen, extras)
-    if publishing.cover:
-        options = replace(options, cover=publishing.cover.sha256)
-    if publishing.captions is None:  # what then has no effect must not change a hash
+    metadata = _metadata(seen, extras)
+    if metadata.cover:
+        options = replace(options, cover=metadata.cover.sha256)
+    if metadata.captions is None:  # what then has no effect must not change a hash
         options = replace(options, burn_captions=False)
     prompts = tuple((clip_of_second(prompt.at), prompt.text) for prompt in title.prompts)
     mark_key = key_name(read_key())
@@ -175,7 +175,7 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
             options=options,
             portrait=portrait,
             audio=audio,
-            publishing=publishing,
+            metadata=metadata,
             reading=seen.portrait_reading,
             canvas_reading=seen.canvas_reading,
             title=title.id,
@@ -189,21 +189,21 @@ def plan_title(family: Family, seen: Seen, weights: Weights = NO_WEIGHTS) -> Tit
         canvas_image=image,
         portrait_reading=seen.portrait_reading,
         canvas_reading=seen.canvas_reading,
-        publishing=publishing,
+        metadata=metadata,
         own_weights=weights.own,
         given_title=title.title,
         given_chapters=tuple((one.start, one.title) for one in _given_chapters(seen)),
     )
 
 
-def _given_chapters(seen: Seen) -> tuple[Chapter, ...]:
+def _given_chapters(seen: TitleInputs) -> tuple[Chapter, ...]:
     return given_chapters([(one.at, one.text) for one in seen.title.chapters], seen.frames)
 
 
-def _publishing(seen: Seen, extras: Mapping[str, Stored]) -> Publishing:
+def _metadata(seen: TitleInputs, extras: Mapping[str, Stored]) -> Metadata:
     title, options = seen.title, seen.title.options
     names = [name_of(source.url) for source in seen.audio]
-    return Publishing(
+    return Metadata(
         tags=named(joined_tags([fact.tags for fact in seen.facts]), title.title, options.author),
         cover=extras.get("cover"),
         captions=extras.get("captions"),

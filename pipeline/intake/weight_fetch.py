@@ -15,7 +15,7 @@ from typing import Any
 
 from models.families.protocol import Family
 from pipeline.core.errors import InputError, OutputError, WeightsError
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.intake.weight_tree import FoundFile, check_complete, find_tree, inspect, told_sha256
 from pipeline.sources import urls
 from pipeline.store.digests import sha256_of_file

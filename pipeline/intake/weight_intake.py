@@ -16,7 +16,7 @@ from typing import Any
 from models.families.protocol import Family
 from models.weights.shipped import shipped_weights
 from pipeline.core.errors import DamagedObject, MissingObject, WeightsError
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.intake.weight_tree import LARGEST, FoundFile, FoundTree, check_complete, find_tree, inspect
 from pipeline.sources import urls
 from pipeline.sources.inputs import SourceFile, fetch
@@ -113,7 +113,7 @@ def take_weights(
     return _weights([(one.name, source) for one, source in taken], family, found.url)
 
 
-def recall_weights(family: Family, url: str | None, store: Store) -> Weights | None:
+def cached_weights(family: Family, url: str | None, store: Store) -> Weights | None:
     """What `take_weights` gave when it last saw the address; None where it never did."""
     url = url or shipped_weights(family.name)
     if url is None or not family.tree:

@@ -12,7 +12,7 @@ from typing import Any
 from models.families.protocol import Family
 from models.families.weight_files import WeightFile
 from pipeline.core.errors import InputError, SetupError, WeightsError
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.sources import urls
 from pipeline.sources.inputs import stamp_of
 

@@ -10,14 +10,14 @@ from fractions import Fraction
 from typing import Any
 
 from pipeline.core.errors import InputError, LongtakeError, ManifestError, Problem
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.core.timeline import FPS
 from pipeline.manifest import check as manifest_check
 from pipeline.manifest.fields import moment
 from pipeline.manifest.option_fields import options_entering
 from pipeline.manifest.options import FamilyFacts, Options, complete
 from pipeline.manifest.title_sources import add_titles
-from pipeline.manifest.yaml_text import MAX_BYTES, Fault, Parsed, key_path, parse_yaml
+from pipeline.manifest.yaml_text import MAX_BYTES, Parsed, YamlProblem, key_path, parse_yaml
 from pipeline.sources import urls, web
 from pipeline.store.opening import open_store
 from pipeline.store.small_json import get_json
@@ -210,7 +210,7 @@ def _read_up_to(file: Any, most: int) -> bytes:
     return b"".join(parts)
 
 
-def _problems(source: str, faults: Sequence[Fault], origins: Mapping[int, str]) -> list[Problem]:
+def _problems(source: str, faults: Sequence[YamlProblem], origins: Mapping[int, str]) -> list[Problem]:
     name, ordered = redact(source), sorted(dict.fromkeys(faults), key=lambda fault: fault.line)
     problems = [
         Problem(
@@ -224,13 +224,13 @@ def _problems(source: str, faults: Sequence[Fault], origins: Mapping[int, str]) 
     return problems
 
 
-def _explained(faults: Sequence[Fault], doubts: Sequence[Fault]) -> list[Fault]:
+def _explained(faults: Sequence[YamlProblem], doubts: Sequence[YamlProblem]) -> list[YamlProblem]:
     """Faults, with what may have led to them."""
     found = {doubt.loc: doubt.text for doubt in doubts}
     return [replace(one, text=f"{one.text}; {found[one.loc]}") if one.loc in found else one for one in faults]
 
 
-def _origin(fault: Fault, origins: Mapping[int, str]) -> str:
+def _origin(fault: YamlProblem, origins: Mapping[int, str]) -> str:
     """Where a title from a table stands: its line in the manifest is that of the table's address."""
     place = fault.loc[1] if len(fault.loc) > 1 and fault.loc[0] == "titles" else None
     return f" ({origins[place]})" if isinstance(place, int) and place in origins else ""

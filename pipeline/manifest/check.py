@@ -13,7 +13,7 @@ from pipeline.manifest.fields import REQUIRED, TitleFields, describe, model_at, 
 from pipeline.manifest.option_faults import faults_of
 from pipeline.manifest.option_fields import OptionFields
 from pipeline.manifest.options import FamilyFacts
-from pipeline.manifest.yaml_text import Fault, Loc, Parsed, shown
+from pipeline.manifest.yaml_text import Loc, Parsed, YamlProblem, shown
 from pipeline.media.canvas import is_image
 from pipeline.sources import urls
 
@@ -35,7 +35,7 @@ class Checked:
     family: str = ""
     weights: str | None = None
     titles: dict[int, dict[str, Any]] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[YamlProblem] = field(default_factory=list)
 
 
 def check(parsed: Parsed, source: str, families: Mapping[str, FamilyFacts], output: str | None) -> Checked:
@@ -45,7 +45,7 @@ def check(parsed: Parsed, source: str, families: Mapping[str, FamilyFacts], outp
         return checked
     if parsed.data is None:
         checked.faults.append(
-            Fault(0, (), "is empty; expected version, output, family and titles (see docs/manifest.md)")
+            YamlProblem(0, (), "is empty; expected version, output, family and titles (see docs/manifest.md)")
         )
         return checked
     _Check(parsed, source, families, output, checked).run()
@@ -63,7 +63,7 @@ class _Check:
 
     def fault(self, loc: Loc, text: str) -> None:
         place = self.known(loc)
-        self.checked.faults.append(Fault(self.lines[place], loc, text))
+        self.checked.faults.append(YamlProblem(self.lines[place], loc, text))
 
     def near(self, name: str, names: Iterable[str]) -> list[str]:
         """The name that was meant, if one is alike. Not looked for in a file that is damaged as a whole."""
@@ -137,7 +137,7 @@ class _Check:
             try:
                 self.checked.output = urls.resolve(self.output, "./command-line")
             except ValueError as error:
-                self.checked.faults.append(Fault(0, ("--output",), f"value {shown(self.output)}: {error}"))
+                self.checked.faults.append(YamlProblem(0, ("--output",), f"value {shown(self.output)}: {error}"))
         elif "output" in self.data:
             self.checked.output = self.address(("output",), self.data["output"], self.source)
         if "weights" in self.data:

@@ -8,7 +8,7 @@ from math import ceil
 from typing import Any, Literal, Protocol
 
 from pipeline.manifest.option_fields import DEFAULT_CRF, DEFAULT_RESOLUTION, OptionFields, extra
-from pipeline.media.canvas import CANVASES, COLOUR, Layout, layout
+from pipeline.media.canvas import CANVASES, COLOUR, CanvasLayout, canvas_layout
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,9 @@ class Options:
     accept_short: bool = False  # reports of earlier versions do not name it
 
     @property
-    def placing(self) -> Layout | None:
+    def placing(self) -> CanvasLayout | None:
         """Where the portrait stands on the canvas, None where the picture is the portrait alone."""
-        return layout(self.canvas, self.canvas_place) if self.canvas != "none" else None
+        return canvas_layout(self.canvas, self.canvas_place) if self.canvas != "none" else None
 
     @property
     def frame_size(self) -> tuple[int, int]:

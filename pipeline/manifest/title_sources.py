@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.core.errors import InputError
 from pipeline.manifest.matching import matching
 from pipeline.manifest.table import read_table
-from pipeline.manifest.yaml_text import Fault, Loc, Parsed, shown
+from pipeline.manifest.yaml_text import Loc, Parsed, YamlProblem, shown
 from pipeline.sources import urls
 
 Holds = Callable[[str, str], bool]
@@ -42,18 +42,18 @@ def add_titles(parsed: Parsed, source: str, holds: Holds = lambda title, address
             continue
         kinds = [kind for kind in ("table", "glob") if isinstance(entry.get(kind), str)]
         if len(kinds) != 1:
-            parsed.faults.append(Fault(line, loc, "expected either `table` or `glob`; give one of them"))
+            parsed.faults.append(YamlProblem(line, loc, "expected either `table` or `glob`; give one of them"))
             continue
         rest = {name: value for name, value in entry.items() if name not in ("table", "glob")}
         try:
             address = urls.resolve(entry[kinds[0]], source)
             titles = list(read_table(address) if kinds[0] == "table" else matching(address, holds))
         except (InputError, ValueError, OSError) as error:
-            parsed.faults.append(Fault(line, (*loc, kinds[0]), f"value {shown(entry[kinds[0]])}: {error}"))
+            parsed.faults.append(YamlProblem(line, (*loc, kinds[0]), f"value {shown(entry[kinds[0]])}: {error}"))
             continue
         if not titles:
             text = f"value {shown(entry[kinds[0]])}: holds no title; check the address"
-            parsed.faults.append(Fault(line, (*loc, kinds[0]), text))
+            parsed.faults.append(YamlProblem(line, (*loc, kinds[0]), text))
         for origin, title in titles:
             found.append({**{name: _with_name(value, title) for name, value in rest.items()}, **title})
             origins.append(origin)

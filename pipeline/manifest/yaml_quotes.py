@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 
 WORDS = ("title", "author", "text", "owner")  # keys whose values are written for people
 FILES = (

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.manifest.yaml_quotes import comment_in, quotes_for, quotes_within
 
 MAX_BYTES = 16 << 20  # a catalog of 10,000 titles with their prompts takes about 4 MiB
@@ -32,7 +32,7 @@ _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
 @dataclass(frozen=True)
-class Fault:
+class YamlProblem:
     """Something wrong at a place of the file; `line` counts from 1, 0 means the file as a whole."""
 
     line: int
@@ -49,9 +49,9 @@ class Parsed:
 
     data: Any = None
     lines: dict[Loc, int] = field(default_factory=lambda: {(): 1})
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[YamlProblem] = field(default_factory=list)
     refused: set[Loc] = field(default_factory=set)
-    doubts: list[Fault] = field(default_factory=list)
+    doubts: list[YamlProblem] = field(default_factory=list)
     """What can be read, but may have been meant otherwise."""
 
 
@@ -163,7 +163,7 @@ class _Builder:
         rest = self.lines[end.line][end.column :] if end.line < len(self.lines) else ""
         key = next((part for part in reversed(loc) if isinstance(part, str)), "")
         if text := comment_in(key, event.value, rest):
-            self.parsed.doubts.append(Fault(end.line + 1, loc, text))
+            self.parsed.doubts.append(YamlProblem(end.line + 1, loc, text))
 
     def refuse_reference(self, line: int, what: str) -> None:
         self.fault(
@@ -237,7 +237,7 @@ class _Builder:
             self.parsed.refused.add(loc)
 
     def fault(self, line: int, text: str, loc: Loc | None = None) -> None:
-        self.parsed.faults.append(Fault(line, self.next_loc() if loc is None else loc, text))
+        self.parsed.faults.append(YamlProblem(line, self.next_loc() if loc is None else loc, text))
 
     def stop(self, line: int, text: str) -> None:
         self.fault(line, text)
@@ -255,7 +255,7 @@ def _plain(text: str) -> Any:
 
 
 def _refuse(parsed: Parsed, line: int, text: str) -> Parsed:
-    parsed.faults.append(Fault(line, (), text))
+    parsed.faults.append(YamlProblem(line, (), text))
     parsed.refused.add(())
     return parsed
 

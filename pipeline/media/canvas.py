@@ -26,7 +26,7 @@ _KR, _KG, _KB = 2126, 7152, 722
 
 
 @dataclass(frozen=True)
-class Layout:
+class CanvasLayout:
     """A canvas of `width` x `height` pixels with a square of `side` pixels whose corner is at (x, y)."""
 
     width: int
@@ -41,7 +41,7 @@ def is_image(fill: str) -> bool:
     return fill != BLUR and not COLOUR.fullmatch(fill)
 
 
-def layout(canvas: str, place: str) -> Layout:
+def canvas_layout(canvas: str, place: str) -> CanvasLayout:
     """Where the portrait stands: as large as fits, moved along the longer edge, on even pixels.
 
     On an upright canvas `left` is the top and `right` the bottom.
@@ -49,10 +49,10 @@ def layout(canvas: str, place: str) -> Layout:
     width, height = CANVASES[canvas]
     side, free = min(width, height), abs(width - height)
     offset = {"left": 0, "centre": free // 4 * 2, "right": free}[place]
-    return Layout(width, height, side, *((offset, 0) if width > height else (0, offset)))
+    return CanvasLayout(width, height, side, *((offset, 0) if width > height else (0, offset)))
 
 
-def fill_planes(layout: Layout, fill: str, portrait: np.ndarray, image: np.ndarray | None) -> np.ndarray:
+def fill_planes(layout: CanvasLayout, fill: str, portrait: np.ndarray, image: np.ndarray | None) -> np.ndarray:
     """The empty canvas as yuv420p planes, uint8 [height·3/2, width].
 
     `portrait` and `image` are uint8 [h, w, 3]; `image` is what `fill` names, if it names one.
@@ -101,7 +101,7 @@ def _divided(numerator: np.ndarray, denominator: int) -> np.ndarray:
 class Canvas:
     """Puts frame after frame on the same fill."""
 
-    def __init__(self, layout: Layout, fill: np.ndarray, resolution: int):
+    def __init__(self, layout: CanvasLayout, fill: np.ndarray, resolution: int):
         self._layout, self._fill = layout, fill
         self._scaler = (
             Scaler((resolution, resolution), (layout.side, layout.side)) if resolution != layout.side else None

@@ -24,7 +24,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from pipeline.core.errors import DamagedObject, UserError
 from pipeline.core.timeline import FPS, GOP, VIDEO_TIMESCALE
-from pipeline.media import scheduling
+from pipeline.media import thread_policy
 from pipeline.media.boxes import Joined, boxes
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only: the AV1 encoder prints its settings for every GOP otherwise
@@ -165,7 +165,7 @@ class GopEncoder:
         if self._count > 1:
             packets = self._stream.encode(frame)
         else:  # the first picture opens the encoder, and the AV1 one would take the whole machine
-            with scheduling.kept():
+            with thread_policy.same_thread_policy():
                 packets = self._stream.encode(frame)
         self._write(packets)
 

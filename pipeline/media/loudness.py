@@ -33,7 +33,7 @@ _FED = 24_000  # samples given to a filter at a time
 
 
 @dataclass(frozen=True)
-class Measured:
+class Loudness:
     """Integrated loudness in LUFS and highest true peak in dBTP; -inf for silence."""
 
     loudness: float
@@ -48,8 +48,8 @@ class Levelled:
     hls: Path
     channels: int
     fragments: SoundFragments
-    before: Measured
-    after: Measured
+    before: Loudness
+    after: Loudness
     gain: float
     limited: bool
 
@@ -105,7 +105,7 @@ def write_levelled(
     )
 
 
-def measure(blocks: Iterable[np.ndarray], channels: int) -> Measured:
+def measure(blocks: Iterable[np.ndarray], channels: int) -> Loudness:
     """Loudness and peak of blocks of float32 [samples, channels] at 48 kHz."""
     meter = _Meter(channels)
     for block in blocks:
@@ -154,12 +154,12 @@ class _Meter:
         for frame in self._chain.frames(block):
             self._last = dict(frame.metadata) or self._last
 
-    def read(self) -> Measured:
+    def read(self) -> Loudness:
         for frame in self._chain.frames(None):
             self._last = dict(frame.metadata) or self._last
         peaks = [float(value) for name, value in self._last.items() if name.startswith("lavfi.r128.true_peaks_ch")]
         highest = max(peaks, default=0.0)
-        return Measured(
+        return Loudness(
             float(self._last.get("lavfi.r128.I", "-inf")), 20 * math.log10(highest) if highest > 0 else -math.inf
         )
 

@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from pipeline.core.errors import OutputError, SetupError
-from pipeline.on_ray import own
+from pipeline.on_ray import local_ray
 from pipeline.store.local import LocalStore
 from pipeline.store.store import Store
 
@@ -26,7 +26,7 @@ def connect(address: str | None, cores: int | None = None) -> None:
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address is None:
-            own.start(include_dashboard=False, num_cpus=cores, **options)
+            local_ray.start(include_dashboard=False, num_cpus=cores, **options)
         else:
             ray.init(address=address, **options)
     except (ConnectionError, RayError, ValueError, RuntimeError) as error:

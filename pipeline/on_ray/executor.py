@@ -16,14 +16,14 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, RayError
 
-from pipeline.driver.layout import Layout
+from pipeline.driver.allocation import Allocation
 from pipeline.on_ray.connection import SCRATCH, resources
 from pipeline.on_ray.deaths import failure_of, machine_died, ray_answers
 from pipeline.on_ray.drain import Drains
-from pipeline.on_ray.market import preference
+from pipeline.on_ray.heartbeats import Listening, allowed
 from pipeline.on_ray.metrics import measured
+from pipeline.on_ray.placement import placement_options
 from pipeline.on_ray.prewarm import Prewarm, ahead
-from pipeline.on_ray.silence import Listening, allowed
 from pipeline.scheduler.work import (
     Assign,
     Command,
@@ -39,7 +39,7 @@ from pipeline.scheduler.work import (
     WorkerLost,
     WorkerReady,
 )
-from pipeline.scheduler.worker import Worker
+from pipeline.scheduler.worker_protocol import WorkerProtocol
 from pipeline.titles.title_plan import TitlePlan
 
 NEWS_EVERY = 1.0  # seconds between two looks at a busy worker
@@ -69,31 +69,36 @@ class _Actor:
 
 class RayExecutor:
     def __init__(
-        self, output: str, plans: dict[str, TitlePlan], plan: Layout, run: str, workers: Mapping[Role, type[Worker]]
+        self,
+        output: str,
+        plans: dict[str, TitlePlan],
+        allocation: Allocation,
+        run: str,
+        workers: Mapping[Role, type[WorkerProtocol]],
     ):
         """`workers`: the class that works in each role."""
-        self._output, self._plans, self._layout, self._run = output, plans, plan, run
+        self._output, self._plans, self._allocation, self._run = output, plans, allocation, run
         self._classes = {role: measured(role, kind) for role, kind in workers.items()}
         self._actors: dict[str, _Actor] = {}
         self._drains, self._listening = Drains(), Listening()
         self.silences: dict[str, float] = {}  # longest so far, by what the worker did
-        self._prewarm = Prewarm(_ahead(plan))
+        self._prewarm = Prewarm(_ahead(allocation))
         self._calls: dict[Any, tuple[str, str]] = {}  # pending call → (worker, ready | run | news)
 
     def do(self, command: Command) -> None:
         match command:
             case Launch(name, role):
-                share = self._layout.shares[role]
+                share = self._allocation.shares[role]
                 device = "cuda" if share.gpus else "cpu"
                 # No restarts: a worker that died is the scheduler's affair. `control` answers while `run` is running.
                 options: dict[str, Any] = {"num_cpus": share.cpus, "num_gpus": share.gpus, "max_restarts": 0}
                 if share.scratch:
                     options["resources"] = {SCRATCH: share.scratch}
-                options |= {"max_task_retries": 0, "concurrency_groups": {"control": 1}} | preference(role)
+                options |= {"max_task_retries": 0, "concurrency_groups": {"control": 1}} | placement_options(role)
                 handle: Any = ray.remote(**options)(self._classes[role]).remote(self._output, device, self._run)
                 self._actors[name] = _Actor(handle, role)
                 sample = next(iter(self._plans.values()))
-                self._calls[handle.ready.remote(sample, self._layout.lanes)] = (name, "ready")
+                self._calls[handle.ready.remote(sample, self._allocation.lanes)] = (name, "ready")
             case Retire(name):
                 self._end(name)
             case Assign(name, work):
@@ -143,7 +148,7 @@ class RayExecutor:
         match kind:
             case "ready":
                 actor.ready = True
-                if self._layout.shares["chain"].gpus and name.startswith("chain"):
+                if self._allocation.shares["chain"].gpus and name.startswith("chain"):
                     self._prewarm.clear()  # the machines are there, and workers ask for themselves
                 return [WorkerReady(name, answer)]
             case "run":
@@ -193,7 +198,7 @@ class RayExecutor:
         others = any(one.ready for one in self._actors.values() if one.role == actor.role)
         if others or time.monotonic() - actor.launched <= PLACED_WITHIN:
             return None
-        share = self._layout.shares[actor.role]
+        share = self._allocation.shares[actor.role]
         return Failure(
             "lost",
             f"no machine took it within {PLACED_WITHIN:.0f} s; it asks for {share.cpus:g} cores, {share.gpus:g} "
@@ -207,11 +212,11 @@ class RayExecutor:
         self._calls = {call: place for call, place in self._calls.items() if place[0] != name}
 
 
-def _ahead(layout: Layout) -> list[dict[str, float]]:
+def _ahead(allocation: Allocation) -> list[dict[str, float]]:
     """Machines to ask for before there is work for them, where the layout counts on more than there are."""
-    chain, upscale = layout.shares["chain"], layout.shares["upscale"]
-    if not layout.growing:
+    chain, upscale = allocation.shares["chain"], allocation.shares["upscale"]
+    if not allocation.growing:
         return []
-    limits = layout.limits
+    limits = allocation.limits
     places = {"chain": {"CPU": chain.cpus, "GPU": chain.gpus}, "upscale": {"CPU": upscale.cpus, "GPU": upscale.gpus}}
     return ahead(limits.chain, max(1, limits.upscale_floor), **places, have=resources()[1])

@@ -16,7 +16,7 @@ from ray.util import metrics
 
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import ROLES, Event, Finished, Outcome, Role, Work, WorkerLost
-from pipeline.scheduler.worker import Worker
+from pipeline.scheduler.worker_protocol import WorkerProtocol
 
 EVERY = 2.0  # seconds between two looks of the driver
 SECONDS = [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]  # borders of the histogram
@@ -53,10 +53,10 @@ def metric(name: str) -> Any:
 # -- workers ------------------------------------------------------------------------------------------------------
 
 
-def measured(role: Role, kind: type[Worker]) -> type[Worker]:
+def measured(role: Role, kind: type[WorkerProtocol]) -> type[WorkerProtocol]:
     """A class of workers whose calls are counted, in the process where they run."""
 
-    class Measured(kind):  # type: ignore[misc, valid-type]
+    class MeteredWorker(kind):  # type: ignore[misc, valid-type]
         def run(self, work: Work, plans: Any) -> tuple[Outcome, ...]:
             started = time.monotonic()
             outcomes: tuple[Outcome, ...] = super().run(work, plans)
@@ -67,8 +67,8 @@ def measured(role: Role, kind: type[Worker]) -> type[Worker]:
                 metric("longtake_device_bytes").set(held, {"role": role})
             return outcomes
 
-    Measured.__name__ = Measured.__qualname__ = kind.__name__  # as Ray shows it
-    return Measured
+    MeteredWorker.__name__ = MeteredWorker.__qualname__ = kind.__name__  # as Ray shows it
+    return MeteredWorker
 
 
 def results_of(outcomes: Sequence[Outcome]) -> Counter[str]:

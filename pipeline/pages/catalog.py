@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pipeline import __version__
 from pipeline.checks.status_of import Status
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.core.timeline import FPS, GOP
 from pipeline.pages.remedies import remedy
 from pipeline.scheduler.title_state import TitleState
@@ -56,7 +56,7 @@ def catalog_name(store: Store) -> str:
 
 def name_of(plan: TitlePlan) -> str:
     """What a title is called: as the manifest or its sound says, else its id."""
-    return dict(plan.publishing.tags).get("title") or plan.id
+    return dict(plan.metadata.tags).get("title") or plan.id
 
 
 def state_of(title: TitleState, whole: int) -> State:

@@ -12,7 +12,7 @@ from pipeline.core.timeline import CLIP, FPS
 from pipeline.manifest.option_fields import OptionFields, extra
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
-from pipeline.titles.found import read_json
+from pipeline.titles.title_folders import read_json
 from pipeline.titles.title_plan import TitlePlan
 
 
@@ -26,10 +26,10 @@ def facts_of(plan: TitlePlan, names: Mapping[str, str]) -> dict[str, Any]:
         "seed": str(plan.seed),  # 63 bits: more than a number in a page holds
         "width": plan.encoding.width,
         "height": plan.encoding.height,
-        "tags": [list(tag) for tag in plan.publishing.tags],
-        "language": plan.publishing.language,
+        "tags": [list(tag) for tag in plan.metadata.tags],
+        "language": plan.metadata.language,
         "chapters": [
-            {"at": one.start / 1000, "end": one.end / 1000, "title": one.title} for one in plan.publishing.chapters
+            {"at": one.start / 1000, "end": one.end / 1000, "title": one.title} for one in plan.metadata.chapters
         ],
         "inputs": [_input(role, stored, names) for role, stored in _inputs(plan)],
         "prompts": [{"at": clip * CLIP / FPS, "text": text} for clip, text in plan.prompts],
@@ -56,8 +56,8 @@ def _inputs(plan: TitlePlan) -> Iterator[tuple[str, Stored]]:
     more = {
         "face embedding": plan.face_embedding,
         "canvas": plan.canvas_image,
-        "cover": plan.publishing.cover,
-        "captions": getattr(plan.publishing, "captions", None),
+        "cover": plan.metadata.cover,
+        "captions": getattr(plan.metadata, "captions", None),
     }
     yield from ((role, stored) for role, stored in more.items() if stored)
 

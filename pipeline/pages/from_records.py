@@ -15,16 +15,16 @@ from pipeline.pages.facts import facts_of, input_names
 from pipeline.pages.html import encode, page, plain
 from pipeline.pages.title_page import page_data, put_page, read_on, said_before, views_of
 from pipeline.store.store import Store
-from pipeline.titles.found import Found, read_json
+from pipeline.titles.title_folders import TitleFolders, read_json
 
 
-def write_pages(store: Store, titles: Iterable[tuple[Found, tuple[str, ...]]]) -> int:
+def write_pages(store: Store, titles: Iterable[tuple[TitleFolders, tuple[str, ...]]]) -> int:
     """Write the pages of these titles and the catalog with them in it; returns how many titles those are."""
     put_assets(store)
     ends = last_ends(store)
     entries: dict[str, Entry] = {}
-    for found in _current(store, (found for found, _ in titles)):
-        entries[found.title] = write_title(store, found, ends.get(found.title))
+    for folders in _current(store, (folders for folders, _ in titles)):
+        entries[folders.title] = write_title(store, folders, ends.get(folders.title))
     before = read_json(store, KEY) or {}
     run = before.get("run")
     name = catalog_name(store)
@@ -34,18 +34,18 @@ def write_pages(store: Store, titles: Iterable[tuple[Found, tuple[str, ...]]]) -
     return len(entries)
 
 
-def write_title(store: Store, found: Found, end: dict[str, Any] | None = None) -> Entry:
+def write_title(store: Store, folders: TitleFolders, end: dict[str, Any] | None = None) -> Entry:
     """Write the page of one title; `end` is how the newest run left it. For whatever adds to a title afterwards."""
-    title = found.title
+    title = folders.title
     facts, incidents = said_before(store, title)
-    if found.plan:
-        facts = facts_of(found.plan, input_names(store, title))
-    name = name_of(found.plan) if found.plan else _name(facts, title)
-    status = status_of(store, found, end)
+    if folders.plan:
+        facts = facts_of(folders.plan, input_names(store, title))
+    name = name_of(folders.plan) if folders.plan else _name(facts, title)
+    status = status_of(store, folders, end)
     entry = entry_of_status(status, name, time.time())
     entry = replace(entry, thumb=store.exists(f"{title}/thumb.jpg"), page=True, retries=len(incidents))
-    cells = Cells(found.gops)
-    views = views_of(store, {stage: found.prefix(stage) for stage in STAGES})
+    cells = Cells(folders.gops)
+    views = views_of(store, {stage: folders.prefix(stage) for stage in STAGES})
     upto: dict[Stage, int] = {"chain": entry.chained, "stream": entry.upscaled}
     known = -1
     while not read_on(views, cells, upto) and sum(cells.read.values()) > known:
@@ -54,15 +54,15 @@ def write_title(store: Store, found: Found, end: dict[str, Any] | None = None) -
     return entry
 
 
-def _current(store: Store, titles: Iterable[Found]) -> Iterable[Found]:
+def _current(store: Store, titles: Iterable[TitleFolders]) -> Iterable[TitleFolders]:
     """One for each title: of several streams the one that its report names, else the last."""
-    best: dict[str, Found] = {}
-    for found in titles:
-        hashes = (read_json(store, f"{found.title}/report.json") or {}).get("hashes")
+    best: dict[str, TitleFolders] = {}
+    for folders in titles:
+        hashes = (read_json(store, f"{folders.title}/report.json") or {}).get("hashes")
         made = str(hashes.get("stream")) if isinstance(hashes, dict) else ""
-        held = best.get(found.title)
+        held = best.get(folders.title)
         if held is None or not (held.stream_hash and made.startswith(held.stream_hash)):
-            best[found.title] = found
+            best[folders.title] = folders
     return best.values()
 
 

@@ -6,7 +6,7 @@ import html
 import json
 from typing import Any
 
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.pages import assets
 
 # Only files of the output itself; nothing written into a page runs. hls.js hands pictures

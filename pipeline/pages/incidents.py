@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import Event, Failure, Finished, Job, Work, WorkerLost
 

@@ -6,7 +6,7 @@ from pipeline.core.errors import MissingObject
 from pipeline.pages.from_records import write_pages
 from pipeline.store.store import Store
 from pipeline.titles.catalog_report import CSV, PARQUET, row_of, write_report
-from pipeline.titles.found import of_plan
+from pipeline.titles.title_folders import folders_of_plan
 from pipeline.titles.title_plan import TitlePlan
 
 
@@ -17,7 +17,7 @@ def restore(store: Store, plans: dict[str, TitlePlan]) -> None:
     """
     pages = ["index.html", *(f"{name}/report.html" for name in plans)]
     if "_pages" in store.folders("") and not all(_is_whole(store, key) for key in pages):
-        write_pages(store, [(of_plan(plan), ()) for plan in plans.values()])
+        write_pages(store, [(folders_of_plan(plan), ()) for plan in plans.values()])
     if not store.exists(CSV) or not store.exists(PARQUET):
         done = {"state": "done", "file": "", "reason": ""}
         rows = [

@@ -16,7 +16,7 @@ from pipeline.pages.html import encode, page, plain
 from pipeline.pages.plots import curves_of
 from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
-from pipeline.titles.found import read_json
+from pipeline.titles.title_folders import read_json
 
 DOWNLOADS = ("captions.vtt", "captions.srt", "report.json", "provenance.json", "evaluation.json")
 AT_ONCE = 512  # records of a stage that are read before others get their turn

@@ -14,7 +14,7 @@ from pipeline.pages.catalog import KEY, VERSION
 from pipeline.pages.html import encode, page, plain
 from pipeline.store.store import Store
 from pipeline.titles.catalog_report import change_reasons
-from pipeline.titles.found import read_json
+from pipeline.titles.title_folders import read_json
 
 MARK = "not in the manifest of the last run"
 REMEDY = "put it back into the manifest to go on with it, or remove its folder"

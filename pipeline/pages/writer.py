@@ -28,7 +28,7 @@ from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import Event, Kind
 from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
-from pipeline.titles.found import read_json
+from pipeline.titles.title_folders import read_json
 from pipeline.titles.title_plan import TitlePlan
 
 EVERY = 3.0  # seconds between two looks at the schedule

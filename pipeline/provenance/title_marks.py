@@ -16,7 +16,7 @@ MARKS_REVISION = 3  # raised when a change alters the pictures by another mark o
 
 
 @dataclass(frozen=True)
-class Marks:
+class TitleMarks:
     """`payload`: 12 hexadecimal digits, empty where the pictures carry no watermark. `key`: name of its key, never
     the key. `subject` is `real`, `synthetic`, `artwork` or `undeclared`."""
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 from pipeline.core.timeline import CLIP, GOP
-from pipeline.scheduler.choose import Unit
-from pipeline.scheduler.order import Fair, Line, Rank
+from pipeline.scheduler.fair_queue import FairShares, Rank, TitleQueue
+from pipeline.scheduler.ready_jobs import Unit
 from pipeline.scheduler.title_state import TitleState
 from pipeline.scheduler.work import Role, Work
 
@@ -22,7 +22,7 @@ LONGER = 2  # times as much must be left of a title that displaces another of th
 
 
 @dataclass
-class Worker:
+class WorkerState:
     role: Role
     ready: bool = False
     device: str = ""
@@ -38,12 +38,14 @@ class Worker:
         return self.ready and self.work is None
 
 
-class Crew:
+class ChainLanes:
     """Titles on board of chain workers."""
 
-    def __init__(self, titles: dict[str, TitleState], fair: Fair, line: Line, alone: Callable[[str], bool]):
+    def __init__(
+        self, titles: dict[str, TitleState], fair: FairShares, queue: TitleQueue, alone: Callable[[str], bool]
+    ):
         """`alone`: whether a title's next GOP is to be tried without others on board."""
-        self._titles, self._fair, self._line, self._alone = titles, fair, line, alone
+        self._titles, self._fair, self._queue, self._alone = titles, fair, queue, alone
         self._home: dict[str, str] = {}  # title → worker that holds its state
         self._aboard: dict[str, list[str]] = {}
         self._ahead: dict[str, int] = {}  # clips of a title's next GOP that its worker has made already
@@ -64,15 +66,15 @@ class Crew:
 
     def at_home(self) -> int:
         """Titles in the line that will go on where they are."""
-        return sum(title in self._line for title in self._home)
+        return sum(title in self._queue for title in self._home)
 
-    def choose(self, name: str, worker: Worker) -> tuple[list[str], int]:
+    def choose(self, name: str, worker: WorkerState) -> tuple[list[str], int]:
         """Titles for the next call of a worker, and the shape of the batch: one a lane, then spare ones.
 
         They count as handed out: their owners are charged.
         """
         aboard = (title for title in self._aboard.get(name, []) if self._home.get(title) == name)
-        seated = [title for title in aboard if title in self._line]
+        seated = [title for title in aboard if title in self._queue]
         first = self._next(worker, ())
         if not seated and first is None:
             return [], 0
@@ -104,7 +106,7 @@ class Crew:
         self._settle(name, seated)
         return seated, lanes
 
-    def _spare(self, worker: Worker, seated: list[str], lanes: int) -> list[str]:
+    def _spare(self, worker: WorkerState, seated: list[str], lanes: int) -> list[str]:
         """Titles for lanes whose own ends before the call does: between clips, without waiting for the others."""
         spare: list[str] = []
         for _ in range(sum(self._ends_early(title) for title in seated)):
@@ -120,20 +122,20 @@ class Crew:
         clips = title.work.last_clips if title.chained == title.work.gops - 1 else CLIPS
         return title.chained == title.work.gops - 1 and clips - self._ahead.get(name, 0) < CLIPS
 
-    def _next(self, worker: Worker, without: Container[str], lanes: int | None = None) -> str | None:
+    def _next(self, worker: WorkerState, without: Container[str], lanes: int | None = None) -> str | None:
         """The best title that waits and that the worker may take, with a batch of `lanes`."""
-        for title in self._line.best(self._fair):
+        for title in self._queue.best(self._fair):
             if title not in self._home and title not in worker.unsuited and title not in without:  # noqa: SIM102
                 if lanes is None or self._lanes_of(title, worker) == lanes:
                     return title
         return None
 
-    def _lanes_of(self, title: str, worker: Worker) -> int:
+    def _lanes_of(self, title: str, worker: WorkerState) -> int:
         return self._titles[title].lanes or worker.lanes
 
     def _displaces(self, new: str, old: str) -> bool:
         """Whether a title that waits should have the lane of one that is on board."""
-        rank, other = self._line.rank(new), self._line.rank(old)
+        rank, other = self._queue.rank(new), self._queue.rank(old)
         if rank != other:
             return rank < other
         one, two = self._titles[new].work, self._titles[old].work
@@ -142,7 +144,7 @@ class Crew:
         return self._left(new) > LONGER * self._left(old) + TURN
 
     def _weakness(self, title: str) -> tuple[Rank, float, int]:
-        return self._line.rank(title), self._fair.had(self._titles[title].work.owner), -self._left(title)
+        return self._queue.rank(title), self._fair.had(self._titles[title].work.owner), -self._left(title)
 
     def _left(self, name: str) -> int:
         title = self._titles[name]

@@ -7,7 +7,7 @@ Invariants:
 * what is committed is never asked for again, unless a scan of the store says that it is gone;
 * a unit that kills its worker three times while alone on it fails its title, and only that title;
 * a title that nobody can work on pauses and says why: nothing waits for ever;
-* a unit that takes the driver along is found out over restarts (`marks.py`), and fails only its title.
+* a unit that takes the driver along is found out over restarts (`quarantine.py`), and fails only its title.
 
 A decision costs about the same however many titles wait: they stand in lines (`order.py`), which are brought up to date
 for the titles that something happened to.
@@ -17,15 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.scheduler.choose import Unit, chain_jobs, units_of
-from pipeline.scheduler.lanes import Crew, Worker
-from pipeline.scheduler.pool_size import Limits
-from pipeline.scheduler.pools import Pools
+from pipeline.scheduler.backlog import Backlog
+from pipeline.scheduler.lanes import ChainLanes, WorkerState
+from pipeline.scheduler.pools import Limits, Pools
+from pipeline.scheduler.quarantine import Quarantine
+from pipeline.scheduler.ready_jobs import Unit, chain_jobs, units_of
+from pipeline.scheduler.retries import BACKOFF, LOST, PATIENCE, POISON, Retries
 from pipeline.scheduler.speeds import Speeds
-from pipeline.scheduler.suspects import Suspects
 from pipeline.scheduler.title_state import TitleState, TitleWork
-from pipeline.scheduler.trouble import BACKOFF, LOST, PATIENCE, POISON, Trouble
-from pipeline.scheduler.waiting import Waiting
 from pipeline.scheduler.work import (
     ROLES,
     Assign,
@@ -70,17 +69,19 @@ _ROLE_OF: dict[Kind, Role] = {
 class Schedule:
     """Feed it events with `handle`, ask it for commands with `decide`, until `finished`."""
 
-    def __init__(self, titles: Iterable[TitleWork], limits: Limits, suspects: Suspects | None = None):
-        self.suspects = suspects or Suspects()
+    def __init__(self, titles: Iterable[TitleWork], limits: Limits, quarantine: Quarantine | None = None):
+        self.quarantine = quarantine or Quarantine()
         self.titles = {title.id: TitleState(title) for title in titles}
         self.limits = limits
         self.stopping: str | None = None
         self.speeds = Speeds()
-        self.trouble = Trouble()
-        self._waiting = Waiting(self.titles, self.trouble, self.speeds)
-        self.fair = self._waiting.fair
-        self.crew = Crew(self.titles, self.fair["chain"], self._waiting.lines["chain"], self._chains_alone)
-        self._pools = Pools(limits, self.titles, self._waiting, self.crew, self.speeds)
+        self.retries = Retries()
+        self._backlog = Backlog(self.titles, self.retries, self.speeds)
+        self.fair = self._backlog.fair
+        self.chain_lanes = ChainLanes(
+            self.titles, self.fair["chain"], self._backlog.queues["chain"], self._chains_alone
+        )
+        self._pools = Pools(limits, self.titles, self._backlog, self.chain_lanes, self.speeds)
         self.workers = self._pools.workers
         self._assigned = 0
         self._scanning: set[str] = set()
@@ -91,41 +92,41 @@ class Schedule:
     @property
     def finished(self) -> bool:
         """Nothing is running, and nothing more will be started."""
-        self._waiting.bring_up_to_date()
-        if self._waiting.busy:
+        self._backlog.refresh()
+        if self._backlog.busy:
             return False
-        return self.stopping is not None or not (self._scanning or self._waiting.open)
+        return self.stopping is not None or not (self._scanning or self._backlog.open)
 
     @property
     def now(self) -> float:
-        return self._waiting.now
+        return self._backlog.now
 
     @property
     def wake_at(self) -> float | None:
         """When `decide` may have commands though no event came before; None if not at all."""
-        return min((at for at in (self._waiting.wake_at, self._pools.wake_at) if at is not None), default=None)
+        return min((at for at in (self._backlog.wake_at, self._pools.wake_at) if at is not None), default=None)
 
     def fail(self, title: str, reason: str) -> None:
         if not self.titles[title].over:
             self.titles[title].failed = reason
             self._scanning.discard(title)
-            self._waiting.touch(title)
+            self._backlog.touch(title)
 
     def pause(self, title: str, reason: str) -> None:
         if not self.titles[title].over:
             self.titles[title].paused = reason
             self._scanning.discard(title)
-            self._waiting.touch(title)
+            self._backlog.touch(title)
 
     # -- events ---------------------------------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> None:
-        self._waiting.now = max(self.now, now)
+        self._backlog.now = max(self.now, now)
         match event:
             case Scanned(name):
                 self._scanning.discard(name)
                 self.titles[name].load(event)
-                self._waiting.touch(name)
+                self._backlog.touch(name)
                 self._accuse(name)
             case ScanFailed(name, reason, for_good):
                 self._scanning.discard(name)
@@ -151,12 +152,12 @@ class Schedule:
         worker = self.workers.pop(name, None)
         if worker is None:
             return
-        self.crew.leave(name)
+        self.chain_lanes.leave(name)
         if worker.work is None:
             if not worker.ready and failure.cause != "preempted":
                 self._pools.stillborn(worker.role, failure)
             return
-        units = self._waiting.release(worker.work.jobs)
+        units = self._backlog.release(worker.work.jobs)
         if failure.cause != "preempted":
             left = [unit for unit in units if not self._is_committed(unit)]
             self._blame(left, failure, was_alone=len(worker.work.jobs) == len(left) == 1)
@@ -166,7 +167,7 @@ class Schedule:
         if worker is None or worker.work is None:
             return
         work, worker.work = worker.work, None
-        self._waiting.release(work.jobs)
+        self._backlog.release(work.jobs)
         for outcome in outcomes:
             self._commit(outcome.done)
             if outcome.failure is not None:
@@ -176,14 +177,14 @@ class Schedule:
                 title = self.titles[outcome.job.title]
                 title.listed = max(title.listed, outcome.job.count)
                 title.listed_at = self.now
-                self.trouble.forget((outcome.job.title, "playlist", 0))
+                self.retries.forget((outcome.job.title, "playlist", 0))
             elif outcome.job.kind == "chain":
-                self.crew.note(outcome.job.title, outcome.ahead)
+                self.chain_lanes.note(outcome.job.title, outcome.ahead)
                 if not outcome.done:  # a spare that was not needed, or not to its end
                     self.fair["chain"].charge(self.titles[outcome.job.title].work.owner, -1)
         self._measure(worker, work, outcomes)
 
-    def _measure(self, worker: Worker, work: Work, outcomes: Iterable[Outcome]) -> None:
+    def _measure(self, worker: WorkerState, work: Work, outcomes: Iterable[Outcome]) -> None:
         """A chain worker makes a GOP of each lane in one call; others work unit after unit."""
         units = sum(len(outcome.done) for outcome in outcomes)
         if work.kind == "chain":
@@ -194,7 +195,7 @@ class Schedule:
     def _failed(self, name: str, outcome: Outcome, failure: Failure, was_alone: bool) -> None:
         job, worker = outcome.job, self.workers[name]
         left = [unit for unit in units_of(job) if not self._is_committed(unit)][:1]
-        self.crew.forget(job.title)
+        self.chain_lanes.forget(job.title)
         match failure.cause:
             case "stopped" | "preempted":
                 worker.leaving = True
@@ -206,11 +207,11 @@ class Schedule:
                 self._look_again(job.title, failure.message)
             case "infrastructure":
                 for unit in left:
-                    again = self.trouble.retry(unit, self.now)
+                    again = self.retries.retry(unit, self.now)
                     if again is None:
                         self.pause(job.title, failure.message)
                     else:
-                        self._waiting.again_at(again, job.title)
+                        self._backlog.again_at(again, job.title)
             case "memory" | "crash":
                 worker.failed_units.update(left)
                 self._blame(left, failure, was_alone)
@@ -224,7 +225,7 @@ class Schedule:
         title.visit += 1
         title.in_vain += 1
         title.scanned = False
-        self._waiting.touch(name)
+        self._backlog.touch(name)
         if title.in_vain > SCANS:
             self.fail(name, reason)
         else:
@@ -233,14 +234,14 @@ class Schedule:
     def _blame(self, units: list[Unit], failure: Failure, was_alone: bool) -> None:
         """Count a death against a unit that was alone; have all that were on board tried again one by one."""
         lost = failure.cause == "lost"
-        for title, kind, number in self.trouble.died(units, was_alone, machine=lost):
+        for title, kind, number in self.retries.died(units, was_alone, machine=lost):
             what = f"took its machine along {LOST} times" if lost else f"failed {POISON} times"
             self.fail(title, f"{kind} {number} {what} while alone on a worker: {failure.message}")
 
     def _accuse(self, name: str) -> None:
         """Units that were in hand when former drivers died are tried alone; what took three along is given up."""
-        for unit, deaths in self.suspects.look_up(self.titles[name]):
-            self.trouble.suspect(unit)
+        for unit, deaths in self.quarantine.look_up(self.titles[name]):
+            self.retries.suspect(unit)
             if len(deaths.alone) >= POISON:
                 reason = f"{unit[1]} {unit[2]} took the driver along {POISON} times while nothing else was in hand"
                 self.fail(name, reason)
@@ -249,9 +250,9 @@ class Schedule:
         for item in done:
             if item.title in self.titles:
                 self.titles[item.title].commit(item)
-                self.trouble.forget((item.title, item.kind, item.unit))
-                self.suspects.forget((item.title, item.kind, item.unit))
-                self._waiting.touch(item.title)
+                self.retries.forget((item.title, item.kind, item.unit))
+                self.quarantine.forget((item.title, item.kind, item.unit))
+                self._backlog.touch(item.title)
 
     def _is_committed(self, unit: Unit) -> bool:
         name, kind, number = unit
@@ -261,12 +262,12 @@ class Schedule:
 
     def decide(self, now: float) -> list[Command]:
         """What to do next. The commands count as carried out; their results come back as events."""
-        self._waiting.now = max(self.now, now)
+        self._backlog.now = max(self.now, now)
         commands: list[Command] = []
-        self._waiting.bring_up_to_date()
+        self._backlog.refresh()
         if self.stopping is None:
             self._give_up()
-            self._waiting.bring_up_to_date()
+            self._backlog.refresh()
             self._start_scans(commands)
             self._pools.send_home(commands)
             if not self._hand_out_solo(commands):
@@ -288,7 +289,7 @@ class Schedule:
         if not self._to_scan:
             return
         # A scan trusts the store, so it waits until nothing of the title is in anybody's hands.
-        held = {unit[0] for unit in self._waiting.busy}
+        held = {unit[0] for unit in self._backlog.busy}
         for name in [name for name in self._to_scan if name not in held]:
             self._to_scan.remove(name)
             if not self.titles[name].over:
@@ -300,7 +301,7 @@ class Schedule:
         if len(idle) > 1:  # the fastest takes what comes first
             idle.sort(key=lambda name: self.speeds.seconds(role, self.workers[name].device) or 0.0)
         for name in idle:
-            if not self._waiting.lines[role]:
+            if not self._backlog.queues[role]:
                 return
             jobs, lanes = self._chain_jobs(name) if role == "chain" else (self._one_job(role, name), 0)
             if jobs:
@@ -310,7 +311,7 @@ class Schedule:
                 commands.append(Assign(name, work))
 
     def _chains_alone(self, name: str) -> bool:
-        return self.trouble.alone((name, "chain", self.titles[name].chained))
+        return self.retries.alone((name, "chain", self.titles[name].chained))
 
     @property
     def in_hand(self) -> list[Job]:
@@ -318,21 +319,21 @@ class Schedule:
 
     def _hand_out_solo(self, commands: list[Command]) -> bool:
         """Whether a unit that was in hand when several drivers died has its turn: then nothing else is handed out."""
-        for unit in self.suspects.solo():
+        for unit in self.quarantine.solo():
             name, kind, _ = unit
             role = _ROLE_OF[kind]
-            jobs = self._waiting.startable(role, name, self._pools.sharing()) if self.titles[name].active else iter(())
+            jobs = self._backlog.startable(role, name, self._pools.sharing()) if self.titles[name].active else iter(())
             # Its own work may be what is in hand; else it waits until nothing is.
-            if unit in self._waiting.busy:
+            if unit in self._backlog.busy:
                 return True
             job = next((job for job in jobs if unit in units_of(job)), None)
             if job is None:
                 continue
             for one, worker in self.workers.items():
-                if not self._waiting.busy and worker.role == role and worker.idle and name not in worker.unsuited:
+                if not self._backlog.busy and worker.role == role and worker.idle and name not in worker.unsuited:
                     self._assigned += 1
                     lanes = self.titles[name].lanes or worker.lanes if role == "chain" else 0
-                    self.crew.forget(name)
+                    self.chain_lanes.forget(name)
                     work = Work(self._assigned, kind, (job,), lanes)
                     self._assign(one, work)
                     commands.append(Assign(one, work))
@@ -343,18 +344,18 @@ class Schedule:
     def _assign(self, name: str, work: Work) -> None:
         worker = self.workers[name]
         worker.work, worker.began = work, self.now
-        self._waiting.take(work.jobs)
+        self._backlog.take(work.jobs)
 
     def _chain_jobs(self, name: str) -> tuple[list[Job], int]:
         """Jobs for the lanes of a chain worker, and the shape of its batch."""
-        chosen, lanes = self.crew.choose(name, self.workers[name])
-        return [job for title in chosen for job in chain_jobs(self.titles[title], self._waiting.free)], lanes
+        chosen, lanes = self.chain_lanes.choose(name, self.workers[name])
+        return [job for title in chosen for job in chain_jobs(self.titles[title], self._backlog.free)], lanes
 
     def _one_job(self, role: Role, name: str) -> list[Job]:
         unsuited, sharing = self.workers[name].unsuited, self._pools.sharing()
-        for title in self._waiting.lines[role].best(self.fair[role]):
+        for title in self._backlog.queues[role].best(self.fair[role]):
             if title not in unsuited:
-                if job := next(self._waiting.startable(role, title, sharing), None):
+                if job := next(self._backlog.startable(role, title, sharing), None):
                     return [job]
-                self._waiting.lines[role].remove(title)  # its units wait for another try
+                self._backlog.queues[role].remove(title)  # its units wait for another try
         return []

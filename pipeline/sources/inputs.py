@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.core.errors import InputError
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.core.scratch import writing_scratch
 from pipeline.sources import urls
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import fsspec
 
 from pipeline.core.errors import InputError
-from pipeline.core.redact import redact, redact_about
+from pipeline.core.safe_text import redact, redact_about
 from pipeline.core.scratch import ScratchFull
 from pipeline.sources import hub, web
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.core.aside import Aside
+from pipeline.core.daemon_pool import DaemonPool
 from pipeline.core.errors import LongtakeError, MissingObject, StoreError
 from pipeline.store.store import Sent
 
@@ -85,13 +85,13 @@ def _send(parts: Target, upload_id: str, pieces: Iterator[bytes]) -> list[dict[s
         for one in done:
             found[waiting.pop(one)] = one.result()["ETag"]
 
-    pool = Aside("parts", AT_ONCE)  # whoever is to end does not wait for a store that takes its time
+    pool = DaemonPool("parts", AT_ONCE)  # whoever is to end does not wait for a store that takes its time
     try:
         for number, data in enumerate(pieces, 1):
             while len(waiting) >= AT_ONCE:
                 collect(wait(waiting, return_when=FIRST_COMPLETED).done)
             asked = partial(parts.ask, "upload_part", UploadId=upload_id, PartNumber=number, Body=data)
-            waiting[pool.ask(asked)] = number
+            waiting[pool.submit(asked)] = number
         collect(wait(waiting).done)
     except LongtakeError:
         pool.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.core.errors import OutputError
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import redact
 from pipeline.sources import urls
 from pipeline.store.store import Store
 

@@ -17,7 +17,7 @@ import fsspec
 from fsspec.callbacks import Callback
 
 from pipeline.core.errors import LongtakeError, MissingObject, OutputError, StoreError
-from pipeline.core.redact import redact_about
+from pipeline.core.safe_text import redact_about
 from pipeline.core.scratch import writing_scratch
 from pipeline.sources.urls import protocol_of
 from pipeline.store.digests import sha256, sha256_of_file

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 
-from pipeline.core.aside import Aside
+from pipeline.core.daemon_pool import DaemonPool
 from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject, StoreError
 from pipeline.store.folds import FOLDED, MARK, Folder, base_of, fold_key, read_fold
 from pipeline.store.ledger import Ledger
@@ -169,10 +169,10 @@ class StageView:
         """(first frame, what is there: a record, None, or why it cannot be read) of each, in order, side by side."""
         waiting: deque[tuple[int, Future[list[Found]]]] = deque()
         ahead = 0
-        pool = Aside("records", _READERS)
+        pool = DaemonPool("records", _READERS)
         try:
             for size, task in self._tasks(firsts):
-                waiting.append((size, pool.ask(task)))
+                waiting.append((size, pool.submit(task)))
                 ahead += size
                 while ahead > _AHEAD:
                     size, future = waiting.popleft()

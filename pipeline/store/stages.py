@@ -56,9 +56,9 @@ def dropped(keep: str) -> frozenset[str]:
     return frozenset(stage.name for stage in STAGES.values() if keep in stage.dropped_by)
 
 
-def folder(stage: str, plan: str) -> str:
-    """Where the records of a stage lie. `plan`: folder of its hash, `<id>/<hash's name>/<digits>`."""
-    return plan if STAGES[stage].hash == stage and stage in _ALONE else f"{plan}/{stage}"
+def folder(stage: str, root: str) -> str:
+    """Where the records of a stage lie. `root`: folder of its hash, `<id>/<hash's name>/<digits>`."""
+    return root if STAGES[stage].hash == stage and stage in _ALONE else f"{root}/{stage}"
 
 
 _ALONE = ("sound", "loudness")  # the only stage under its hash: no folder between

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import MissingObject, StoreError
-from pipeline.core.redact import redact
-from pipeline.core.side_by_side import side_by_side
+from pipeline.core.parallel import parallel_map
+from pipeline.core.safe_text import redact
 
 Names = list[str]  # spelt out here: inside the classes `list` is a method
 
@@ -143,7 +143,7 @@ class Store(ABC):
 
     def delete_all(self, keys: Iterable[str]) -> None:
         """Remove many objects, as far as they are there: side by side, or in batches where the store has them."""
-        for _ in side_by_side(self.delete, keys):
+        for _ in parallel_map(self.delete, keys):
             pass
 
     def unfinished(self) -> Iterator[Unfinished]:

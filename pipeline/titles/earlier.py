@@ -14,8 +14,8 @@ from typing import Any
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
-from pipeline.titles.found import Found, in_output, read_json, readable
 from pipeline.titles.losses import lost
+from pipeline.titles.title_folders import TitleFolders, folders_in_output, read_json, readable
 from pipeline.titles.title_plan import Hashes, TitlePlan
 from pipeline.titles.wishes import pictures_of, plain, reported, same, wishes_of
 
@@ -33,7 +33,7 @@ class Earlier:
 
     stream: str  # first 16 digits of its hash
     changed: tuple[str, ...] = ()
-    kept: Found | None = None
+    kept: TitleFolders | None = None
     own: TitlePlan | None = None
     why: str = ""
 
@@ -71,7 +71,7 @@ def earlier(store: Store, plan: TitlePlan) -> Earlier | None:
         told = reported(plan, report, read_json(store, f"{plan.id}/provenance.json") or {})
         done = readable(Ledger(store, f"{plan.id}/stream/{stream}/done"), 0) if stream in streams else None
         if done is not None and told is not None and same(told, wishes):
-            kept = next((one for one in in_output(store, plan.id) if one.stream_hash == stream), None)
+            kept = next((one for one in folders_in_output(store, plan.id) if one.stream_hash == stream), None)
             changed = _changed(plan, read_json(store, plan_key(plan.id, stream)) or {})
             gone = lost(store, done)
             return Earlier(stream, changed, kept=kept if not gone else None, why=gone or "")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from pipeline.core.aside import Aside
+from pipeline.core.daemon_pool import DaemonPool
 from pipeline.core.errors import MissingObject
 from pipeline.store.digests import sha256
 from pipeline.store.record import Record
@@ -28,12 +28,12 @@ def whole(view: StageView, firsts: Iterable[int] | None = None) -> Iterator[Reco
     """
     view.firsts  # noqa: B018 - records are listed before their objects: what is committed meanwhile has all of them
     there = {one.key: one.size for one in view.store.listed(f"{view.prefix}/objects")}
-    pool, voids = Aside("voids", _SIDE_BY_SIDE), []
+    pool, voids = DaemonPool("voids", _SIDE_BY_SIDE), []
     try:
         for record in view.records(firsts):
             odd = any(there.get(one.key) != one.size for one in record.objects.values())
             if odd and (reason := lost(view.store, record)):
-                voids.append(pool.ask(partial(view.void, record, reason)))
+                voids.append(pool.submit(partial(view.void, record, reason)))
             else:
                 yield record
         for void in voids:

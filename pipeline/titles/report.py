@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline import __version__
-from pipeline.media.finish import NOTICE, SOURCE_TYPE
+from pipeline.media.final_file import NOTICE, SOURCE_TYPE
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record, Stored
 from pipeline.store.store import Store
@@ -30,7 +30,7 @@ def title_report(plan: TitlePlan, run: str, stages: dict[str, Any], more: dict[s
         "hashes": asdict(plan.hashes),
         "seed": plan.seed,
         "options": plan.plain_options,
-        "publishing": plan.publishing.described(),
+        "publishing": plan.metadata.described(),
         **plan.marks.said(),
         "run": run,
         "stages": stages,
@@ -99,7 +99,7 @@ def ingredients(plan: TitlePlan) -> dict[str, Any]:
 
 
 def _further_inputs(plan: TitlePlan) -> dict[str, Stored | None]:
-    return {"canvas_fill": plan.canvas_image, "cover": plan.publishing.cover, "captions": plan.publishing.captions}
+    return {"canvas_fill": plan.canvas_image, "cover": plan.metadata.cover, "captions": plan.metadata.captions}
 
 
 class RecordsDigest:

@@ -20,9 +20,9 @@ from pipeline.store.small_json import get_json
 from pipeline.store.stage_view import StageView
 from pipeline.store.stages import dropped
 from pipeline.store.store import Store
-from pipeline.titles.found import read_json
 from pipeline.titles.losses import lost, mend_headers, whole
 from pipeline.titles.numerics import lanes_of
+from pipeline.titles.title_folders import read_json
 from pipeline.titles.title_plan import TitlePlan
 from pipeline.titles.views import lost_view, reported
 

@@ -20,12 +20,12 @@ from pipeline.manifest.option_fields import DEFAULT_CRF
 from pipeline.media import ffmpeg
 from pipeline.media.encode import Encoding
 from pipeline.media.sound_in.facts import AudioFacts
-from pipeline.provenance.title_marks import Marks
+from pipeline.provenance.title_marks import TitleMarks
 from pipeline.provenance.watermark import SMALLEST
 from pipeline.provenance.watermark_code import payload_of
 from pipeline.store.record import Stored
 from pipeline.store.stages import STAGES, folder
-from pipeline.titles.publishing import Publishing
+from pipeline.titles.metadata import Metadata
 
 SOUND_REVISION = 2  # raised when a change alters the sound track or the speech that the features come from
 LOUDNESS_REVISION = 1  # raised when a change alters how sound is brought to a level
@@ -61,7 +61,7 @@ class TitlePlan:
     face_embedding: Stored | None
     hashes: Hashes
     canvas_image: Stored | None = None  # what canvas_fill names, if it names a picture
-    publishing: Publishing = field(default_factory=Publishing)
+    metadata: Metadata = field(default_factory=Metadata)
     mark_key: str = "public"  # name of the watermark's key
     signer: str = ""  # name of the identity that signs the finished file; empty: one made up for the occasion
     own_weights: bool = False  # weights that the manifest names, not the family's
@@ -100,7 +100,7 @@ class TitlePlan:
         name = STAGES[stage].hash
         match name:
             case "loudness":
-                value = digest([LOUDNESS_REVISION, self.hashes.sound, self.publishing.loudness])
+                value = digest([LOUDNESS_REVISION, self.hashes.sound, self.metadata.loudness])
             case "sound" | "chain" | "stream":
                 value = getattr(self.hashes, name)
         return folder(stage, f"{self.id}/{name}/{value[:16]}")
@@ -116,7 +116,7 @@ class TitlePlan:
     @property
     def heard(self) -> str:
         """The stage whose sound people hear."""
-        return "sound" if self.publishing.loudness is None else "loudness"
+        return "sound" if self.metadata.loudness is None else "loudness"
 
     @property
     def plain_options(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class TitlePlan:
         return PictureOptions(o.base_size, o.resolution, o.fidelity, o.background, o.compat, o.plate, o.enlarge, o.film)
 
     @property
-    def marks(self) -> Marks:
+    def marks(self) -> TitleMarks:
         return marks_of(self.id, self.hashes.chain, self.options, self.mark_key)
 
     @property
@@ -189,11 +189,11 @@ def encoding_of(options: Options) -> Encoding:
     return Encoding(codec=options.codec, crf=options.crf, width=width, height=height)
 
 
-def marks_of(title: str, chain: str, options: Options, key: str) -> Marks:
+def marks_of(title: str, chain: str, options: Options, key: str) -> TitleMarks:
     """The marks of a title; the payload stands for its id and for all that its chain is made of."""
     wanted = options.marks == "on"
     fits = min(options.frame_size) >= SMALLEST
-    return Marks(
+    return TitleMarks(
         payload=payload_of(title, chain) if wanted and fits else "",
         key=key,
         badge=options.badge,
@@ -223,7 +223,7 @@ def title_hashes(
     options: Options,
     portrait: Stored,
     audio: tuple[Stored, ...],
-    publishing: Publishing,
+    metadata: Metadata,
     reading: str = "",
     canvas_reading: str = "",
     title: str = "",
@@ -265,7 +265,7 @@ def title_hashes(
     del looks["frame"]
     if options.film not in (None, (options.resolution, options.resolution)):
         looks["film"] = options.film
-    burnt = publishing.captions.sha256 if options.burn_captions and publishing.captions else None
+    burnt = metadata.captions.sha256 if options.burn_captions and metadata.captions else None
     shown = {"revision": family.picture_revision, "canvas_revision": CANVAS_REVISION, "options": looks}
     shown |= {"captions": burnt} | ({"canvas reading": canvas_reading} if canvas_reading else {})
     picture = digest({"chain": chain, **shown})
@@ -278,7 +278,7 @@ def title_hashes(
         }
     )
     declared = {"subject": options.subject, "consent": options.consent}
-    written: dict[str, Any] = {"stream": stream, "publishing": publishing.identity(), "declared": declared}
+    written: dict[str, Any] = {"stream": stream, "publishing": metadata.identity(), "declared": declared}
     if signer and options.marks == "on":  # as it was before who signs was part of it
         written["signer"] = signer
     file = digest(written)

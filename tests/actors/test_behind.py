@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from actors.behind import AHEAD, Abandoned, Behind
+from actors.write_behind import AHEAD, Abandoned, Behind
 
 
 class Trouble(Exception):

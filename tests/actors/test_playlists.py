@@ -16,7 +16,7 @@ from pipeline.core.timeline import GOP
 from pipeline.intake.survey import plan_title, survey
 from pipeline.manifest.catalog import load_manifest
 from pipeline.media.playlists import video_playlist
-from pipeline.scheduler.choose import PLAYLIST_EVERY, playlist_due
+from pipeline.scheduler.ready_jobs import PLAYLIST_EVERY, playlist_due
 from pipeline.scheduler.title_state import TitleState, TitleWork
 from pipeline.store.ledger import new_attempt
 from pipeline.store.local import LocalStore

@@ -51,7 +51,7 @@ def another_sound(patch: pytest.MonkeyPatch) -> None:
 
 
 def another_tag(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("pipeline.titles.publishing.PUBLISHING_REVISION", 99)
+    patch.setattr("pipeline.titles.metadata.METADATA_REVISION", 99)
 
 
 CHANGES = [another_ffmpeg, another_encoder, another_chain, another_sound, another_tag]

@@ -14,7 +14,7 @@ import pytest
 from actors import upscale
 from actors.worker import failure_of
 from pipeline.media import ffmpeg
-from pipeline.scheduler import trouble
+from pipeline.scheduler import retries
 from pipeline.scheduler.work import Job
 from pipeline.store.opening import open_store
 from tests.conftest import render_inline, write_manifest, write_wav
@@ -121,7 +121,7 @@ def test_files_cannot_grow(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """As on a disk that is full: the title pauses and says so, and goes on once there is room."""
-    monkeypatch.setattr(trouble, "BACKOFF", 0.0)
+    monkeypatch.setattr(retries, "BACKOFF", 0.0)
     assert render_inline(manifest, "--output", str(tmp_path), "--preview", "2") == 0
     final = tmp_path / "one" / "preview.mp4"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -14,7 +14,7 @@ import pytest
 from cluster.local import FAKE
 from models.families.registry import FAMILIES
 from pipeline.forecast.cluster_spec import parse_cluster
-from pipeline.forecast.forecast import layout_of, limits_of
+from pipeline.forecast.forecast import allocation_of, limits_of
 from pipeline.on_ray.connection import SCRATCH
 from tests.conftest import write_manifest
 from tests.support.clusters.ray_head import head
@@ -34,7 +34,7 @@ def test_a_run_is_laid_out_as_it_is_simulated(tmp_path: Path) -> None:
         assert subprocess.run([*command, *asked]).returncode == 0
     run = json.loads(facts.read_text())
     spec, family = parse_cluster(SPEC, "spec"), FAMILIES["fake"]
-    simulated = layout_of(spec, family, TITLES, family.lanes, largest=1)
+    simulated = allocation_of(spec, family, TITLES, family.lanes, largest=1)
     assert run["shares"] == {role: asdict(share) for role, share in simulated.shares.items()}
     assert run["limits"] == asdict(limits_of(spec, family, TITLES, family.lanes, largest=1))
     for role, given in run["workers"]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pipeline.pages import writer
-from pipeline.scheduler import choose, trouble
+from pipeline.scheduler import ready_jobs, retries
 from pipeline.store.local import LocalStore
 from pipeline.store.opening import open_store
 from pipeline.store.remote import RemoteStore
@@ -99,7 +99,7 @@ def failing(fault: Fault) -> Iterator[Fault]:
         for store in (LocalStore, RemoteStore):
             for name in READS + WRITES:
                 patch.setattr(store, name, fault.wrapped(name, getattr(store, name)))
-        patch.setattr(trouble, "BACKOFF", 0.0)
+        patch.setattr(retries, "BACKOFF", 0.0)
         yield fault
 
 
@@ -107,7 +107,7 @@ def failing(fault: Fault) -> Iterator[Fault]:
 def one_playlist() -> Iterator[None]:
     """How many playlists a render writes would depend on how long it takes; here each title gets its first only."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choose, "PLAYLIST_EVERY", 1e9)
+        patch.setattr(ready_jobs, "PLAYLIST_EVERY", 1e9)
         patch.setattr(writer, "EVERY", 1e9)  # so the pages are written at the beginning and at the end
         yield
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from models.families.registry import FAMILIES
 from pipeline.core.timeline import FPS, GOP, VIDEO_TIMESCALE
-from pipeline.intake.recall import recall
-from pipeline.intake.remembered import key_of
+from pipeline.intake.cached_plan import cached_plan
+from pipeline.intake.input_cache import inputs_key
 from pipeline.manifest.catalog import load_manifest
 from pipeline.store.arrays import pack, unpack
 from pipeline.store.digests import sha256
@@ -88,19 +88,19 @@ def write_long_output(folder: Path, gops: int, made: int | None = None, output: 
 
 def _recalled(manifest: Path, store: Store) -> TitlePlan:
     catalog = load_manifest(str(manifest), families=FAMILIES)
-    plan = recall(catalog, store, catalog.titles[0]).plan
+    plan = cached_plan(catalog, store, catalog.titles[0]).plan
     assert plan is not None
     return plan
 
 
 def _lengthen(store: Store, title: str, gops: int) -> None:
     """Have the sound of a title remembered as that long."""
-    facts = json.loads(store.get(key_of(title)))
+    facts = json.loads(store.get(inputs_key(title)))
     facts["frames"] = gops * GOP
     for entry in facts["files"]:
         if entry["place"].startswith("audio"):
             entry["facts"]["samples"] = gops * GOP * entry["facts"]["rate"] // FPS
-    store.put(key_of(title), json.dumps(facts).encode())
+    store.put(inputs_key(title), json.dumps(facts).encode())
 
 
 def _copy_beside(store: Store, old: str, new: str) -> None:

@@ -37,9 +37,9 @@ class Noting(executor.RayExecutor):
         return found
 
     def close(self) -> None:
-        layout = self._layout
-        shares = {role: asdict(share) for role, share in layout.shares.items()}
-        facts = {"shares": shares, "limits": asdict(layout.limits), "workers": self._workers}
+        allocation = self._allocation
+        shares = {role: asdict(share) for role, share in allocation.shares.items()}
+        facts = {"shares": shares, "limits": asdict(allocation.limits), "workers": self._workers}
         self.facts.write_text(json.dumps(facts))
         super().close()
 

@@ -10,11 +10,11 @@ from typing import IO, Any
 
 from pipeline.core.errors import InputError
 from pipeline.media import ffmpeg
+from pipeline.media.sound_in.byte_layout import ByteLayout, FileView, Part, pieces
 from pipeline.media.sound_in.facts import AudioFacts
 from pipeline.media.sound_in.flac import layout_of_flac
 from pipeline.media.sound_in.frames import layout_of_frames
 from pipeline.media.sound_in.headers import layout_of_header
-from pipeline.media.sound_in.layout import Layout, Part, Window, pieces
 from pipeline.media.sound_in.look import Look, read_look
 from pipeline.media.sound_in.ogg import layout_of_ogg
 from pipeline.media.sound_in.second import like_the_first
@@ -57,14 +57,14 @@ def no_sound(name: str) -> InputError:
     return InputError(f"{name}: holds no sound (a video or an image without an audio stream); give a sound file")
 
 
-def layout_of(path: Path) -> Layout:
+def layout_of(path: Path) -> ByteLayout:
     """What a file's bytes say. Raises InputError for a file that is missing, empty or unreadable."""
     with _opened(path) as stream:
-        window = Window(stream)
+        window = FileView(stream)
         for reader in (layout_of_header, layout_of_flac, layout_of_ogg, layout_of_frames):
             if found := reader(window):
                 return found
-        return Layout(clocked=True, second=like_the_first(window))
+        return ByteLayout(clocked=True, second=like_the_first(window))
 
 
 def look_at(path: Path, parts: tuple[Part, ...]) -> Look:

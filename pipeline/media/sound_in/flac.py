@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.media.sound_in.layout import Layout, Window
+from pipeline.media.sound_in.byte_layout import ByteLayout, FileView
 from pipeline.media.sound_in.no_sound import is_text, no_sound_at, zeros_at
 
 TAIL = 1 << 18  # bytes at the end in which the last frame is looked for
@@ -26,7 +26,7 @@ def _table(polynomial: int, bits: int) -> tuple[int, ...]:
 _CRC8, _CRC16 = _table(0x07, 8), _table(0x8005, 16)
 
 
-def layout_of_flac(window: Window) -> Layout | None:
+def layout_of_flac(window: FileView) -> ByteLayout | None:
     """The layout of a FLAC file, also behind ID3 tags; None for what is none."""
     start = 0
     while (found := no_sound_at(window, start))[0] == "an ID3 tag":
@@ -36,12 +36,12 @@ def layout_of_flac(window: Window) -> Layout | None:
     samples = int.from_bytes(window.at(start + 21, 5), "big") & (1 << 36) - 1
     end = _end_of_sound(window)
     if end is None or end == window.size:
-        return Layout(samples=samples)
+        return ByteLayout(samples=samples)
     kind = no_sound_at(window, end)[0] or "text"
-    return Layout(((0, end),), samples=samples, left_out=(f"{kind} at byte {end:,}: no sound, left out",))
+    return ByteLayout(((0, end),), samples=samples, left_out=(f"{kind} at byte {end:,}: no sound, left out",))
 
 
-def _end_of_sound(window: Window) -> int | None:
+def _end_of_sound(window: FileView) -> int | None:
     """Where the last frame ends, None where that cannot be told."""
     first = max(0, window.size - TAIL)
     tail = window.at(first, TAIL)
@@ -59,7 +59,7 @@ def _end_of_sound(window: Window) -> int | None:
     return None
 
 
-def _no_sound_from(window: Window, place: int) -> bool:
+def _no_sound_from(window: FileView, place: int) -> bool:
     """Whether there are only tags, zeros and text from a place to the end."""
     while place < window.size:
         kind, end = no_sound_at(window, place)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pipeline.media.sound_in.layout import BLOCK, Layout, Part, Window
+from pipeline.media.sound_in.byte_layout import BLOCK, ByteLayout, FileView, Part
 from pipeline.media.sound_in.no_sound import is_text, no_sound_at
 
 FrameLength = Callable[[bytes], int]
@@ -116,7 +116,7 @@ class _Walk:
     partial: int | None = None
 
 
-def layout_of_frames(window: Window) -> Layout | None:
+def layout_of_frames(window: FileView) -> ByteLayout | None:
     """The layout of a stream of frames; None for what is none."""
     magic = next((magic for magic in _AMR if window.at(0, len(magic)) == magic), b"")
     if magic:
@@ -131,7 +131,7 @@ def layout_of_frames(window: Window) -> Layout | None:
     return None
 
 
-def _first(window: Window, length: FrameLength, place: int) -> int | None:
+def _first(window: FileView, length: FrameLength, place: int) -> int | None:
     """Where the first frame lies: right there, or behind tags, zeros or text."""
     start = place
     while place - start < FAR and place < window.size:
@@ -147,7 +147,7 @@ def _first(window: Window, length: FrameLength, place: int) -> int | None:
     return None
 
 
-def _sure(window: Window, length: FrameLength, place: int) -> bool:
+def _sure(window: FileView, length: FrameLength, place: int) -> bool:
     for _ in range(SURE):
         size = length(window.at(place, HEAD))
         if size == 0:
@@ -158,7 +158,7 @@ def _sure(window: Window, length: FrameLength, place: int) -> bool:
     return True
 
 
-def _search(window: Window, length: FrameLength, place: int, end: int) -> int | None:
+def _search(window: FileView, length: FrameLength, place: int, end: int) -> int | None:
     """The next place before `end` where frames, or something that is told apart, begin."""
     while place < end:
         block = window.at(place, min(BLOCK, end - place) + HEAD)
@@ -170,7 +170,7 @@ def _search(window: Window, length: FrameLength, place: int, end: int) -> int | 
     return None
 
 
-def _before_text(window: Window) -> int:
+def _before_text(window: FileView) -> int:
     """Where words at the end of a file may begin; any byte begins an AMR frame."""
     first = max(0, window.size - FAR)
     tail = window.at(first, FAR)
@@ -178,7 +178,7 @@ def _before_text(window: Window) -> int:
     return first + words.start() if words else window.size
 
 
-def _walk(window: Window, length: FrameLength, first: int, end_of_frames: int) -> _Walk:
+def _walk(window: FileView, length: FrameLength, first: int, end_of_frames: int) -> _Walk:
     walk, place, start = _Walk(), first, first
     while place < window.size and len(walk.runs) < MOST_RUNS:
         size = length(window.at(place, HEAD)) if place < end_of_frames else 0
@@ -210,7 +210,7 @@ def _walk(window: Window, length: FrameLength, first: int, end_of_frames: int) -
     return walk
 
 
-def _tag_inside(window: Window, length: FrameLength, place: int, size: int) -> tuple[str, int, int] | None:
+def _tag_inside(window: FileView, length: FrameLength, place: int, size: int) -> tuple[str, int, int] | None:
     """(what, start, end) of a tag that was put into the middle of a frame: behind it the rest of the frame follows."""
     following = place + size
     if following >= window.size or length(window.at(following, HEAD)):
@@ -222,7 +222,9 @@ def _tag_inside(window: Window, length: FrameLength, place: int, size: int) -> t
     return None
 
 
-def _layout(window: Window, length: FrameLength, tags: int, first: int, end_of_frames: int | None = None) -> Layout:
+def _layout(
+    window: FileView, length: FrameLength, tags: int, first: int, end_of_frames: int | None = None
+) -> ByteLayout:
     walk = _walk(window, length, first, window.size if end_of_frames is None else end_of_frames)
     stated = _xing(window.at(first, HEAD)) if length is mpeg_length else 0
     held = walk.frames - 1  # the frame that states the count is none of them
@@ -240,6 +242,6 @@ def _layout(window: Window, length: FrameLength, tags: int, first: int, end_of_f
     between = [] if usual else [f"{kind} at byte {place:,}{OUT}" for kind, place in walk.between[:3]]
     left_out += between
     if len(walk.runs) >= MOST_RUNS or not (between or short or first > tags):
-        return Layout(short=short, left_out=tuple(left_out))
+        return ByteLayout(short=short, left_out=tuple(left_out))
     head: tuple[Part, ...] = ((0, tags),) if tags else ()
-    return Layout((*head, *walk.runs), short, left_out=tuple(left_out))
+    return ByteLayout((*head, *walk.runs), short, left_out=tuple(left_out))

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from pipeline.media.sound_in.layout import Layout, Part, Window, unknown
+from pipeline.media.sound_in.byte_layout import ByteLayout, FileView, Part, unknown
 from pipeline.media.sound_in.second import begins_at, like_the_first
 
 MOST_CHUNKS = 10_000
@@ -36,13 +36,13 @@ class Samples:
     order: str = ""
 
 
-def layout_of_header(window: Window) -> Layout | None:
+def layout_of_header(window: FileView) -> ByteLayout | None:
     """The layout of a file whose container is one of these; None for all others."""
     found = _layout(window)
     return found and replace(found, second=_second(window))
 
 
-def _layout(window: Window) -> Layout | None:
+def _layout(window: FileView) -> ByteLayout | None:
     head = window.at(0, 16)
     if head[:4] in (b"RIFF", b"RF64", b"BW64") and window.at(8, 4) == b"WAVE":
         return _of_samples(window, _wave(window))
@@ -66,7 +66,7 @@ def _layout(window: Window) -> Layout | None:
     return None
 
 
-def _second(window: Window) -> int:
+def _second(window: FileView) -> int:
     """Where another file begins; Matroska and AVI are read on there."""
     head = window.at(0, 16)
     if head[4:8] in _BOXES:
@@ -85,38 +85,38 @@ def _second(window: Window) -> int:
     return like_the_first(window) if head[:4] == b"caff" or head == _ASF else 0
 
 
-def _clocked(window: Window, end: int) -> Layout:
-    return Layout(short=_short(end, window.size) if end > window.size else "", clocked=True)
+def _clocked(window: FileView, end: int) -> ByteLayout:
+    return ByteLayout(short=_short(end, window.size) if end > window.size else "", clocked=True)
 
 
 def _short(stated: int, held: int) -> str:
     return f"its header states {stated:,} bytes, {held:,} are there"
 
 
-def _of_samples(window: Window, found: Samples | None, trailing: bool = False, padded: bool = False) -> Layout:
+def _of_samples(window: FileView, found: Samples | None, trailing: bool = False, padded: bool = False) -> ByteLayout:
     """`trailing`: the decoder would take what follows the samples for samples; `padded`: the bytes up to a multiple of
     eight."""
     if found is None:
-        return Layout()
+        return ByteLayout()
     room = window.size - found.start
     whole = room // found.align * found.align
     if found.stated == 0 and not found.endless:
-        return Layout(empty=True)
+        return ByteLayout(empty=True)
     if found.endless:
-        return Layout((found.header(whole), (found.start, found.start + whole)))
+        return ByteLayout((found.header(whole), (found.start, found.start + whole)))
     if found.stated > room:
         parts: tuple[Part, ...] = (found.header(whole), (found.start, found.start + whole))
-        return Layout(parts, _short(found.stated, room))
+        return ByteLayout(parts, _short(found.stated, room))
     if trailing and found.stated < room:
         text = f"{room - found.stated:,} bytes behind the samples: no sound, left out"
-        return Layout(((0, found.start + found.stated),), left_out=(text,))
+        return ByteLayout(((0, found.start + found.stated),), left_out=(text,))
     if padded and (found.stated % 8 or found.stated % found.align):
         whole = found.stated // found.align * found.align
-        return Layout((found.header(whole), (found.start, found.start + whole)))
-    return Layout()
+        return ByteLayout((found.header(whole), (found.start, found.start + whole)))
+    return ByteLayout()
 
 
-def _chunks(window: Window, place: int, order: str, wide: bool = False) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(window: FileView, place: int, order: str, wide: bool = False) -> Iterator[tuple[bytes, int, int]]:
     """(name, start of the content, stated size) of chunk after chunk; `wide`: sizes of eight bytes, no padding."""
     for _ in range(MOST_CHUNKS):
         head = window.at(place, 12 if wide else 8)
@@ -128,7 +128,7 @@ def _chunks(window: Window, place: int, order: str, wide: bool = False) -> Itera
         place += size if wide else size + size % 2
 
 
-def _is_empty(window: Window, place: int, order: str) -> bool:
+def _is_empty(window: FileView, place: int, order: str) -> bool:
     """Whether a chunk of no bytes is just that: other chunks follow it, up to the end of the file."""
     for name, start, size in _chunks(window, place, order):
         if not name.isalnum() and not name.strip().isalnum():
@@ -138,7 +138,7 @@ def _is_empty(window: Window, place: int, order: str) -> bool:
     return False
 
 
-def _wave(window: Window) -> Samples | None:
+def _wave(window: FileView) -> Samples | None:
     align, long = 1, 0
     for name, start, size in _chunks(window, 12, "little"):
         if name == b"fmt ":
@@ -164,7 +164,7 @@ def _wave(window: Window) -> Samples | None:
     return None
 
 
-def _without(window: Window, name: bytes, end: int) -> bytes:
+def _without(window: FileView, name: bytes, end: int) -> bytes:
     """The chunks from byte 12 to `end`, but for one."""
     kept = b""
     for found, start, size in _chunks(window, 12, "little"):
@@ -175,7 +175,7 @@ def _without(window: Window, name: bytes, end: int) -> bytes:
     return kept
 
 
-def _wave64(window: Window) -> Samples | None:
+def _wave64(window: FileView) -> Samples | None:
     place, align = 40, 1
     for _ in range(MOST_CHUNKS):
         head = window.at(place, 24)
@@ -197,7 +197,7 @@ def _wave64(window: Window) -> Samples | None:
     return None
 
 
-def _aiff(window: Window) -> Samples | None:
+def _aiff(window: FileView) -> Samples | None:
     common, align, plain = 0, 1, True
     for name, start, size in _chunks(window, 12, "big"):
         if name == b"COMM":
@@ -225,7 +225,7 @@ def _aiff(window: Window) -> Samples | None:
     return None
 
 
-def _caf(window: Window) -> Samples | None:
+def _caf(window: FileView) -> Samples | None:
     align = 1
     for name, start, size in _chunks(window, 8, "big", wide=True):
         if name == b"desc":
@@ -240,7 +240,7 @@ def _caf(window: Window) -> Samples | None:
     return None
 
 
-def _au(window: Window) -> Samples | None:
+def _au(window: FileView) -> Samples | None:
     start, stated = window.number(4, 4), window.number(8, 4)
     width = {1: 1, 27: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8}.get(window.number(12, 4), 1)
     align = max(1, width * window.number(20, 4))
@@ -251,7 +251,7 @@ def _au(window: Window) -> Samples | None:
     return Samples(start, stated, align, header, unknown(stated)) if 24 <= start <= window.size else None
 
 
-def _number_of_ebml(window: Window, place: int) -> tuple[int | None, int]:
+def _number_of_ebml(window: FileView, place: int) -> tuple[int | None, int]:
     """(value, length) of a variable-length number; None where it says that it is not known."""
     first = window.at(place, 1)
     if not first or not first[0]:
@@ -261,7 +261,7 @@ def _number_of_ebml(window: Window, place: int) -> tuple[int | None, int]:
     return (None if value == (1 << 7 * length) - 1 else value), length
 
 
-def _matroska(window: Window) -> int:
+def _matroska(window: FileView) -> int:
     """Where the last whole segment must end, 0 where no size is stated."""
     place, end = 0, 0
     for _ in range(MOST_CHUNKS):
@@ -276,7 +276,7 @@ def _matroska(window: Window) -> int:
     return end
 
 
-def _each_box(window: Window) -> Iterator[tuple[int, bytes, int]]:
+def _each_box(window: FileView) -> Iterator[tuple[int, bytes, int]]:
     """(place, name, size) of the boxes of an MP4 file, the last of which may reach beyond its end."""
     place = 0
     for _ in range(MOST_CHUNKS):
@@ -291,12 +291,12 @@ def _each_box(window: Window) -> Iterator[tuple[int, bytes, int]]:
         place += size
 
 
-def _boxes(window: Window) -> int:
+def _boxes(window: FileView) -> int:
     """Where the last box of an MP4 file must end."""
     return max((place + size for place, _, size in _each_box(window)), default=0)
 
 
-def _asf(window: Window) -> int:
+def _asf(window: FileView) -> int:
     place = window.number(16, 8, "little")
     head = window.at(place, 24) if place < window.size else b""
     size = int.from_bytes(head[16:24], "little")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pipeline.media.sound_in.layout import BLOCK, Window
+from pipeline.media.sound_in.byte_layout import BLOCK, FileView
 
 _PRINTABLE = bytes([*range(32, 127), *b"\t\n\r\f"])
 _LONGEST_LYRICS = 1 << 20
 
 
-def no_sound_at(window: Window, place: int) -> tuple[str, int]:
+def no_sound_at(window: FileView, place: int) -> tuple[str, int]:
     """(what it is, where it ends) of a tag or of zeros at a place; ("", place) where neither is there."""
     head = window.at(place, 32)
     kind, length = "", 0
@@ -35,7 +35,7 @@ def no_sound_at(window: Window, place: int) -> tuple[str, int]:
     return (kind, min(place + length, window.size)) if kind else ("", place)
 
 
-def zeros_at(window: Window, place: int) -> int:
+def zeros_at(window: FileView, place: int) -> int:
     """Where a run of zeros that begins at a place ends."""
     while block := window.at(place, BLOCK // 16):
         rest = block.lstrip(b"\0")

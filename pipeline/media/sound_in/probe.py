@@ -14,11 +14,11 @@ import numpy as np
 
 from pipeline.core.errors import InputError
 from pipeline.media import ffmpeg, tags
+from pipeline.media.sound_in.byte_layout import ByteLayout
 from pipeline.media.sound_in.clock import gaps_of
 from pipeline.media.sound_in.decoding import decoding, decoding_of, layout_of, look_at, no_sound
 from pipeline.media.sound_in.facts import HIGHEST_RATE, LONGEST, LOWEST_RATE, MOST_CHANNELS, AudioFacts
 from pipeline.media.sound_in.id3 import id3_chapters
-from pipeline.media.sound_in.layout import Layout
 from pipeline.media.sound_in.look import Look
 from pipeline.media.sound_in.mixing import Phases, mix_of, mixed
 
@@ -78,7 +78,7 @@ def cut_off(name: str, short: str) -> InputError:
     return InputError(f"{name}: was cut off: {short}; {CUT_OFF}")
 
 
-def _missing(facts: AudioFacts, layout: Layout, look: Look) -> str:
+def _missing(facts: AudioFacts, layout: ByteLayout, look: Look) -> str:
     """Which stated length the decoded sound does not reach, in words."""
     if facts.samples < layout.samples:
         return f"its header states {layout.samples:,} samples, {facts.samples:,} are there"
@@ -89,7 +89,7 @@ def _missing(facts: AudioFacts, layout: Layout, look: Look) -> str:
     return ""
 
 
-def _counted(path: Path, layout: Layout, look: Look, strict: bool, reached: list[int]) -> AudioFacts:
+def _counted(path: Path, layout: ByteLayout, look: Look, strict: bool, reached: list[int]) -> AudioFacts:
     """`reached` is given the samples that came, also where decoding then fails."""
     if not look.streams:
         raise no_sound(path.name)
@@ -208,7 +208,7 @@ def _with_channels(path: Path, facts: AudioFacts, look: Look) -> AudioFacts:
     raise AssertionError("every number of channels has a mean")
 
 
-def _notes(name: str, facts: AudioFacts, layout: Layout, look: Look, short: str) -> Iterator[str]:
+def _notes(name: str, facts: AudioFacts, layout: ByteLayout, look: Look, short: str) -> Iterator[str]:
     """What people are told of the file."""
     if short:
         yield f"{name}: was cut off, and is meant so: {short}"

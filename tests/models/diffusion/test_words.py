@@ -16,7 +16,7 @@ from models.families.vocabulary import KNOWN_WORDS, words_of
 from models.prompts.ngrams import embed
 from models.training import word_fit
 from models.training.denoising import Networks
-from pipeline.intake.prompt_warnings import prompt_warnings
+from pipeline.intake.title_warnings import prompt_warnings
 
 
 def test_words_that_say_nothing_of_a_face_do_not_count() -> None:

@@ -22,13 +22,13 @@ from pipeline.store.opening import open_store
 from pipeline.store.record import Record
 from pipeline.store.stage_view import StageView
 from pipeline.store.store import Names, Store
-from pipeline.titles.found import Found
+from pipeline.titles.title_folders import TitleFolders
 from tests.conftest import Rendered, render_inline, write_portrait
 from tests.support.crashes import leave_half
 from tests.support.damage import snapshot
 from tests.support.s3 import S3Server
 
-FOUND = Found("t", chain="t/chain/c", stream="t/stream/s", frames=144)
+FOUND = TitleFolders("t", chain="t/chain/c", stream="t/stream/s", frames=144)
 LONG_AGO = 3 * garbage.OLD
 
 

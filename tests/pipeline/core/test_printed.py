@@ -6,17 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.printed import printed
-from pipeline.core.redact import redact
+from pipeline.core.safe_text import printable, redact
 
 
 def test_no_text_moves_the_cursor() -> None:
-    assert printed("a\x1b[2Jb\rc\u202ed\ud800 ü\n\t✓") == "a\\x1b[2Jb\\x0dc\\u202ed\\ud800 ü\n\t✓"
+    assert printable("a\x1b[2Jb\rc\u202ed\ud800 ü\n\t✓") == "a\\x1b[2Jb\\x0dc\\u202ed\\ud800 ü\n\t✓"
 
 
 @given(st.text())
 def test_printing_twice_changes_nothing(text: str) -> None:
-    assert printed(printed(text)) == printed(text)
+    assert printable(printable(text)) == printable(text)
 
 
 @pytest.mark.parametrize("part", ["a", "a://", "a://b:", "a://b@", "://@", "a://?b=", "@a://b:c", "a:", "x#"])

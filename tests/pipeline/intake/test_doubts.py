@@ -9,7 +9,7 @@ import pytest
 from actors import inputs
 from actors.inputs import fetch_input
 from actors.worker import failure_of
-from pipeline.scheduler import trouble
+from pipeline.scheduler import retries
 from pipeline.scheduler.work import Job
 from pipeline.store.digests import sha256
 from pipeline.store.doubts import DoubtfulInput, inputs_in_doubt, is_there
@@ -42,7 +42,7 @@ def test_a_worker_with_a_bad_disk_destroys_nothing(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("damage", ["swapped", "cut"])
 def test_a_damaged_copy_is_mended(tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut ones are found at the start by their size; swapped ones by the worker that reads them, in the same run."""
-    monkeypatch.setattr(trouble, "BACKOFF", 0.3)
+    monkeypatch.setattr(retries, "BACKOFF", 0.3)
     manifest = write_manifest(tmp_path, (48,))
     store = open_store(str(tmp_path / "out"))
     one = stored(tmp_path)

@@ -14,10 +14,10 @@ import pytest
 
 from models.families.registry import FAMILIES
 from pipeline import plan, render, status
-from pipeline.core import side_by_side
-from pipeline.intake import seen as seen_module
+from pipeline.core import parallel
 from pipeline.intake import survey as survey_module
-from pipeline.intake.recall import recall
+from pipeline.intake import title_inputs as seen_module
+from pipeline.intake.cached_plan import cached_plan
 from pipeline.intake.survey import survey
 from pipeline.manifest.catalog import Catalog, load_manifest
 from pipeline.store.opening import open_store
@@ -65,7 +65,7 @@ def test_addresses_that_look_the_same_are_two_files(tmp_path: Path, capsys: pyte
         assert render_it(manifest) == 0
         assert len(store.folders("one/chain")) == 1
         assert web.asked == {"/get?id=0": 1, "/get?id=1": 1}, "each is read once, in both runs together"
-        recalled = recall(catalog, store, catalog.titles[0]).plan
+        recalled = cached_plan(catalog, store, catalog.titles[0]).plan
         assert recalled is not None
         assert [one.sha256 for one in recalled.audio] == [one.sha256 for one in seen.audio]
         capsys.readouterr()
@@ -78,7 +78,7 @@ def test_another_part_under_the_same_name_is_another_plan(tmp_path: Path) -> Non
         assert render_it(manifest_of(tmp_path, [("one", [f"{web.url}/get?id=0"])])) == 0
         manifest = manifest_of(tmp_path, [("one", [f"{web.url}/get?id=1"])])
         catalog, store = opened(manifest)
-        assert recall(catalog, store, catalog.titles[0]).plan is None
+        assert cached_plan(catalog, store, catalog.titles[0]).plan is None
         assert render_it(manifest) == 0
         assert len(store.folders("one/chain")) == 2
 
@@ -138,7 +138,7 @@ def test_an_interrupted_survey_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
     """What was decoded is kept, and what was fetched is copied: neither is done again."""
     with slow_web(parts(tmp_path, 6)) as web:
         manifest = manifest_of(tmp_path, [(f"t{n}", [f"{web.url}/get?id={n}"]) for n in range(6)])
-        monkeypatch.setattr(side_by_side, "THREADS", 1)
+        monkeypatch.setattr(parallel, "THREADS", 1)
         probe, probed = seen_module.probe, []
 
         def interrupted(path: Path, **more: bool) -> Any:
@@ -201,7 +201,7 @@ def test_two_hundred_files_over_a_slow_server(tmp_path: Path, monkeypatch: pytes
             return time.monotonic() - began
 
         beside = seconds()
-        monkeypatch.setattr(side_by_side, "THREADS", 1)
+        monkeypatch.setattr(parallel, "THREADS", 1)
         alone = seconds()
         print(f"200 files at 30 ms: {beside:.1f} s side by side, {alone:.1f} s one after another")
         assert beside < alone / 3

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from models.image.yuv import yuv420p
-from pipeline.media.canvas import CANVASES, Canvas, chroma_planes, fill_planes, layout, planes_of
+from pipeline.media.canvas import CANVASES, Canvas, canvas_layout, chroma_planes, fill_planes, planes_of
 from pipeline.media.scale import Scaler
 from tests.conftest import render_inline
 from tests.support.crashes import same_after_kills
@@ -35,10 +35,10 @@ def test_a_picture_becomes_the_planes_that_the_networks_make_of_it() -> None:
 
 @pytest.mark.parametrize("canvas", CANVASES)
 def test_the_portrait_stands_where_it_was_placed(canvas: str) -> None:
-    black = fill_planes(layout(canvas, "left"), "#000000", noise(8, 8, 3), None)
+    black = fill_planes(canvas_layout(canvas, "left"), "#000000", noise(8, 8, 3), None)
     corners = []
     for place in PLACES:
-        at = layout(canvas, place)
+        at = canvas_layout(canvas, place)
         assert at.side == min(at.width, at.height)
         assert at.x % 2 == at.y % 2 == 0
         picture = noise(at.side * 3 // 2, at.side)
@@ -54,7 +54,7 @@ def test_the_portrait_stands_where_it_was_placed(canvas: str) -> None:
 
 
 def test_another_resolution_is_brought_to_the_size_of_the_canvas() -> None:
-    at = layout("1920x1080", "right")
+    at = canvas_layout("1920x1080", "right")
     fill = fill_planes(at, "#ffffff", noise(8, 8, 3), None)
     canvas = Canvas(at, fill, 512)
     picture = np.full((768, 512), 90, np.uint8)
@@ -74,7 +74,7 @@ def test_scaling_does_not_depend_on_what_was_scaled_before() -> None:
 def test_a_blurred_fill_is_a_dim_shadow_of_the_portrait() -> None:
     portrait = np.zeros((90, 70, 3), np.uint8)
     portrait[:, :35], portrait[:, 35:] = (200, 40, 40), (40, 40, 200)
-    at = layout("1920x1080", "centre")
+    at = canvas_layout("1920x1080", "centre")
     planes = fill_planes(at, "blur", portrait, None)
     blue, red = chroma_planes(planes, at.height)
     assert red[:, 10].min() > 140 > 126 > red[:, -10].max()

@@ -19,7 +19,7 @@ from pipeline.intake.survey import copy_inputs, plan_title, survey
 from pipeline.manifest.catalog import load_manifest
 from pipeline.media.fragments import sample_times
 from pipeline.media.m3u8 import media_playlists, read_media_playlist
-from pipeline.scheduler.choose import PLAYLIST_EVERY
+from pipeline.scheduler.ready_jobs import PLAYLIST_EVERY
 from pipeline.scheduler.schedule import Limits, Schedule
 from pipeline.scheduler.work import Scan, StopAsked
 from pipeline.store.ledger import Ledger

@@ -14,7 +14,7 @@ import yaml
 
 from pipeline import verify
 from pipeline.media.inspect_media import inspect
-from pipeline.media.loudness import CEILING, Measured, levelled, measure
+from pipeline.media.loudness import CEILING, Loudness, levelled, measure
 from tests.conftest import render_inline
 from tests.support.damage import snapshot
 from tests.support.media_sources import decoded, sound
@@ -46,8 +46,8 @@ def test_a_tone_measures_as_the_standard_says() -> None:
     """EBU Tech 3341: a stereo sine of 1 kHz at -23 dBFS is -23 LUFS; in one channel it is 3 LU less."""
     stereo = np.repeat(tone(20, -23), 2, 1)
     assert measure(parts(stereo), 2).loudness == pytest.approx(-23, abs=0.1)
-    assert measure(parts(tone(20, -23)), 1) == Measured(pytest.approx(-26, abs=0.1), pytest.approx(-23, abs=0.1))
-    assert measure([], 1) == Measured(-math.inf, -math.inf)
+    assert measure(parts(tone(20, -23)), 1) == Loudness(pytest.approx(-26, abs=0.1), pytest.approx(-23, abs=0.1))
+    assert measure([], 1) == Loudness(-math.inf, -math.inf)
 
 
 def test_a_plain_gain_is_exact() -> None:

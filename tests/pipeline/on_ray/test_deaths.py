@@ -12,12 +12,12 @@ import ray
 from ray import exceptions
 
 from pipeline.core.errors import Paused
-from pipeline.driver.layout import Layout, Share
+from pipeline.driver.allocation import Allocation, Resources
 from pipeline.on_ray import deaths
 from pipeline.on_ray import executor as on_ray
 from pipeline.on_ray.deaths import failure_of
 from pipeline.on_ray.executor import RayExecutor, _Actor
-from pipeline.scheduler.pool_size import Limits
+from pipeline.scheduler.pools import Limits
 from pipeline.scheduler.work import ROLES, Cause, Role, WorkerLost
 
 CAUSES: list[tuple[Exception, Cause]] = [
@@ -40,8 +40,8 @@ CAUSES: list[tuple[Exception, Cause]] = [
 
 
 def executor_with(worker: str, role: Role, handle: Any = None) -> RayExecutor:
-    layout = Layout({one: Share(1, 0) for one in ROLES}, Limits())
-    executor = RayExecutor("memory://x", {}, layout, "run", {})
+    allocation = Allocation({one: Resources(1, 0) for one in ROLES}, Limits())
+    executor = RayExecutor("memory://x", {}, allocation, "run", {})
     executor._actors[worker] = _Actor(handle, role)
     return executor
 

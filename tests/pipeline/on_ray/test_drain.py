@@ -62,5 +62,5 @@ def test_what_had_been_announced_is_free() -> None:
     for _ in range(10):
         schedule, assign = scheduled()
         schedule.handle(WorkerLost(assign.worker, Failure("preempted", "as announced")), 1.0)
-        assert not schedule.trouble.alone(("one", "chain", 0))
+        assert not schedule.retries.alone(("one", "chain", 0))
         assert schedule.titles["one"].failed is None

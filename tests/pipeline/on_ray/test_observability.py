@@ -21,7 +21,7 @@ from pipeline import status, trace
 from pipeline.driver.progress import Reporter
 from pipeline.on_ray import metrics as execute_metrics
 from pipeline.on_ray.metrics import METRICS, results_of, state_of, troubles
-from pipeline.scheduler.pool_size import Limits
+from pipeline.scheduler.pools import Limits
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.title_state import TitleWork
 from pipeline.scheduler.work import (

@@ -24,7 +24,7 @@ from pipeline.pages.catalog import KEY
 from pipeline.scheduler.work import Done, Job
 from pipeline.store.opening import open_store
 from pipeline.store.store import Store
-from pipeline.titles.found import read_json
+from pipeline.titles.title_folders import read_json
 from pipeline.titles.title_plan import TitlePlan
 from tests.conftest import render_inline, write_manifest
 from tests.pipeline.pages.test_browser import HERE, chromium

@@ -140,10 +140,10 @@ def test_a_real_person_is_asked(fake_manifest: Manifest, capsys: pytest.CaptureF
 
 
 def test_another_key_on_another_node_is_refused(fake_manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.provenance.title_marks import Marks
+    from pipeline.provenance.title_marks import TitleMarks
     from pipeline.provenance.watermark import key_name
 
-    marks = Marks(payload="0123456789ab", key=key_name("a secret"))
+    marks = TitleMarks(payload="0123456789ab", key=key_name("a secret"))
     with pytest.raises(SetupError, match=f"{MARK_KEY}: this machine has key 'public'"):
         marks.drawer(256, 256)
     monkeypatch.setenv(MARK_KEY, "a secret")

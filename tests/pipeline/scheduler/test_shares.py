@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.scheduler.order import Fair, Line
-from pipeline.scheduler.pool_size import Limits
+from pipeline.scheduler.fair_queue import FairShares, TitleQueue
+from pipeline.scheduler.pools import Limits
 from pipeline.scheduler.title_state import TitleWork
 from pipeline.scheduler.work import Ready, Scanned
 from tests.support.clusters.timed_cluster import TimedCluster
@@ -46,7 +46,7 @@ def test_nobody_starves_though_the_others_titles_are_longer() -> None:
 
 
 def test_who_was_away_has_no_claim_on_what_was_done_meanwhile() -> None:
-    fair = Fair({"a": 1.0, "b": 1.0})
+    fair = FairShares({"a": 1.0, "b": 1.0})
     fair.come("a")
     fair.charge("a", 1000)
     fair.come("b")
@@ -188,7 +188,7 @@ def test_a_spare_title_rides_along_where_another_ends_in_the_middle_of_a_call() 
     st.data(),
 )
 def test_a_line_is_in_order_whatever_comes_and_goes(places: list[tuple[int, str, int]], data: st.DataObject) -> None:
-    line, fair = Line(), Fair(dict.fromkeys("xyz", 1.0))
+    line, fair = TitleQueue(), FairShares(dict.fromkeys("xyz", 1.0))
     for owner in "xyz":
         fair.charge(owner, data.draw(st.integers(0, 3)))
     for number, (rank, owner, key) in enumerate(places):

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 
 from models.families.registry import FAMILIES
 from pipeline.core.errors import InputError
-from pipeline.intake.recall import recall
+from pipeline.intake.cached_plan import cached_plan
 from pipeline.intake.survey import copy_inputs, plan_title, survey
 from pipeline.manifest.catalog import load_manifest
 from pipeline.sources.portrait import read_portrait
@@ -134,7 +134,7 @@ def test_how_a_picture_is_read_enters_its_hash(tmp_path: Path) -> None:
         assert not problems
         copy_inputs(store, [seen])
         plan = plan_title(FAMILIES["fake"], seen)
-        again = recall(catalog, store, catalog.titles[0]).plan
+        again = cached_plan(catalog, store, catalog.titles[0]).plan
         assert again is not None
         assert again.hashes == plan.hashes
         without = plan_title(FAMILIES["fake"], replace(seen, portrait_facts=(SIZE, SIZE)))

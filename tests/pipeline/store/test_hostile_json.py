@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from actors import calibration, portraits
-from pipeline.driver.marks import Marks
+from pipeline.driver.in_flight import InFlight
 from pipeline.store.opening import open_store
 from pipeline.titles import numerics
 
@@ -49,8 +49,10 @@ def test_marks_of_a_former_run(text: bytes, tmp_path: Path) -> None:
     store.put("_runs/a.marks", text)
     good = {"in_hand": [["title", "upscale", 3, 1]], "exact": True, "suspects": []}
     store.put("_runs/b.marks", json.dumps(good).encode())
-    suspects = Marks(store, "now").take_over()
-    assert [(mark.title, mark.first) for mark in suspects._marks] == [("title", 3)], "what is sound is still heeded"
+    quarantine = InFlight(store, "now").take_over()
+    assert [(mark.title, mark.first) for mark in quarantine._interrupted] == [("title", 3)], (
+        "what is sound is still heeded"
+    )
 
 
 def test_a_numerics_record(text: bytes, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject
-from pipeline.intake.remembered import Remembered
+from pipeline.intake.input_cache import InputCache
 from pipeline.sources.signatures import address_key
 from pipeline.store import small_json
 from pipeline.store.ledger import Ledger
@@ -86,7 +86,7 @@ def test_what_fits_is_remembered() -> None:
     portrait = ENTRY | {"url": "/a/face.png", "facts": [96, 80]}
     embedding = ENTRY | {"url": "/a/e.npy", "facts": None}
     entries = [ENTRY, portrait, embedding]
-    known = Remembered({"files": entries})
+    known = InputCache({"files": entries})
     assert [known.find("anywhere", str(entry["url"])) for entry in entries] == entries
 
 
@@ -107,14 +107,14 @@ def test_what_fits_is_remembered() -> None:
 )
 def test_what_cannot_be_right_is_not_believed(change: dict[str, Any]) -> None:
     if change != {"facts": SOUND | {"channels": 1}}:
-        assert not Remembered({"files": [ENTRY | change]})
+        assert not InputCache({"files": [ENTRY | change]})
 
 
 @settings(max_examples=40)
 @given(DATA)
 def test_anything_may_stand_there(found: Any) -> None:
     for data in (found, {"files": found}, {"files": [found]}, {"files": [ENTRY | {"facts": found}]}):
-        assert set(Remembered(data)._entries) <= {address_key(str(ENTRY["url"]))}
+        assert set(InputCache(data)._entries) <= {address_key(str(ENTRY["url"]))}
 
 
 GOOD = Record("chain", "t", "p", 0, 48, "a", {"latents": Stored("k", "s", 1)}, uses={"features/0": "f"}).to_json()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import OutputError, StoreError
-from pipeline.scheduler import trouble
+from pipeline.scheduler import retries
 from pipeline.store import remote as store_remote
 from pipeline.store.opening import open_store
 from pipeline.store.store import Store
@@ -34,7 +34,7 @@ def proxy(proxy_server: FaultyS3, s3: S3Server, monkeypatch: pytest.MonkeyPatch)
     """The S3 server behind a proxy that does no harm yet; waits are a hundredth as long."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy_server.endpoint)
     monkeypatch.setattr(store_remote, "RETRY_WAITS", tuple(wait / 100 for wait in store_remote.RETRY_WAITS))
-    monkeypatch.setattr(trouble, "BACKOFF", 0.01)
+    monkeypatch.setattr(retries, "BACKOFF", 0.01)
     proxy_server.choose, proxy_server.delay = (lambda asked: ""), 0.3
     yield proxy_server
     proxy_server.choose = lambda asked: ""

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pipeline import render
-from pipeline.intake import seen
+from pipeline.intake import title_inputs
 from pipeline.sources import portrait
 from tests.conftest import render_inline, write_manifest
 from tests.pipeline.sources.test_sent_pictures import grey_profile, ramp, saved, with_chunk
@@ -35,7 +35,7 @@ def an_earlier_version() -> Iterator[None]:
     """It knew of nothing of this, and noted nothing of it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(portrait, "meaning", lambda image, data: "")
-        patch.setattr(seen, "reading_of", lambda path, where: "")
+        patch.setattr(title_inputs, "reading_of", lambda path, where: "")
         patch.setattr(render, "note_plan", lambda store, plan: None)
         yield
 

@@ -20,7 +20,7 @@ from pipeline.media.sound_in.facts import AudioFacts
 from pipeline.media.sound_in.probe import probe
 from pipeline.media.tags import Chapter, write
 from pipeline.store.record import Stored
-from pipeline.titles.publishing import Publishing, joined_tags
+from pipeline.titles.metadata import Metadata, joined_tags
 from pipeline.titles.title_plan import Hashes, title_hashes
 from tests.conftest import render_inline
 from tests.support.media_sources import noise, program, sound
@@ -95,7 +95,7 @@ def plan_of(*facts: AudioFacts) -> Hashes:
     stored, fake = Stored("_inputs/a", "a" * 64, 1000), FAMILIES["fake"]
     return title_hashes(
         family=fake, weights="0", seed=1, frames=50, prompts=(), options=complete({"resolution": 64}, fake),
-        portrait=stored, audio=(stored,) * len(facts), publishing=Publishing(),
+        portrait=stored, audio=(stored,) * len(facts), metadata=Metadata(),
         treatments=[fact.treatment() for fact in facts],
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
-from pipeline.scheduler.choose import PLAYLIST_EVERY, Unit, units_of
+from pipeline.scheduler.ready_jobs import PLAYLIST_EVERY, Unit, units_of
 from pipeline.scheduler.schedule import Limits, Schedule
 from pipeline.scheduler.title_state import TitleWork
 from pipeline.scheduler.work import (

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from pipeline.scheduler.choose import units_of
-from pipeline.scheduler.pool_size import Limits
+from pipeline.scheduler.pools import Limits
+from pipeline.scheduler.ready_jobs import units_of
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.title_state import TitleWork
 from pipeline.scheduler.work import (

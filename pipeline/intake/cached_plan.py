@@ -1,0 +1,60 @@
+"""A title's plan as its inputs were last seen: for commands that look at records and do not decode an hour of sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.families.registry import FAMILIES
+from pipeline.core.errors import InputError
+from pipeline.core.safe_text import redact
+from pipeline.intake.input_cache import Entry, read_input_cache
+from pipeline.intake.survey import plan_title
+from pipeline.intake.title_inputs import InputFile, Inspected, input_files, inputs_of
+from pipeline.intake.weight_intake import cached_weights
+from pipeline.manifest.catalog import Catalog, Title
+from pipeline.sources.inputs import SourceFile, stamp_of
+from pipeline.store.store import Store
+from pipeline.titles.title_plan import TitlePlan
+
+
+@dataclass(frozen=True)
+class CachedPlan:
+    """`plan` is None where the title's inputs were never seen: then nothing of it has been rendered."""
+
+    plan: TitlePlan | None
+    notes: tuple[str, ...] = ()
+
+
+def cached_plan(catalog: Catalog, store: Store, title: Title) -> CachedPlan:
+    """The plan of a title from what `<id>/inputs.json` keeps; inputs that differ by now are noted."""
+    known = read_input_cache(store, title.id)
+    entries = {wanted.place: known.find(wanted.place, wanted.url) for wanted in input_files(title)}
+    if missing := [wanted.url for wanted in input_files(title) if entries[wanted.place] is None]:
+        begun = f"{redact(missing[0])} has not been seen yet; other inputs were" if known else None
+        return CachedPlan(None, (begun,) if begun else ())
+    found = {one.place: _found(one, entry) for one in input_files(title) if (entry := entries[one.place])}
+    try:
+        seen = inputs_of(title, found)
+    except (KeyError, TypeError, ValueError) as error:
+        return CachedPlan(None, (f"{title.id}/inputs.json is damaged ({type(error).__name__}); remove it",))
+    family = FAMILIES[catalog.family]
+    weights = cached_weights(family, catalog.weights, store)
+    if weights is None:
+        return CachedPlan(None, (f"weights {redact(catalog.weights or '')} have not been seen yet",))
+    notes = [note for source in seen.sources if (note := _changed(source))]
+    return CachedPlan(plan_title(family, seen, weights), tuple(notes))
+
+
+def _found(wanted: InputFile, entry: Entry) -> Inspected:
+    return Inspected(SourceFile(wanted.url, entry["sha256"], entry["size"], entry["stamp"]), entry["facts"])
+
+
+def _changed(source: SourceFile) -> str | None:
+    """Whether an input is no longer what it was. Of stores that keep no stamps only the size can be compared."""
+    try:
+        size, stamp = stamp_of(source.url)
+    except InputError as error:
+        return f"input out of reach: {error}"
+    if size != source.size or (stamp != source.stamp and not stamp.startswith("new-")):
+        return f"input {redact(source.url)} has changed since it was read; rendering again makes a new plan"
+    return None

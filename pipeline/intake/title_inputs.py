@@ -1,0 +1,164 @@
+"""The files that a title names: where they stand in the manifest, how each is looked at, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.safe_text import redact
+from pipeline.core.timeline import frames_of
+from pipeline.manifest.catalog import Title
+from pipeline.media.burn import cannot_be_drawn
+from pipeline.media.canvas import is_image
+from pipeline.media.sound_in.facts import AudioFacts
+from pipeline.media.sound_in.probe import probe
+from pipeline.sources.captions import LARGEST_CAPTIONS, read_captions
+from pipeline.sources.embedding import read_embedding
+from pipeline.sources.inputs import LARGEST, LARGEST_PORTRAIT, SourceFile
+from pipeline.sources.portrait import read_portrait, reading_of
+from pipeline.store.record import Stored
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file at its place in a title (`audio[3]`): `read` makes facts of it, of type `kind` when remembered."""
+
+    place: str
+    url: str
+    read: Callable[[Path], Any]
+    kind: type
+    largest: int = LARGEST
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A file as it was read, and what is to be known of it, as plain data."""
+
+    source: SourceFile
+    facts: Any
+
+
+@dataclass(frozen=True)
+class TitleInputs:
+    """A title's inputs as found: `facts` belong to `audio`, file by file. `extras`: further files by their key, with
+    what was found in them."""
+
+    title: Title
+    portrait: SourceFile
+    portrait_facts: tuple[Any, ...]  # width, height and, if not empty, what `reading_of` says
+    audio: tuple[SourceFile, ...]
+    facts: tuple[AudioFacts, ...]
+    face_embedding: SourceFile | None
+    extras: Mapping[str, tuple[SourceFile, Any]]
+
+    @property
+    def portrait_size(self) -> tuple[int, int]:
+        return self.portrait_facts[0], self.portrait_facts[1]
+
+    @property
+    def portrait_reading(self) -> str:
+        return "".join(self.portrait_facts[2:])
+
+    @property
+    def canvas_reading(self) -> str:
+        """The same of the picture that fills the canvas."""
+        return "".join(map(str, self.extras["canvas_fill"][1][2:])) if "canvas_fill" in self.extras else ""
+
+    @property
+    def frames(self) -> int:
+        return frames_of((fact.samples, fact.rate) for fact in self.facts)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people are told of the sound files."""
+        return tuple(note for fact in self.facts for note in fact.notes)
+
+    @property
+    def sources(self) -> tuple[SourceFile, ...]:
+        return (*self.main_sources, *(source for source, _ in self.extras.values()))
+
+    @property
+    def found(self) -> tuple[Inspected, ...]:
+        """Sources with their facts as plain data."""
+        facts: list[Any] = [list(self.portrait_facts), *map(asdict, self.facts), None]
+        main = (Inspected(source, fact) for source, fact in zip(self.main_sources, facts, strict=False))
+        return (*main, *(Inspected(source, fact) for source, fact in self.extras.values()))
+
+    @property
+    def main_sources(self) -> tuple[SourceFile, ...]:
+        more = (self.face_embedding,) if self.face_embedding else ()
+        return (self.portrait, *self.audio, *more)
+
+
+def input_files(title: Title) -> Iterator[InputFile]:
+    """All files of a title, in the order of `TitleInputs.sources`."""
+    yield InputFile("portrait", title.portrait, partial(_portrait, url=title.portrait), list, LARGEST_PORTRAIT)
+    for number, url in enumerate(title.audio):
+        yield InputFile(f"audio[{number}]", url, _sound, dict)
+    if title.options.face_embedding:
+        yield InputFile("face_embedding", title.options.face_embedding, _check_embedding, type(None))
+    for name, url in extra_urls(title).items():
+        if name == "captions":
+            yield InputFile(name, url, partial(_read_captions, url=url), dict, LARGEST_CAPTIONS)
+        else:
+            read = _portrait if name == "canvas_fill" else _size  # a cover is in no hash of pictures
+            yield InputFile(name, url, partial(read, url=url), list, LARGEST_PORTRAIT)
+
+
+def inputs_of(title: Title, found: Mapping[str, Inspected]) -> TitleInputs:
+    """What was found of a title, by place. Raises KeyError, TypeError or ValueError where it is not what is wanted."""
+    audio = [found[f"audio[{number}]"] for number in range(len(title.audio))]
+    width, height, *reading = found["portrait"].facts
+    return TitleInputs(
+        title,
+        found["portrait"].source,
+        (width, height, *map(str, reading)),
+        tuple(one.source for one in audio),
+        tuple(AudioFacts.from_dict(one.facts) for one in audio),
+        found["face_embedding"].source if title.options.face_embedding else None,
+        {name: (found[name].source, found[name].facts) for name in extra_urls(title)},
+    )
+
+
+def extra_urls(title: Title) -> dict[str, str]:
+    """Addresses of the files that a title names beside portrait, audio and embedding, by their key."""
+    fill = title.options.canvas_fill
+    named = {"canvas_fill": fill if is_image(fill) else None, "cover": title.options.cover, "captions": title.captions}
+    return {name: url for name, url in named.items() if url}
+
+
+def stored_input(source: SourceFile) -> Stored:
+    """Where an input lies in the output store: by content, shared between titles."""
+    return Stored(f"_inputs/{source.sha256}", source.sha256, source.size)
+
+
+def _sound(path: Path) -> dict[str, Any]:
+    """Also of a file that was cut off: whether it is meant is for each title to say that names it."""
+    return asdict(probe(path, accept_short=True))
+
+
+def _read_captions(path: Path, url: str) -> dict[str, Any]:
+    """What must be known of captions to check them against their title."""
+    notes: list[str] = []
+    cues = read_captions(path, redact(url), notes.append)
+    last = cues[-1]
+    return {"cues": len(cues), "last": last.start, "line": last.line, "cannot_be_drawn": cannot_be_drawn(cues)} | (
+        {"note": notes[0]} if notes else {}
+    )
+
+
+def _check_embedding(path: Path) -> None:
+    read_embedding(path, path.name)
+
+
+def _portrait(path: Path, url: str) -> list[Any]:
+    reading = reading_of(path, redact(url)) if (size := _size(path, url)) else ""
+    return [*size, reading] if reading else [*size]
+
+
+def _size(path: Path, url: str) -> list[int]:
+    height, width, _ = read_portrait(path, redact(url)).shape
+    return [width, height]

@@ -1,0 +1,139 @@
+"""What an output holds of a title, found by its folders: one chain and one stream of it, with or without a plan."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.core.errors import DamagedObject, MissingObject, StoreError
+from pipeline.core.timeline import gops_of
+from pipeline.store.ledger import Ledger
+from pipeline.store.record import Record
+from pipeline.store.small_json import get_json
+from pipeline.store.stage_view import StageView
+from pipeline.store.stages import STAGES, folder
+from pipeline.store.store import Store
+from pipeline.titles.title_plan import TitlePlan
+
+_ID = re.compile(r"[a-z0-9][a-z0-9._\-]{0,99}")  # other folders are nobody's titles
+_TRIED = 4  # records by which a stream's chain is looked for
+
+
+@dataclass(frozen=True)
+class TitleFolders:
+    """Folders of one title; an empty one was not found. `frames` is 0 where no record tells."""
+
+    title: str
+    sound: str = ""  # <id>/sound/<hash>
+    chain: str = ""  # <id>/chain/<hash>
+    stream: str = ""  # <id>/stream/<hash>
+    frames: int = 0
+    plan: TitlePlan | None = None
+
+    @property
+    def gops(self) -> int:
+        return gops_of(self.frames)
+
+    @property
+    def stream_hash(self) -> str:
+        """The first 16 digits of the stream hash, as folders are named."""
+        return self.stream.rpartition("/")[2]
+
+    def prefix(self, stage: str) -> str:
+        """Where the records of a stage lie; empty where its folder was not found, and for loudness, which has many."""
+        known = {"sound": self.sound, "chain": self.chain, "stream": self.stream}.get(STAGES[stage].hash, "")
+        return folder(stage, known) if known else ""
+
+    def ledger(self, store: Store, stage: str) -> Ledger | None:
+        """The records of a stage, or None where its folder was not found."""
+        prefix = self.prefix(stage)
+        return Ledger(store, prefix) if prefix else None
+
+    def view(self, store: Store, stage: str, *, folds: bool = True) -> StageView | None:
+        """The same for reading, through one listing; without `folds` every record itself."""
+        prefix = self.prefix(stage)
+        return StageView(store, prefix, folds=folds) if prefix else None
+
+
+def folders_of_plan(plan: TitlePlan) -> TitleFolders:
+    chain, stream = (plan.prefix(stage).rpartition("/")[0] for stage in ("chain", "stream"))
+    return TitleFolders(plan.id, plan.prefix("sound"), chain, stream, plan.frames, plan)
+
+
+def title_ids(store: Store) -> list[str]:
+    """Ids of the titles that an output holds something of."""
+    return [
+        name
+        for name in store.folders("")
+        if _ID.fullmatch(name)
+        and (store.exists(f"{name}/inputs.json") or {"chain", "stream", "sound"} & set(store.folders(name)))
+    ]
+
+
+def folders_in_output(store: Store, title: str) -> list[TitleFolders]:
+    """Every stream of a title with its chain and sound, then chains without a stream."""
+    chains = [f"{title}/chain/{name}" for name in store.folders(f"{title}/chain")]
+    found = []
+    for name in store.folders(f"{title}/stream"):
+        stream = f"{title}/stream/{name}"
+        found.append(_with_frames(store, title, _chain_of(store, stream, chains), stream))
+    used = {one.chain for one in found}
+    found += [_with_frames(store, title, chain, "") for chain in chains if chain not in used]
+    return found or [_with_frames(store, title, "", "")]
+
+
+def readable(ledger: Ledger | None, first: int) -> Record | None:
+    """The record that counts, None where there is none or it cannot be read."""
+    try:
+        return ledger.read(first) if ledger else None
+    except StoreError:
+        return None
+
+
+def read_json(store: Store, key: str) -> dict[str, Any] | None:
+    """A small JSON object of the store, None where it is missing or none."""
+    try:
+        facts = get_json(store, key)
+    except (MissingObject, DamagedObject):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def _chain_of(store: Store, stream: str, chains: list[str]) -> str:
+    """The chain that holds the latents which a stream's fragments were made of."""
+    if len(chains) == 1:
+        return chains[0]
+    view = StageView(store, f"{stream}/stream")
+    for record in view.records(view.firsts[:_TRIED], skip=lambda first, error: None):
+        for name, digest in record.uses.items():
+            kind, _, number = name.partition("/")
+            if kind != "latents":
+                continue
+            for chain in chains:
+                made = readable(Ledger(store, f"{chain}/chain"), int(number))
+                if made and "latents" in made.objects and made.objects["latents"].sha256 == digest:
+                    return chain
+    return ""
+
+
+def _sound_of(store: Store, title: str, chain: str) -> str:
+    """The sound whose speech the chain's features were made of."""
+    sounds = [f"{title}/sound/{name}" for name in store.folders(f"{title}/sound")]
+    if len(sounds) == 1:
+        return sounds[0]
+    features = readable(Ledger(store, f"{chain}/features"), 0) if chain else None
+    for sound in sounds:
+        record = readable(Ledger(store, sound), 0)
+        if record and features and record.objects["speech"].sha256 == features.uses.get("speech"):
+            return sound
+    return ""
+
+
+def _with_frames(store: Store, title: str, chain: str, stream: str) -> TitleFolders:
+    sound = _sound_of(store, title, chain)
+    for prefix in (f"{chain}/conditioning" if chain else "", sound, f"{stream}/done" if stream else ""):
+        record = readable(Ledger(store, prefix), 0) if prefix else None
+        if record:
+            return TitleFolders(title, sound, chain, stream, record.frames)
+    return TitleFolders(title, sound, chain, stream)
