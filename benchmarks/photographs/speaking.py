@@ -62,9 +62,14 @@ def framed(one: Portrait, framing: Framing, longest: int = 1400) -> NDArray[np.u
 
 
 def film(
-    picture: NDArray[np.uint8], speech: torch.Tensor, weights: str, size: int, text: str | None = None
+    picture: NDArray[np.uint8],
+    speech: torch.Tensor,
+    weights: str,
+    size: int,
+    text: str | None = None,
+    places: range | None = None,
 ) -> tuple[Iterator[NDArray[np.uint8]], tuple[int, int]]:
-    """Planes of every frame, and width and height; `speech` [s] at 16 kHz."""
+    """Planes of every frame, or of those at `places`, and width and height; `speech` [s] at 16 kHz."""
     prepare, chain, upscale = (load_part(PHOTO, part, weights, "cpu") for part in ("prepare", "chain", "upscale"))
     given, _ = prepare.conditioning(picture, BASE, Hints())
     given |= {"pixels": picture}
@@ -84,11 +89,19 @@ def film(
             heard = padded[clip * CLIP : (clip + 1) * CLIP + 2 * reach]
             lane = Lane(0, clip, given, state, heard, text, ClipOptions(1, 1.0, BASE))
             ((latents, state),) = chain.next_clip([lane])
+            wanted = range(CLIP) if places is None else [one - clip * CLIP for one in places if one // CLIP == clip]
             window = upscale.decode(latents, options, given)
-            for frame in upscale.restore(window, range(CLIP), given, options):
+            for frame in upscale.restore(window, wanted, given, options):
                 yield upscale.planes(frame)
 
     return planes(), shape
+
+
+def shown(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Planes of a frame [3 h / 2, w] -> [h w 3], red first, as a player shows them."""
+    frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+    frame.colorspace, frame.color_range = 1, 1
+    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def write(target: Path, planes: Iterator[NDArray[np.uint8]], size: tuple[int, int]) -> None:

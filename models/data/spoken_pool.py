@@ -24,15 +24,16 @@ from models.families.noise_keys import noise_key
 from models.families.vocabulary import asked
 from models.puppet.track import track_of
 from models.speech.spectrum import SAMPLES_A_FRAME, heard
+from models.speech.speech_level import levelled
 
-FRAMES = 100  # of a stretch
+FRAMES = 200  # of a stretch
 PROMPTED = 0.6  # share of the stretches
 AS_RECORDED, SPEEDS = 0.25, (0.78, 1.28)  # share at the speaker's own speed, and those of the others
 
 
 class SpokenPool:
     def __init__(self, corpus: Corpus, stretches: int, config: MovementConfig, *, held_out: bool = False) -> None:
-        """Stretches of four seconds of recorded words; the same number gives the same ones."""
+        """Stretches of eight seconds of recorded words, as loud as titles are; the same number gives the same ones."""
         self.config = config
         drawn = [_stretch(corpus, number, held_out) for number in range(stretches)]
         self._heard = torch.stack([one[0] for one in drawn])
@@ -63,7 +64,8 @@ def _stretch(corpus: Corpus, number: int, held_out: bool) -> tuple[Tensor, Tenso
     dice, frames = Random(seed), BEFORE + FRAMES + AFTER
     direction, words = direction_of(seed, dice, PROMPTED, may_turn=True, held_out=held_out)
     speed = 1.0 if dice.random() < AS_RECORDED else dice.uniform(*SPEEDS)
-    speech = as_somebody_else(corpus.stretch(seed % 2**31, round(frames * speed), held_out=held_out), frames)
+    said = corpus.stretch(seed % 2**31, round(frames * speed), held_out=held_out)
+    speech = levelled(as_somebody_else(said, frames))
     moving = as_asked(track_of(motion(seed % 2**31, spoken_targets(speech), (direction,), composed=True)), direction)
     moving = moving.rows(slice(BEFORE, BEFORE + FRAMES))
     numbers = np.stack([getattr(moving, field.name) for field in fields(moving)], 1)

@@ -35,7 +35,7 @@ class Options:
     held_out: tuple[str, ...] = ()
     """Speakers of whom nothing is heard."""
     stretches: int = 1500
-    """Of four seconds, of that speech."""
+    """Of eight seconds, of that speech."""
     spoken: int = 64
     """Frames of it in a batch."""
     frames: int = 4
@@ -44,6 +44,8 @@ class Options:
     contours: float = 0.5
     numbers: float = 0.5
     blink: float = 0.3
+    opening: float = 3.0
+    """How far the mouth opens, beside the other numbers, where only sound is heard."""
 
 
 class TrainingStage:
@@ -93,14 +95,17 @@ class TrainingStage:
         if "spoken.heard" in batch:
             numbers, blink = self.network.told(self.network.hear(batch["spoken.heard"], batch["spoken.prompt"]))
             truth = batch["spoken.numbers"]
-            parts["spoken"] = ((numbers - truth) / spread).square().mean()
+            off = ((numbers - truth) / spread).square()
+            parts["spoken"] = off.mean()
+            parts["spoken_opening"] = off[:, NUMBERS.index("opening")].mean()
             closing = (truth[:, NUMBERS.index("blink")] > 0).float()
             parts["spoken_blink"] = F.binary_cross_entropy_with_logits(blink, closing)
         o = self.options
         loss = (
             parts["flow"] + o.hole * parts["hole"] + o.contours * parts["contours"] + o.numbers * parts["numbers"]
             + o.blink * parts["blink"]
-            + o.numbers * parts.get("spoken", 0) + o.blink * parts.get("spoken_blink", 0)
+            + o.numbers * parts.get("spoken", 0) + o.opening * parts.get("spoken_opening", 0)
+            + o.blink * parts.get("spoken_blink", 0)
         )  # fmt: skip
         return loss, parts
 
