@@ -75,7 +75,7 @@ class ComposingUpscale(Part):
         title = self._title_of(conditioning, options)
         (x, y), at = title.corner, title.window
         for place in places:
-            square = title.composer.frame(window[place]).picture
+            square = title.composer.picture_of(window[place])
             yield ComposedFrame(square[at.y0 - y : at.y1 - y, at.x0 - x : at.x1 - x], title)
 
     def face_found(self, frame: ComposedFrame) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from models.training.stage import Batch
 
 FACE, MOUTH, ELSEWHERE = 2.0, 4.0, 0.3  # how much flow counts on the face, more at the mouth, and beside them
 SHOWN = 12  # takes of a score
+HEARING = ("hearing.", "numbers.", "blink.")  # parts of the network that no portrait is seen by
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Options:
     vae: str = "models/shipped/mini/vae.safetensors"
     start: str = ""
     """File of an earlier run to go on from."""
+    learns: Literal["all", "hearing"] = "all"
+    """The whole network, or what hears and tells numbers alone: portraits are looked at as before."""
     speech: str = ""
     """Folder of recorded words (models/data/speech.py) that are heard beside the takes; none without."""
     held_out: tuple[str, ...] = ()
@@ -55,6 +59,9 @@ class TrainingStage:
         net = MovementNet()
         if options.start:
             net.load_state_dict({name: value.float() for name, value in load_file(options.start).items()})
+        if options.learns == "hearing":
+            for name, parameter in net.named_parameters():
+                parameter.requires_grad_(name.startswith(HEARING))
         self.network: nn.Module = net.to(device)
         for name, what in (
             ("takes", "a folder of puppet takes"),
