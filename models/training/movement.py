@@ -40,6 +40,8 @@ class Options:
     """Speakers of whom nothing is heard."""
     stretches: int = 1500
     """Of eight seconds, of that speech."""
+    synthetic: int = 0
+    """More such stretches, by espeak-ng, of which it is known when lips meet."""
     spoken: int = 64
     """Frames of it in a batch."""
     frames: int = 4
@@ -75,7 +77,11 @@ class TrainingStage:
         self.unseen = MovementPool(Path(options.checks), vae, net.config)
         self.speech: SpokenPool | None = None
         if options.speech:
-            self.speech = SpokenPool(Corpus(Path(options.speech), options.held_out), options.stretches, net.config)
+            corpus = Corpus(Path(options.speech), options.held_out)
+            try:
+                self.speech = SpokenPool(corpus, options.stretches, net.config, synthetic=options.synthetic)
+            except OSError as error:
+                raise BadSettings(f"options: synthetic is {options.synthetic}: needs espeak-ng ({error})") from error
 
     def batch(self, step: int, generator: Generator) -> Batch:
         drawn = self.pool.draw(self.settings.batch, self.options.frames, generator)
