@@ -6,6 +6,7 @@
 - `mouths` compares the inside of mouths with the puppet's.
 - `speaking` makes films as users get them, a framing for every person, and measures them by networks that had no part
   in it (`pipeline.checks.sensors`).
+- `closing` says written sentences and looks whether lips meet at p, b and m.
 - `cost` says what a frame takes, stage by stage, beside family `mini`.
 - `prompts` asks for eight expressions and two turns, and lets a classifier of landmarks name what is seen.
 """
@@ -17,8 +18,11 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 import torch
+from PIL import Image
 
+from benchmarks.photographs.closing import closing as lips_meeting
 from benchmarks.photographs.cost import cost_of
 from benchmarks.photographs.mouths import Perceptual, inside_figures, mouths_of, sheet
 from benchmarks.photographs.movement import films, moved_figures
@@ -26,6 +30,7 @@ from benchmarks.photographs.prompts import figures, of_films, of_puppets
 from benchmarks.photographs.reading import reading_figures
 from benchmarks.photographs.speaking import speaking as speaking_films
 from benchmarks.photographs.speaking import summary
+from benchmarks.photographs.strangers import Strangers
 from models.data.landmark_faces import portraits_of
 from models.data.speech import read_recording
 from models.weights.shipped import shipped_weights
@@ -107,9 +112,11 @@ def speaking(faces: Path, weights: str, split: str, speech: Path, people: int, s
     """Films of photographs in every framing, and what networks say of them."""
     rows = []
     with watching(None, lambda text: click.echo(text, err=True)) as watch:
+        strangers = Strangers.of(faces, watch.sensors)
         for name, film, portrait in speaking_films(faces, weights, split, speech, people, size, keep):
             found = watch.video(AnyVideo(film, portrait, speech))
-            rows.append({"name": name, **{key: found.get(key) for key, _ in SHOWN}})
+            near = strangers.margin(name, film, watch.sensors)
+            rows.append({"name": name, **{key: found.get(key) for key, _ in SHOWN}, **near})
             click.echo(json.dumps(rows[-1]), err=True)
     click.echo(json.dumps({"people": rows, "all": summary(rows)}, indent=1))
 
@@ -140,6 +147,17 @@ def cost(sizes: tuple[int, ...], families: tuple[str, ...]) -> None:
     for size in sizes:
         for family in families:
             click.echo(json.dumps(cost_of(family, size)))
+
+
+@main.command()
+@click.option("--weights", default=lambda: shipped_weights("photo"), help="Folder; the shipped ones where not given.")
+@click.option("--portrait", default="examples/photograph.png", type=click.Path(exists=True, dir_okay=False))
+@click.option("--keep", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the films.")
+def closing(weights: str, portrait: str, keep: Path) -> None:
+    """Whether lips meet at p, b and m of written sentences; needs espeak-ng."""
+    picture = np.asarray(Image.open(portrait).convert("RGB"))
+    with watching(None, lambda text: click.echo(text, err=True)) as watch:
+        click.echo(json.dumps(lips_meeting(picture, weights, watch.sensors, keep), indent=1))
 
 
 if __name__ == "__main__":

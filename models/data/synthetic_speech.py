@@ -131,12 +131,17 @@ def say(text: str, voice: str = "en", speed: int = 160, pitch: int = 50) -> Said
     at_rate = F.interpolate(wave[None, None], size=length, mode="linear", align_corners=False)[0, 0]
     speech = F.pad(at_rate, (0, -length % SAMPLES_A_FRAME))
     ends = [*(start for _, start in starts[1:]), len(samples)]
-    sounds = [Sound(name, start / one.rate, end / one.rate) for (name, start), end in zip(starts, ends, strict=True)]
+    sounds = [
+        Sound(name, start / one.rate, end / one.rate)
+        for (name, start), end in zip(starts, ends, strict=True)
+        if end > start
+    ]
     return Said(speech, sounds)
 
 
 def babble(seed: int, frames: int) -> Said:
-    """Random words of a random voice, `frames` frames of them, a little noise over everything."""
+    """Random words of a random voice, `frames` frames of them, a little noise over everything. The same number gives the
+    same words; espeak-ng breathes differently each time."""
     dice = Random(seed)
     voice = dice.choice(LANGUAGES) + dice.choice(VARIANTS)
     speed, pitch = dice.randint(*SPEEDS), dice.randint(*PITCHES)
