@@ -1,5 +1,6 @@
 """`python -m benchmarks.photographs COMMAND …`: figures of people of the test split, as JSON.
 
+- `kinds` makes a sheet of portraits of many kinds that speak.
 - `landmarks` reads portraits in framings of their own, pictures without a face and with two.
 - `movement` lets the network say how photographs move to speech that training has not heard, and compares frames with
   the puppet's; `--keep` writes films.
@@ -24,6 +25,8 @@ from PIL import Image
 
 from benchmarks.photographs.closing import closing as lips_meeting
 from benchmarks.photographs.cost import cost_of
+from benchmarks.photographs.kinds import kinds as all_kinds
+from benchmarks.photographs.kinds import sheet as kinds_sheet
 from benchmarks.photographs.mouths import Perceptual, inside_figures, mouths_of, sheet
 from benchmarks.photographs.movement import films, moved_figures
 from benchmarks.photographs.prompts import figures, of_films, of_puppets
@@ -158,6 +161,16 @@ def closing(weights: str, portrait: str, keep: Path) -> None:
     picture = np.asarray(Image.open(portrait).convert("RGB"))
     with watching(None, lambda text: click.echo(text, err=True)) as watch:
         click.echo(json.dumps(lips_meeting(picture, weights, watch.sensors, keep), indent=1))
+
+
+@main.command()
+@FACES
+@click.option("--weights", default=lambda: shipped_weights("photo"), help="Folder; the shipped ones where not given.")
+@click.option("--speech", default="examples/speech.flac", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+def kinds(faces: Path, weights: str, speech: Path, target: Path) -> None:
+    """A sheet of portraits of many kinds, as they are and speaking."""
+    kinds_sheet(all_kinds(faces), weights, read_recording(speech), target)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from models.speech.speech_level import speech_level
 PHOTO = FAMILIES["photo"]
 CLIP = 16
 BASE = PHOTO.base_sizes[0]
+NO_HINTS = Hints()
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,11 @@ def film(
     size: int,
     text: str | None = None,
     places: range | None = None,
+    hints: Hints = NO_HINTS,
 ) -> tuple[Iterator[NDArray[np.uint8]], tuple[int, int]]:
     """Planes of every frame, or of those at `places`, and width and height; `speech` [s] at 16 kHz."""
     prepare, chain, upscale = (load_part(PHOTO, part, weights, "cpu") for part in ("prepare", "chain", "upscale"))
-    given, _ = prepare.conditioning(picture, BASE, Hints())
+    given, _ = prepare.conditioning(picture, BASE, hints)
     given |= {"pixels": picture}
     frames = len(speech) // SAMPLES_A_FRAME // CLIP * CLIP
     wave = speech[: frames * SAMPLES_A_FRAME].numpy()

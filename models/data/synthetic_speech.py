@@ -140,8 +140,8 @@ def say(text: str, voice: str = "en", speed: int = 160, pitch: int = 50) -> Said
 
 
 def babble(seed: int, frames: int) -> Said:
-    """Random words of a random voice, `frames` frames of them, a little noise over everything. The same number gives the
-    same words; espeak-ng breathes differently each time."""
+    """Random words of a random voice, `frames` frames of them, a little noise over everything. The same number gives
+    the same words; espeak-ng breathes differently each time."""
     dice = Random(seed)
     voice = dice.choice(LANGUAGES) + dice.choice(VARIANTS)
     speed, pitch = dice.randint(*SPEEDS), dice.randint(*PITCHES)

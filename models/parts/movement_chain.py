@@ -13,13 +13,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.diffusion.movement import LATENTS_SIDE, LONGEST_GAP, SIDE, BlinkState, Looked, MovementNet, blinks, windows
+from models.diffusion.movement import (
+    LATENTS_SIDE,
+    LIP_POINTS,
+    LONGEST_GAP,
+    SIDE,
+    BlinkState,
+    Looked,
+    Moved,
+    MovementNet,
+    blinks,
+    windows,
+)
 from models.diffusion.movement_record import recorded
 from models.families.noise_keys import noise_key
 from models.families.protocol import Arrays, ClipOptions, Family, Lane
 from models.families.vocabulary import ASKED, asked
 from models.parts.part import Part
 from models.puppet.face_map import face_map
+from models.puppet.parted_lips import PartedLips
 from models.puppet.topology import CONTOURS
 
 CLIP = 16
@@ -34,7 +46,7 @@ class MovementChain(Part):
         super().__init__(family, weights, device)
         self._network: MovementNet = self.ready("movement")
         self._vae = self.ready("vae")
-        self._looked: tuple[bytes, tuple[Looked, Tensor, Tensor]] | None = None  # of the last portrait
+        self._looked: tuple[bytes, tuple[Looked, Tensor, Tensor, PartedLips]] | None = None  # of the last portrait
 
     def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
         return {}
@@ -65,7 +77,7 @@ class MovementChain(Part):
         return [None if lane is None else self._clip(lane) for lane in lanes]
 
     def _clip(self, lane: Lane) -> tuple[np.ndarray, Arrays]:
-        looked, latents, own = self._look(lane.conditioning)
+        looked, latents, own, lips = self._look(lane.conditioning)
         config, first = self._network.config, lane.clip * CLIP
         features = torch.from_numpy(lane.features).to(self.device)
         reach = self.family.feature_reach
@@ -78,6 +90,7 @@ class MovementChain(Part):
             Looked(*(field.expand(CLIP, *field.shape[1:]) for field in looked)), latents.expand(CLIP, -1, -1, -1), codes
         )
         moved = type(moved)(*(field.float().cpu() for field in moved))
+        moved = moved._replace(contours=_closing(moved, lips))
         since, shut = lane.state["blink"].tolist()
         longest = LONGEST_GAP - noise_key(lane.seed, "blink", lane.clip) % (LONGEST_GAP // 2)
         closed, state = blinks(moved.blink, BlinkState(since, bool(shut)), longest)
@@ -88,8 +101,8 @@ class MovementChain(Part):
             "prompt": shown[-1].copy(),
         }
 
-    def _look(self, conditioning: Arrays) -> tuple[Looked, Tensor, Tensor]:
-        """What is known of a portrait before anything is heard, its latents [1 8 h w] and contours [58 2]."""
+    def _look(self, conditioning: Arrays) -> tuple[Looked, Tensor, Tensor, PartedLips]:
+        """What is known of a portrait before anything is heard, its latents [1 8 h w], contours [58 2] and lips."""
         key = conditioning["portrait"].tobytes() + conditioning["landmarks"].tobytes()
         if self._looked is None or self._looked[0] != key:
             portrait, landmarks = conditioning["portrait"], conditioning["landmarks"].astype(np.float64)
@@ -99,13 +112,19 @@ class MovementChain(Part):
             maps = torch.from_numpy(face_map(landmarks, side))[None].to(self.device)
             own = contours_of(landmarks, side)
             looked = self._network.look(latents, maps, own[None].to(self.device))
-            self._looked = key, (looked, latents, own)
+            self._looked = key, (looked, latents, own, PartedLips(landmarks * (SIDE / side), SIDE))
         return self._looked[1]
 
 
 def contours_of(landmarks: np.ndarray, side: int) -> Tensor:
     """Landmarks [478 3] in a square of `side` pixels -> the portrait's own contours [58 2] in pixels of 512."""
     return torch.from_numpy(landmarks[list(CONTOURS), :2] * (SIDE / side)).float()
+
+
+def _closing(moved: Moved, lips: PartedLips) -> Tensor:
+    """Contours [n 58 2] with lips that close, also of a portrait whose mouth is open."""
+    closed = lips.contours(moved.numbers.double().numpy(), moved.lips.double().numpy())
+    return torch.cat([torch.from_numpy(closed).float().flatten(1, 2), moved.contours[:, LIP_POINTS:]], 1)
 
 
 def _changing(before: np.ndarray, wanted: tuple[float, ...]) -> np.ndarray:
