@@ -36,8 +36,7 @@ from models.diffusion.movement_record import read, recorded
 from models.drawn.closures import spoken_targets
 from models.drawn.motion import motion
 from models.measures.mesh import height_of
-from models.parts.movement_chain import contours_of
-from models.parts.photograph import Portrait, moved_by, speaking, told_of
+from models.parts.photograph import Portrait, contours_of, moved_by, speaking, told_of
 from models.puppet.composed import Composer
 from models.puppet.puppet import Frame, Puppet
 from models.puppet.raster import pixels

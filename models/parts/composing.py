@@ -22,9 +22,8 @@ from models.families.protocol import Arrays, Family, PictureOptions
 from models.image.film import Film, Window
 from models.image.masks import Box
 from models.image.yuv import yuv420p_of_bytes
-from models.parts.movement_chain import contours_of
 from models.parts.part import Part
-from models.parts.photograph import told_of
+from models.parts.photograph import contours_of, told_of
 from models.puppet.composed import Composer, Told
 from models.puppet.teeth import own_teeth, read_teeth
 

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.diffusion.movement import (
-    LATENTS_SIDE,
     LIP_POINTS,
     LONGEST_GAP,
     SIDE,
@@ -30,9 +28,8 @@ from models.families.noise_keys import noise_key
 from models.families.protocol import Arrays, ClipOptions, Family, Lane
 from models.families.vocabulary import ASKED, asked
 from models.parts.part import Part
-from models.puppet.face_map import face_map
+from models.parts.photograph import Seen, look_at
 from models.puppet.parted_lips import PartedLips
-from models.puppet.topology import CONTOURS
 
 CLIP = 16
 CHANGES = 14  # frames in which a prompt comes to be seen, and goes
@@ -46,7 +43,7 @@ class MovementChain(Part):
         super().__init__(family, weights, device)
         self._network: MovementNet = self.ready("movement")
         self._vae = self.ready("vae")
-        self._looked: tuple[bytes, tuple[Looked, Tensor, Tensor, PartedLips]] | None = None  # of the last portrait
+        self._looked: tuple[bytes, tuple[Seen, PartedLips]] | None = None  # of the last portrait
 
     def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
         return {}
@@ -77,7 +74,7 @@ class MovementChain(Part):
         return [None if lane is None else self._clip(lane) for lane in lanes]
 
     def _clip(self, lane: Lane) -> tuple[np.ndarray, Arrays]:
-        looked, latents, own, lips = self._look(lane.conditioning)
+        (looked, latents, own), lips = self._look(lane.conditioning)
         config, first = self._network.config, lane.clip * CLIP
         features = torch.from_numpy(lane.features).to(self.device)
         reach = self.family.feature_reach
@@ -101,24 +98,14 @@ class MovementChain(Part):
             "prompt": shown[-1].copy(),
         }
 
-    def _look(self, conditioning: Arrays) -> tuple[Looked, Tensor, Tensor, PartedLips]:
-        """What is known of a portrait before anything is heard, its latents [1 8 h w], contours [58 2] and lips."""
+    def _look(self, conditioning: Arrays) -> tuple[Seen, PartedLips]:
         key = conditioning["portrait"].tobytes() + conditioning["landmarks"].tobytes()
         if self._looked is None or self._looked[0] != key:
-            portrait, landmarks = conditioning["portrait"], conditioning["landmarks"].astype(np.float64)
-            side = portrait.shape[-1]
-            pixels = torch.from_numpy(portrait)[None].to(self.device)
-            latents = self._vae.encode(F.avg_pool2d(pixels, side // LATENTS_SIDE)).float()
-            maps = torch.from_numpy(face_map(landmarks, side))[None].to(self.device)
-            own = contours_of(landmarks, side)
-            looked = self._network.look(latents, maps, own[None].to(self.device))
-            self._looked = key, (looked, latents, own, PartedLips(landmarks * (SIDE / side), SIDE))
+            pixels = torch.from_numpy(conditioning["portrait"]).to(self.device)
+            landmarks, side = conditioning["landmarks"].astype(np.float64), pixels.shape[-1]
+            seen = look_at(self._network, self._vae, pixels, landmarks)
+            self._looked = key, (seen, PartedLips(landmarks * (SIDE / side), SIDE))
         return self._looked[1]
-
-
-def contours_of(landmarks: np.ndarray, side: int) -> Tensor:
-    """Landmarks [478 3] in a square of `side` pixels -> the portrait's own contours [58 2] in pixels of 512."""
-    return torch.from_numpy(landmarks[list(CONTOURS), :2] * (SIDE / side)).float()
 
 
 def _closing(moved: Moved, lips: PartedLips) -> Tensor:
