@@ -18,8 +18,7 @@ from models.families.vocabulary import asked
 from models.puppet.face_map import face_map
 from models.puppet.topology import CONTOURS
 from models.puppet.track import Track
-from models.speech.spectrum import SAMPLES_A_FRAME, heard
-from models.speech.speech_level import levelled
+from models.speech.spectrum import SAMPLES_A_FRAME, heard, levelled
 
 assert tuple(field.name for field in fields(Track)) == NUMBERS
 OPEN, SHUT = 2.0, 3.0  # how much oftener frames with an open mouth, and with falling lids, are drawn

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from models.families.noise_keys import noise_key
-from models.speech.spectrum import SAMPLE_RATE, SAMPLES_A_FRAME
-from models.speech.speech_level import levelled
+from models.speech.spectrum import SAMPLE_RATE, SAMPLES_A_FRAME, levelled
 
 SUFFIXES = (".flac", ".wav")
 GAIN = (0.6, 1.6)

@@ -25,8 +25,7 @@ from models.families.config import MovementConfig
 from models.families.noise_keys import noise_key
 from models.families.vocabulary import asked
 from models.puppet.track import track_of
-from models.speech.spectrum import SAMPLES_A_FRAME, heard
-from models.speech.speech_level import levelled
+from models.speech.spectrum import SAMPLES_A_FRAME, heard, levelled
 
 FRAMES = 200  # of a stretch
 PROMPTED = 0.6  # share of the stretches

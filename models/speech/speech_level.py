@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 LEVEL = 0.07  # root mean square of what is said, as such a family has learned to hear it
 FRAME = 640  # samples at 16 kHz
@@ -30,8 +29,3 @@ def speech_level(blocks: Iterable[NDArray[np.float32]]) -> float:
 def gain_for(level: float) -> float:
     """What speech of a level is multiplied by to have LEVEL."""
     return LEVEL / level if level > QUIETEST else 1.0
-
-
-def levelled(speech: Tensor) -> Tensor:
-    """speech [s] at 16 kHz, in -1..1 -> the same as loud as LEVEL."""
-    return speech * gain_for(speech_level([speech.numpy()]))
