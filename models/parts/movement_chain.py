@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.diffusion.lips_meet import AROUND, parted, with_lips
 from models.diffusion.movement import (
     LIP_POINTS,
     LONGEST_GAP,
+    NUMBERS,
     SIDE,
     BlinkState,
     Looked,
@@ -33,6 +35,7 @@ from models.puppet.parted_lips import PartedLips
 
 CLIP = 16
 CHANGES = 14  # frames in which a prompt comes to be seen, and goes
+OPENING = NUMBERS.index("opening")
 BEGINS = 6  # frames in which the portrait begins to move
 
 
@@ -80,14 +83,18 @@ class MovementChain(Part):
         reach = self.family.feature_reach
         if lane.clip == 0:
             features = features[reach:]  # before the first frame there is silence, not the first frame again
-        heard = windows(features, [place + (0 if lane.clip == 0 else reach) for place in range(CLIP)], config)
+        since_clip = 0 if lane.clip == 0 else reach
+        heard = windows(features, [since_clip + place for place in range(-AROUND, CLIP + AROUND)], config)
         shown = _changing(lane.state["prompt"], asked(lane.text))
-        codes = self._network.hear(heard, torch.from_numpy(shown).to(self.device))
+        prompts = torch.from_numpy(np.pad(shown, ((AROUND, AROUND), (0, 0)), mode="edge")).to(self.device)
+        codes = self._network.hear(heard, prompts)
+        share_parted = parted(self._network.told(codes)[0][:, OPENING].cpu())
+        codes = codes[AROUND:-AROUND]
         moved = self._network(
             Looked(*(field.expand(CLIP, *field.shape[1:]) for field in looked)), latents.expand(CLIP, -1, -1, -1), codes
         )
         moved = type(moved)(*(field.float().cpu() for field in moved))
-        moved = moved._replace(contours=_closing(moved, lips))
+        moved = moved._replace(contours=_closing(moved, lips, share_parted))
         since, shut = lane.state["blink"].tolist()
         longest = LONGEST_GAP - noise_key(lane.seed, "blink", lane.clip) % (LONGEST_GAP // 2)
         closed, state = blinks(moved.blink, BlinkState(since, bool(shut)), longest)
@@ -108,10 +115,10 @@ class MovementChain(Part):
         return self._looked[1]
 
 
-def _closing(moved: Moved, lips: PartedLips) -> Tensor:
-    """Contours [n 58 2] with lips that close, also of a portrait whose mouth is open."""
-    closed = lips.contours(moved.numbers.double().numpy(), moved.lips.double().numpy())
-    return torch.cat([torch.from_numpy(closed).float().flatten(1, 2), moved.contours[:, LIP_POINTS:]], 1)
+def _closing(moved: Moved, lips: PartedLips, share: Tensor) -> Tensor:
+    """Contours [n 58 2] with lips that close, also of an open portrait; `share` [n] is how much of their parting stays."""
+    told = torch.from_numpy(lips.contours(moved.numbers.double().numpy(), moved.lips.double().numpy())).float()
+    return torch.cat([with_lips(told, share).flatten(1, 2), moved.contours[:, LIP_POINTS:]], 1)
 
 
 def _changing(before: np.ndarray, wanted: tuple[float, ...]) -> np.ndarray:
