@@ -116,7 +116,7 @@ class MovementChain(Part):
 
 
 def _closing(moved: Moved, lips: PartedLips, share: Tensor) -> Tensor:
-    """Contours [n 58 2] with lips that close, also of an open portrait; `share` [n] is how much of their parting stays."""
+    """Contours [n 58 2] with lips that close, also of an open portrait; `share` [n]: how much of a parting stays."""
     told = torch.from_numpy(lips.contours(moved.numbers.double().numpy(), moved.lips.double().numpy())).float()
     return torch.cat([with_lips(told, share).flatten(1, 2), moved.contours[:, LIP_POINTS:]], 1)
 
