@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from models.autoencoder.vae import Vae
 from models.data.landmark_faces import portraits_of
 from models.data.puppet_takes import square_around
 from models.data.speech import read_recording
@@ -52,12 +53,17 @@ class Film:
             file.mux(stream.encode())
 
 
+def autoencoder_and_network(vae: Path, weights: Path) -> tuple[Vae, MovementNet]:
+    network = MovementNet()
+    network.load_state_dict({name: value.float() for name, value in load_file(weights).items()})
+    return trained_autoencoder(vae), network.eval()
+
+
 def films(
     faces: Path, weights: Path, vae: Path, split: Split | str, speech: Path, people: int, frames: int
 ) -> Iterator[Film]:
-    network = MovementNet()
-    network.load_state_dict({name: value.float() for name, value in load_file(weights).items()})
-    autoencoder, rows = trained_autoencoder(vae), read_teeth()
+    autoencoder, network = autoencoder_and_network(vae, weights)
+    rows = read_teeth()
     wave = read_recording(speech)
     frames = min(frames, len(wave) // SAMPLES_A_FRAME)
     wave = wave[: frames * SAMPLES_A_FRAME]
@@ -72,7 +78,7 @@ def films(
         moving = track_of(motion(number, targets, composed=True)).from_the_portrait().limited(0.35, 0.21, 0.14)
         puppet = list(Puppet(*found, teeth).frames(moving))
         with torch.no_grad():
-            movement = moved_by(network.eval(), autoencoder, portrait, sound, range(frames))
+            movement = moved_by(network, autoencoder, portrait, sound, range(frames))
         made = list(speaking(portrait, teeth, movement))
         yield Film(one.name, portrait, targets.opening.double().numpy(), made, puppet)
 

@@ -26,6 +26,7 @@ from models.speech.speech_level import speech_level
 PHOTO = FAMILIES["photo"]
 CLIP = 16
 BASE = PHOTO.base_sizes[0]
+NO_HINTS = Hints()
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,17 @@ def framed(one: Portrait, framing: Framing, longest: int = 1400) -> NDArray[np.u
 
 
 def film(
-    picture: NDArray[np.uint8], speech: torch.Tensor, weights: str, size: int, text: str | None = None
+    picture: NDArray[np.uint8],
+    speech: torch.Tensor,
+    weights: str,
+    size: int,
+    text: str | None = None,
+    places: range | None = None,
+    hints: Hints = NO_HINTS,
 ) -> tuple[Iterator[NDArray[np.uint8]], tuple[int, int]]:
-    """Planes of every frame, and width and height; `speech` [s] at 16 kHz."""
+    """Planes of every frame, or of those at `places`, and width and height; `speech` [s] at 16 kHz."""
     prepare, chain, upscale = (load_part(PHOTO, part, weights, "cpu") for part in ("prepare", "chain", "upscale"))
-    given, _ = prepare.conditioning(picture, BASE, Hints())
+    given, _ = prepare.conditioning(picture, BASE, hints)
     given |= {"pixels": picture}
     frames = len(speech) // SAMPLES_A_FRAME // CLIP * CLIP
     wave = speech[: frames * SAMPLES_A_FRAME].numpy()
@@ -84,11 +91,19 @@ def film(
             heard = padded[clip * CLIP : (clip + 1) * CLIP + 2 * reach]
             lane = Lane(0, clip, given, state, heard, text, ClipOptions(1, 1.0, BASE))
             ((latents, state),) = chain.next_clip([lane])
+            wanted = range(CLIP) if places is None else [one - clip * CLIP for one in places if one // CLIP == clip]
             window = upscale.decode(latents, options, given)
-            for frame in upscale.restore(window, range(CLIP), given, options):
+            for frame in upscale.restore(window, wanted, given, options):
                 yield upscale.planes(frame)
 
     return planes(), shape
+
+
+def shown(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Planes of a frame [3 h / 2, w] -> [h w 3], red first, as a player shows them."""
+    frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+    frame.colorspace, frame.color_range = 1, 1
+    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def write(target: Path, planes: Iterator[NDArray[np.uint8]], size: tuple[int, int]) -> None:

@@ -18,7 +18,7 @@ from models.families.vocabulary import asked
 from models.puppet.face_map import face_map
 from models.puppet.topology import CONTOURS
 from models.puppet.track import Track
-from models.speech.spectrum import SAMPLES_A_FRAME, heard
+from models.speech.spectrum import SAMPLES_A_FRAME, heard, levelled
 
 assert tuple(field.name for field in fields(Track)) == NUMBERS
 OPEN, SHUT = 2.0, 3.0  # how much oftener frames with an open mouth, and with falling lids, are drawn
@@ -61,7 +61,7 @@ def talk(take: Take, vae: Vae) -> MovedTalk:
         latents=vae.encode(picture)[0].float(),
         maps=torch.from_numpy(face_map(movement.landmarks.double().numpy(), MOVED_SIDE)),
         contours=own_contours(movement.landmarks),
-        heard=heard(speech),
+        heard=heard(levelled(speech)),  # how far a mouth opens is told by how loud a title is made
         before=take.before,
         flow=movement.flow.half(),
         hole=movement.hole,

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from models.families.noise_keys import noise_key
-from models.speech.spectrum import SAMPLE_RATE, SAMPLES_A_FRAME
-from models.speech.speech_level import gain_for, speech_level
+from models.speech.spectrum import SAMPLE_RATE, SAMPLES_A_FRAME, levelled
 
 SUFFIXES = (".flac", ".wav")
 GAIN = (0.6, 1.6)
@@ -70,7 +69,7 @@ def _recordings(folder: Path) -> list[Path]:
 def read_recording(path: Path) -> Tensor:
     """A recording -> [s] at 16 kHz, mono, as loud as every title is made; what is nearly silent stays so."""
     wave = torch.from_numpy(np.concatenate([np.zeros(0, np.float32), *_blocks(path)]))
-    return wave * gain_for(speech_level([wave.numpy()]))
+    return levelled(wave)
 
 
 def _blocks(path: Path) -> Iterator[np.ndarray]:

@@ -32,10 +32,11 @@ LEAST_HUM = 7  # steps
 SHUTTING = 0.03  # seconds that lips take to shut and to part
 
 
-def spoken_targets(speech: Tensor) -> MouthTargets:
-    """speech [s] at 16 kHz, whole frames -> `mouth_targets`, its lips together where p, b and m are said."""
+def spoken_targets(speech: Tensor, shut: Tensor | None = None) -> MouthTargets:
+    """speech [s] at 16 kHz, whole frames -> `mouth_targets`, its lips together where p, b and m are said: as heard, or
+    in the steps `shut` [s / 80], where these are known."""
     held = mouth_targets(speech)
-    together = lips_together(speech)
+    together = lips_together(speech) if shut is None else faded(shut)
     apart = 1 - together
     return replace(
         held, opening=held.opening * apart, teeth=held.teeth * apart, rounding=held.rounding * (1 - 0.5 * together)
@@ -46,7 +47,11 @@ def lips_together(speech: Tensor) -> Tensor:
     """speech [s] at 16 kHz, whole frames -> how far lips are together in every video frame [f]: 1 where they meet."""
     if len(speech) % SAMPLES_A_FRAME or len(speech) == 0:
         raise ValueError(f"speech has {len(speech)} samples: expected whole frames of {SAMPLES_A_FRAME}, at least one")
-    shut = closed_steps(speech)
+    return faded(closed_steps(speech))
+
+
+def faded(shut: Tensor) -> Tensor:
+    """Steps in which lips are together -> how far they are in every video frame: they take time to shut and to part."""
     reach = int(SHUTTING * SAMPLE_RATE / STEP)
     away = torch.full((len(shut),), float(4 * reach))
     for way in (range(len(shut)), range(len(shut) - 1, -1, -1)):

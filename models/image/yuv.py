@@ -35,9 +35,10 @@ def yuv420p_of_bytes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     luma = np.array([KR, 1 - KR - KB, KB]) / 255
     red, blue = ((np.eye(3)[place] / 255 - luma) * 112 / (1 - share) for place, share in ((0, KR), (2, KB)))
     planes = np.empty((height * 3 // 2, width), np.uint8)
-    whole = picture.astype(np.float32)
-    planes[:height] = np.rint(cv2.transform(whole, np.append(219 * luma, 16.0)[None]))
-    half = cv2.resize(whole, (width // 2, height // 2), interpolation=cv2.INTER_AREA)  # the mean of 2 x 2 pixels
+    planes[:height] = cv2.transform(picture, np.append(219 * luma, 16.0)[None])
+    half = cv2.resize(
+        picture.astype(np.float32), (width // 2, height // 2), interpolation=cv2.INTER_AREA
+    )  # the mean of 2 x 2 pixels
     colours = cv2.transform(half, np.stack([np.append(blue, 128.0), np.append(red, 128.0)]))
     planes[height:] = np.rint(colours).clip(16, 240).transpose(2, 0, 1).reshape(-1, width)
     return planes

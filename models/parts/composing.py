@@ -22,9 +22,8 @@ from models.families.protocol import Arrays, Family, PictureOptions
 from models.image.film import Film, Window
 from models.image.masks import Box
 from models.image.yuv import yuv420p_of_bytes
-from models.parts.movement_chain import contours_of
 from models.parts.part import Part
-from models.parts.photograph import told_of
+from models.parts.photograph import contours_of, told_of
 from models.puppet.composed import Composer, Told
 from models.puppet.teeth import own_teeth, read_teeth
 
@@ -75,7 +74,7 @@ class ComposingUpscale(Part):
         title = self._title_of(conditioning, options)
         (x, y), at = title.corner, title.window
         for place in places:
-            square = title.composer.frame(window[place]).picture
+            square = title.composer.picture_of(window[place])
             yield ComposedFrame(square[at.y0 - y : at.y1 - y, at.x0 - x : at.x1 - x], title)
 
     def face_found(self, frame: ComposedFrame) -> bool:

@@ -10,20 +10,32 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from models.diffusion.movement import LATENTS_SIDE, LONGEST_GAP, SIDE, BlinkState, Looked, MovementNet, blinks, windows
+from models.diffusion.lips_meet import AROUND, parted, with_lips
+from models.diffusion.movement import (
+    LIP_POINTS,
+    LONGEST_GAP,
+    NUMBERS,
+    SIDE,
+    BlinkState,
+    Looked,
+    Moved,
+    MovementNet,
+    blinks,
+    windows,
+)
 from models.diffusion.movement_record import recorded
 from models.families.noise_keys import noise_key
 from models.families.protocol import Arrays, ClipOptions, Family, Lane
 from models.families.vocabulary import ASKED, asked
 from models.parts.part import Part
-from models.puppet.face_map import face_map
-from models.puppet.topology import CONTOURS
+from models.parts.photograph import Seen, look_at
+from models.puppet.parted_lips import PartedLips
 
 CLIP = 16
 CHANGES = 14  # frames in which a prompt comes to be seen, and goes
+OPENING = NUMBERS.index("opening")
 BEGINS = 6  # frames in which the portrait begins to move
 
 
@@ -34,7 +46,7 @@ class MovementChain(Part):
         super().__init__(family, weights, device)
         self._network: MovementNet = self.ready("movement")
         self._vae = self.ready("vae")
-        self._looked: tuple[bytes, tuple[Looked, Tensor, Tensor]] | None = None  # of the last portrait
+        self._looked: tuple[bytes, tuple[Seen, PartedLips]] | None = None  # of the last portrait
 
     def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
         return {}
@@ -65,19 +77,24 @@ class MovementChain(Part):
         return [None if lane is None else self._clip(lane) for lane in lanes]
 
     def _clip(self, lane: Lane) -> tuple[np.ndarray, Arrays]:
-        looked, latents, own = self._look(lane.conditioning)
+        (looked, latents, own), lips = self._look(lane.conditioning)
         config, first = self._network.config, lane.clip * CLIP
         features = torch.from_numpy(lane.features).to(self.device)
         reach = self.family.feature_reach
         if lane.clip == 0:
             features = features[reach:]  # before the first frame there is silence, not the first frame again
-        heard = windows(features, [place + (0 if lane.clip == 0 else reach) for place in range(CLIP)], config)
+        since_clip = 0 if lane.clip == 0 else reach
+        heard = windows(features, [since_clip + place for place in range(-AROUND, CLIP + AROUND)], config)
         shown = _changing(lane.state["prompt"], asked(lane.text))
-        codes = self._network.hear(heard, torch.from_numpy(shown).to(self.device))
+        prompts = torch.from_numpy(np.pad(shown, ((AROUND, AROUND), (0, 0)), mode="edge")).to(self.device)
+        codes = self._network.hear(heard, prompts)
+        share_parted = parted(self._network.told(codes)[0][:, OPENING].cpu())
+        codes = codes[AROUND:-AROUND]
         moved = self._network(
             Looked(*(field.expand(CLIP, *field.shape[1:]) for field in looked)), latents.expand(CLIP, -1, -1, -1), codes
         )
         moved = type(moved)(*(field.float().cpu() for field in moved))
+        moved = moved._replace(contours=_closing(moved, lips, share_parted))
         since, shut = lane.state["blink"].tolist()
         longest = LONGEST_GAP - noise_key(lane.seed, "blink", lane.clip) % (LONGEST_GAP // 2)
         closed, state = blinks(moved.blink, BlinkState(since, bool(shut)), longest)
@@ -88,24 +105,20 @@ class MovementChain(Part):
             "prompt": shown[-1].copy(),
         }
 
-    def _look(self, conditioning: Arrays) -> tuple[Looked, Tensor, Tensor]:
-        """What is known of a portrait before anything is heard, its latents [1 8 h w] and contours [58 2]."""
+    def _look(self, conditioning: Arrays) -> tuple[Seen, PartedLips]:
         key = conditioning["portrait"].tobytes() + conditioning["landmarks"].tobytes()
         if self._looked is None or self._looked[0] != key:
-            portrait, landmarks = conditioning["portrait"], conditioning["landmarks"].astype(np.float64)
-            side = portrait.shape[-1]
-            pixels = torch.from_numpy(portrait)[None].to(self.device)
-            latents = self._vae.encode(F.avg_pool2d(pixels, side // LATENTS_SIDE)).float()
-            maps = torch.from_numpy(face_map(landmarks, side))[None].to(self.device)
-            own = contours_of(landmarks, side)
-            looked = self._network.look(latents, maps, own[None].to(self.device))
-            self._looked = key, (looked, latents, own)
+            pixels = torch.from_numpy(conditioning["portrait"]).to(self.device)
+            landmarks, side = conditioning["landmarks"].astype(np.float64), pixels.shape[-1]
+            seen = look_at(self._network, self._vae, pixels, landmarks)
+            self._looked = key, (seen, PartedLips(landmarks * (SIDE / side), SIDE))
         return self._looked[1]
 
 
-def contours_of(landmarks: np.ndarray, side: int) -> Tensor:
-    """Landmarks [478 3] in a square of `side` pixels -> the portrait's own contours [58 2] in pixels of 512."""
-    return torch.from_numpy(landmarks[list(CONTOURS), :2] * (SIDE / side)).float()
+def _closing(moved: Moved, lips: PartedLips, share: Tensor) -> Tensor:
+    """Contours [n 58 2] with lips that close, also of an open portrait; `share` [n]: how much of a parting stays."""
+    told = torch.from_numpy(lips.contours(moved.numbers.double().numpy(), moved.lips.double().numpy())).float()
+    return torch.cat([with_lips(told, share).flatten(1, 2), moved.contours[:, LIP_POINTS:]], 1)
 
 
 def _changing(before: np.ndarray, wanted: tuple[float, ...]) -> np.ndarray:

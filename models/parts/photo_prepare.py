@@ -17,6 +17,7 @@ from models.faces.portrait import PortraitHints, check_boxes, network_picture
 from models.families.protocol import Arrays, Family, Hints
 from models.image.masks import FACE_EXPAND, LIP_EXPAND, Box, expand_region
 from models.parts.part import Part
+from models.puppet.shown_teeth import below_teeth
 from models.puppet.teeth import read_teeth
 from models.speech.separator import SeparatorProblem
 from models.speech.spectrum import SAMPLES_A_FRAME, heard
@@ -43,7 +44,7 @@ class PhotoPrepare(Part):
         given = PortraitHints(_corners(hints.face_box), _corners(hints.lip_box))
         check_boxes(given, height, width)
         face, notes = self._face(portrait, given)
-        points = face.points.double().numpy()
+        points = below_teeth(portrait, face.points.double().numpy())
         if given.lip_box is not None:
             points = lips_in(points, given.lip_box)
         square = square_around(_around(points))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from models.diffusion.movement import (
     LIP_POINTS,
     NUMBERS,
     SIDE,
+    Looked,
     Moved,
     MovementNet,
     decided_blinks,
@@ -40,15 +42,33 @@ class Portrait:
     landmarks: NDArray[np.float64]
 
 
+class Seen(NamedTuple):
+    """What is known of a portrait before anything is heard."""
+
+    looked: Looked
+    latents: Tensor  # [1 8 h w]
+    contours: Tensor  # [58 2] the portrait's own, in pixels of 512
+
+
+def look_at(network: MovementNet, vae: Vae, pixels: Tensor, landmarks: NDArray[np.float64]) -> Seen:
+    """A square around a face [3 s s] in -1..1, on the network's device, and its landmarks [478 3] in its pixels."""
+    side = pixels.shape[-1]
+    latents = vae.encode(F.interpolate(pixels[None], (LATENTS_SIDE, LATENTS_SIDE), mode="area")).float()
+    maps = torch.from_numpy(face_map(landmarks, side))[None].to(pixels.device)
+    own = contours_of(landmarks, side)
+    return Seen(network.look(latents, maps, own[None].to(pixels.device)), latents, own)
+
+
+def contours_of(landmarks: NDArray[np.float64], side: int) -> Tensor:
+    """Landmarks [478 3] in a square of `side` pixels -> the portrait's own contours [58 2] in pixels of 512."""
+    return torch.from_numpy(landmarks[list(CONTOURS), :2] * (SIDE / side)).float()
+
+
 @torch.no_grad()
 def moved_by(network: MovementNet, vae: Vae, portrait: Portrait, heard: Tensor, frames: range) -> Moved:
     """What is heard [f rows bands] from a title's beginning -> how the portrait moves in some of its frames."""
-    side = len(portrait.picture)
-    small = cv2.resize(portrait.picture, (LATENTS_SIDE, LATENTS_SIDE), interpolation=cv2.INTER_AREA)
-    latents = vae.encode(torch.from_numpy(small).permute(2, 0, 1)[None].float() / 127.5 - 1).float()
-    maps = torch.from_numpy(face_map(portrait.landmarks, side))[None]
-    contours = torch.from_numpy(portrait.landmarks[list(CONTOURS), :2] * (SIDE / side)).float()[None]
-    looked = network.look(latents, maps, contours)
+    pixels = torch.from_numpy(portrait.picture).permute(2, 0, 1).float() / 127.5 - 1
+    looked, latents, _ = look_at(network, vae, pixels, portrait.landmarks)
     parts = []
     for start in range(frames.start, frames.stop, AT_ONCE):
         some = list(range(start, min(start + AT_ONCE, frames.stop)))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.puppet.eyeballs import eyeballs, show_eye
+from models.puppet.fine_source import FineSource
 from models.puppet.head import Points, head_of
 from models.puppet.lids import lid_tones, paint_lid
 from models.puppet.look import look_of
@@ -54,12 +55,13 @@ class Composer:
         self.balls = eyeballs(landmarks)
         self.tones = lid_tones(self.picture, landmarks, head_of(landmarks).axes[:2, 1])
         self.look = look_of(self.picture, landmarks, teeth)
+        self.fine = FineSource(self.picture)
         fine = {point for rings in (UPPER_RINGS, LOWER_RINGS) for ring in rings for point in ring}
         fine |= {point for eye in EYES for point in (*eye.ring, *eye.crease)}
         triangles = canonical().triangles
         near = np.isin(triangles, sorted(fine)).any(1)
         self.triangles = np.concatenate([triangles[near], strips()])
-        self.fine = np.unique(self.triangles)
+        self.near = np.unique(self.triangles)
 
     def frame(self, told: Told) -> Frame:
         """Raises ValueError where what is told has another shape."""
@@ -68,26 +70,30 @@ class Composer:
                 f"flow {told.flow.shape}, lips {told.lips.shape}, lids {told.lids.shape}: expected "
                 f"(2, {CELLS}, {CELLS}), (2, 11, 2) and (2, 2, 9, 2)"
             )
+        picture, source, hole, points = self._drawn(told)
+        return Frame(picture, source - pixels(self.side), hole, points[:, :2])
+
+    def picture_of(self, told: Told) -> NDArray[np.uint8]:
+        """A frame's picture alone [s s 3]."""
+        return self._drawn(told)[0]
+
+    def _drawn(self, told: Told) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], Points]:
+        """Picture [s s 3], where its pixels were in the portrait [s s 2], its hole [s s] and points [478 3]."""
+        cells = np.ascontiguousarray(told.flow.transpose(1, 2, 0), np.float32) * np.float32(self.scale)
+        source = np.asarray(cv2.resize(cells, (self.side, self.side), interpolation=cv2.INTER_CUBIC), np.float32)
+        points = self.points(source, told)
         own = pixels(self.side)
-        coarse = [
-            cv2.resize(plane.astype(np.float32), (self.side, self.side), interpolation=cv2.INTER_CUBIC)
-            for plane in told.flow
-        ]
-        flow = np.stack(coarse, -1) * np.float32(self.scale)
-        points = self.points(flow, told)
-        source = own + flow
+        cv2.add(source, own, source)
         still_border(source, own)
-        picture: NDArray[np.uint8] = cv2.remap(  # type: ignore[assignment]
-            self.picture, source[..., 0], source[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
+        picture = self.fine.read(source)
         hole = np.zeros((self.side, self.side), np.float32)
         part, corner = self._fine_part(points)
         self._draw_fine(picture[part], source[part], hole[part], points - np.append(corner, 0), told)
-        return Frame(picture, source - own, hole, points[:, :2])
+        return picture, source, hole, points
 
     def _fine_part(self, points: Points) -> tuple[tuple[slice, slice], NDArray[np.int64]]:
         """What is around lips and eyes of a frame, within its still border, and its first pixel (x, y)."""
-        near = points[self.fine, :2]
+        near = points[self.near, :2]
         low = np.clip(np.floor(near.min(0)).astype(int) - AROUND, 1, self.side - 3)
         high = np.clip(np.ceil(near.max(0)).astype(int) + AROUND + 1, low + 2, self.side - 1)
         return (slice(low[1], high[1]), slice(low[0], high[0])), low
@@ -102,10 +108,7 @@ class Composer:
     ) -> None:
         """Lips, lids and what the portrait does not show, in place; `points` are the part's own pixels."""
         source[:] = backward(self.triangles, points, self.landmarks[:, :2], self.side, source)
-        drawn = cv2.remap(
-            self.picture, source[..., 0], source[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
-        frame = softened(drawn.astype(np.float32), source)
+        frame = softened(self.fine.read(source).astype(np.float32), source)
         flat = points[:, :2]
         for eye, ball, tone in zip(EYES, self.balls, self.tones, strict=True):
             plane = _plane(self.landmarks[[eye.upper[0], eye.upper[-1]], :2], flat[[eye.upper[0], eye.upper[-1]]])

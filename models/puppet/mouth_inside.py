@@ -22,7 +22,7 @@ FINE = 96  # points of a contour
 HIDDEN = 0.028  # of the teeth's height, in widths of the face, that the upper lip covers at rest
 RAISED = 0.020  # how much of that it gives free when it shows teeth
 LOWER_SIZE, LOWER_SEEN = 0.80, 0.034  # of the lower teeth against the upper; how much of them is seen
-SHADOW = 0.020  # widths of the face over which lips darken what is behind them
+SHADOW = 0.012  # widths of the face over which lips darken what is behind them
 
 
 @dataclass(frozen=True)

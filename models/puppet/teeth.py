@@ -57,6 +57,33 @@ def straightened(picture: NDArray[np.uint8], landmarks: Points) -> tuple[NDArray
 
 def teeth_of(picture: NDArray[np.uint8], landmarks: Points) -> Teeth | None:
     """The upper teeth that a portrait shows; None where it shows too little of them."""
+    found = _shown(picture, landmarks)
+    if found is None:
+        return None
+    seen, tooth, white = found
+    place = np.abs(np.linspace(-1, 1, WIDTH))[None]
+    # Teeth reach from the lip down to the lowest pixel that is one.
+    lowest = np.array([np.max(np.nonzero(tooth[:, column] > 0.5)[0], initial=-1) for column in range(WIDTH)])
+    lowest = np.convolve(np.pad(lowest.astype(np.float32), 4, mode="edge"), np.ones(9) / 9, "valid")
+    alpha = np.clip(lowest[None] - np.arange(HEIGHT)[:, None] + 0.5, 0, 1)
+    if np.median(lowest[np.abs(np.linspace(-1, 1, WIDTH)) < 0.3]) < DEEP * HEIGHT:
+        return None
+    held = np.where((lowest > HEIGHT * 0.12)[None], alpha, 0) * np.clip((0.96 - place) / 0.1, 0, 1)
+    soft = cv2.GaussianBlur(held.astype(np.float32), (0, 0), 0.8).astype(np.float32)
+    return Teeth(np.clip(seen / white, 0, 1.4).astype(np.float32), soft)
+
+
+def tooth_share(picture: NDArray[np.uint8], landmarks: Points) -> NDArray[np.float32] | None:
+    """How much of a tooth every place below the upper lip is [HEIGHT WIDTH], beyond the lower lip's contour too; None
+    where no teeth are shown."""
+    found = _shown(picture, landmarks, beyond=True)
+    return None if found is None else found[1]
+
+
+def _shown(
+    picture: NDArray[np.uint8], landmarks: Points, *, beyond: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None:
+    """What is below the upper lip [h w 3], how much of a tooth it is [h w] and the teeth's white [3]."""
     seen, room = straightened(picture, landmarks)
     light = seen.mean(2)
     place = np.abs(np.linspace(-1, 1, WIDTH))[None]
@@ -67,26 +94,18 @@ def teeth_of(picture: NDArray[np.uint8], landmarks: Points) -> Teeth | None:
     white = seen[core & (light >= bright)].mean(0)
     redness = (seen[..., 0] - seen[..., 1]) / np.maximum(seen[..., 0], 1)
     own_red = float((white[0] - white[1]) / max(white[0], 1))
-    tooth = (
-        np.clip((light / bright - 0.42) / 0.2, 0, 1) * np.clip((own_red + 0.16 - redness) / 0.06, 0, 1) * (room > 0.6)
-    )
+    tooth = np.clip((light / bright - 0.42) / 0.2, 0, 1) * np.clip((own_red + 0.16 - redness) / 0.06, 0, 1)
+    if not beyond:
+        tooth = tooth * (room > 0.6)
     tooth = cv2.morphologyEx(tooth.astype(np.float32), cv2.MORPH_CLOSE, np.ones((3, 9), np.uint8))
     tooth = cv2.morphologyEx(tooth, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    middle = (tooth > 0.5) & (place < 0.3)
-    if bright < 60 or middle.sum() < ENOUGH * max(1, ((room > 0) & (place < 0.3)).sum()):
+    inside = (room > 0) & (place < 0.3)
+    if bright < 60 or ((tooth > 0.5) & inside).sum() < ENOUGH * max(1, inside.sum()):
         return None
     skin = _cheeks(picture, landmarks)
     if own_red > float((skin[0] - skin[1]) / max(skin[0], 1)) - PALER or bright < LIGHTER * float(skin.mean()):
         return None  # a lip or a tongue
-    # Teeth reach from the lip down to the lowest pixel that is one.
-    lowest = np.array([np.max(np.nonzero(tooth[:, column] > 0.5)[0], initial=-1) for column in range(WIDTH)])
-    lowest = np.convolve(np.pad(lowest.astype(np.float32), 4, mode="edge"), np.ones(9) / 9, "valid")
-    alpha = np.clip(lowest[None] - np.arange(HEIGHT)[:, None] + 0.5, 0, 1)
-    if np.median(lowest[np.abs(np.linspace(-1, 1, WIDTH)) < 0.3]) < DEEP * HEIGHT:
-        return None
-    held = np.where((lowest > HEIGHT * 0.12)[None], alpha, 0) * np.clip((0.96 - place) / 0.1, 0, 1)
-    soft = cv2.GaussianBlur(held.astype(np.float32), (0, 0), 0.8).astype(np.float32)
-    return Teeth(np.clip(seen / white, 0, 1.4).astype(np.float32), soft)
+    return seen, np.asarray(tooth, np.float32), white
 
 
 def _cheeks(picture: NDArray[np.uint8], landmarks: Points) -> NDArray[np.float64]:
@@ -116,12 +135,17 @@ def _line(along: Points, down: Points, x: Points) -> Points:
     return found
 
 
-def own_teeth(picture: NDArray[np.uint8], landmarks: Points, others: Teeth) -> Teeth:
-    """The teeth that a smiling portrait shows, else `others`: without a smile a lit lip may look like teeth."""
+def smiling(landmarks: Points) -> bool:
+    """Whether a mouth is wider than one at rest."""
     rest = canonical().points
     unit = float(np.linalg.norm(landmarks[EAR_RIGHT, :2] - landmarks[EAR_LEFT, :2]))
     wide = float(np.linalg.norm(landmarks[CORNERS[1], :2] - landmarks[CORNERS[0], :2])) / unit
-    if wide < SMILING * float(np.linalg.norm(rest[CORNERS[1]] - rest[CORNERS[0]])):
+    return wide >= SMILING * float(np.linalg.norm(rest[CORNERS[1]] - rest[CORNERS[0]]))
+
+
+def own_teeth(picture: NDArray[np.uint8], landmarks: Points, others: Teeth) -> Teeth:
+    """The teeth that a smiling portrait shows, else `others`: without a smile a lit lip may look like teeth."""
+    if not smiling(landmarks):
         return others
     found = teeth_of(picture, landmarks)
     if found is None:

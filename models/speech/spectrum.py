@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.speech.speech_level import gain_for, speech_level
+
 SAMPLE_RATE = 16_000
 SAMPLES_A_FRAME = 640
 HOP = 160  # 10 ms: four to a frame, so a frame's spectra begin exactly with its samples
@@ -34,6 +36,11 @@ def heard(speech: Tensor) -> Tensor:
     weights = torch.exp(-torch.arange(PAST - 1, -1, -1) / torch.tensor(FADES)[:, None])
     before = F.conv1d(level, (weights / weights.sum(1, keepdim=True))[:, None])
     return torch.cat([now, before.permute(2, 1, 0)], dim=1)
+
+
+def levelled(speech: Tensor) -> Tensor:
+    """speech [s] at 16 kHz, -1..1 -> the same, as loud as families have learned to hear it."""
+    return speech * gain_for(speech_level([speech.numpy()]))
 
 
 def log_mel(speech: Tensor) -> Tensor:

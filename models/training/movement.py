@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from models.training.stage import Batch
 
 FACE, MOUTH, ELSEWHERE = 2.0, 4.0, 0.3  # how much flow counts on the face, more at the mouth, and beside them
 SHOWN = 12  # takes of a score
+HEARING = ("hearing.", "numbers.", "blink.")  # parts of the network that no portrait is seen by
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,16 @@ class Options:
     vae: str = "models/shipped/mini/vae.safetensors"
     start: str = ""
     """File of an earlier run to go on from."""
+    learns: Literal["all", "hearing"] = "all"
+    """The whole network, or what hears and tells numbers alone: portraits are looked at as before."""
     speech: str = ""
     """Folder of recorded words (models/data/speech.py) that are heard beside the takes; none without."""
     held_out: tuple[str, ...] = ()
     """Speakers of whom nothing is heard."""
     stretches: int = 1500
-    """Of four seconds, of that speech."""
+    """Of eight seconds, of that speech."""
+    synthetic: int = 0
+    """More such stretches, by espeak-ng, of which it is known when lips meet."""
     spoken: int = 64
     """Frames of it in a batch."""
     frames: int = 4
@@ -44,6 +50,8 @@ class Options:
     contours: float = 0.5
     numbers: float = 0.5
     blink: float = 0.3
+    opening: float = 3.0
+    """How far the mouth opens, beside the other numbers, where only sound is heard."""
 
 
 class TrainingStage:
@@ -53,6 +61,9 @@ class TrainingStage:
         net = MovementNet()
         if options.start:
             net.load_state_dict({name: value.float() for name, value in load_file(options.start).items()})
+        if options.learns == "hearing":
+            for name, parameter in net.named_parameters():
+                parameter.requires_grad_(name.startswith(HEARING))
         self.network: nn.Module = net.to(device)
         for name, what in (
             ("takes", "a folder of puppet takes"),
@@ -66,7 +77,11 @@ class TrainingStage:
         self.unseen = MovementPool(Path(options.checks), vae, net.config)
         self.speech: SpokenPool | None = None
         if options.speech:
-            self.speech = SpokenPool(Corpus(Path(options.speech), options.held_out), options.stretches, net.config)
+            corpus = Corpus(Path(options.speech), options.held_out)
+            try:
+                self.speech = SpokenPool(corpus, options.stretches, net.config, synthetic=options.synthetic)
+            except OSError as error:
+                raise BadSettings(f"options: synthetic is {options.synthetic}: needs espeak-ng ({error})") from error
 
     def batch(self, step: int, generator: Generator) -> Batch:
         drawn = self.pool.draw(self.settings.batch, self.options.frames, generator)
@@ -93,14 +108,17 @@ class TrainingStage:
         if "spoken.heard" in batch:
             numbers, blink = self.network.told(self.network.hear(batch["spoken.heard"], batch["spoken.prompt"]))
             truth = batch["spoken.numbers"]
-            parts["spoken"] = ((numbers - truth) / spread).square().mean()
+            off = ((numbers - truth) / spread).square()
+            parts["spoken"] = off.mean()
+            parts["spoken_opening"] = off[:, NUMBERS.index("opening")].mean()
             closing = (truth[:, NUMBERS.index("blink")] > 0).float()
             parts["spoken_blink"] = F.binary_cross_entropy_with_logits(blink, closing)
         o = self.options
         loss = (
             parts["flow"] + o.hole * parts["hole"] + o.contours * parts["contours"] + o.numbers * parts["numbers"]
             + o.blink * parts["blink"]
-            + o.numbers * parts.get("spoken", 0) + o.blink * parts.get("spoken_blink", 0)
+            + o.numbers * parts.get("spoken", 0) + o.opening * parts.get("spoken_opening", 0)
+            + o.blink * parts.get("spoken_blink", 0)
         )  # fmt: skip
         return loss, parts
 

@@ -10,7 +10,7 @@ import torch
 
 from models.data import takes
 from models.data.landmark_faces import portraits_of
-from models.data.movement_pool import MovementPool, own_contours
+from models.data.movement_pool import MovementPool, own_contours, talk
 from models.data.puppet_takes import Filming, film
 from models.data.speech import Corpus
 from models.diffusion.movement import (
@@ -164,3 +164,22 @@ def test_a_take_without_movement_is_refused(folder: Path, tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="puppet_takes"):
         MovementPool(tmp_path, trained_autoencoder(VAE), MovementConfig())
     assert own_contours(torch.arange(478)[:, None].expand(-1, 2).float()).shape == (58, 2)
+
+
+def test_how_loud_a_take_was_recorded_does_not_count(folder: Path) -> None:
+    """A title's speech is brought to one level before it is heard, and so is a take's."""
+    from dataclasses import replace
+
+    take = next(takes.read_all(folder))
+    vae = trained_autoencoder(VAE)
+    one, softer = talk(take, vae), talk(replace(take, speech=take.speech * 0.6), vae)
+    assert (one.heard - softer.heard).abs().max() < 0.02
+
+
+def test_what_hears_learns_alone(folder: Path, tmp_path: Path) -> None:
+    options = {"takes": str(folder), "checks": str(folder), "vae": str(VAE), "frames": 2, "learns": "hearing"}
+    stage = TrainingStage(Settings("movement", str(tmp_path), 60, 2, options=options), torch.device("cpu"))
+    loss, _ = stage.loss(stage.batch(0, torch.Generator().manual_seed(1)))
+    loss.backward()
+    learning = {name.partition(".")[0] for name, one in stage.network.named_parameters() if one.grad is not None}
+    assert learning == {"hearing", "numbers", "blink"}
