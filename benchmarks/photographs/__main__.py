@@ -29,7 +29,7 @@ from benchmarks.photographs.kinds import kinds as all_kinds
 from benchmarks.photographs.kinds import sheet as kinds_sheet
 from benchmarks.photographs.mouths import Perceptual, inside_figures, mouths_of, sheet
 from benchmarks.photographs.movement import films, moved_figures
-from benchmarks.photographs.prompts import figures, of_films, of_puppets
+from benchmarks.photographs.prompts import figures, kept, of_films, of_puppets
 from benchmarks.photographs.reading import reading_figures
 from benchmarks.photographs.speaking import speaking as speaking_films
 from benchmarks.photographs.speaking import summary
@@ -130,14 +130,16 @@ def speaking(faces: Path, weights: str, split: str, speech: Path, people: int, s
 @click.option("--speech", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--fitted-on", default=40, help="People of the train split.")
 @click.option("--people", default=12, help="Of the test split.")
-def prompts(faces: Path, weights: str, speech: Path, fitted_on: int, people: int) -> None:
+@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Folder for what was read of puppets.")
+def prompts(faces: Path, weights: str, speech: Path, fitted_on: int, people: int, keep: Path | None) -> None:
     """Whether what a prompt asks for is seen, on puppets and in films."""
+    train_file, test_file = (None if keep is None else keep / f"{name}.npz" for name in ("train", "test"))
     wave = read_recording(speech)
     train = list(portraits_of(faces, "train", movable=True))[:fitted_on]
     test = list(portraits_of(faces, "test", movable=True))[:people]
     with watching(None, lambda text: click.echo(text, err=True)) as watch:
-        known = list(of_puppets(train, wave, watch.sensors))
-        puppets = list(of_puppets(test, wave, watch.sensors))
+        known = kept(train_file, lambda: of_puppets(train, wave, watch.sensors))
+        puppets = kept(test_file, lambda: of_puppets(test, wave, watch.sensors))
         films = list(of_films(test, wave, weights, watch.sensors))
     click.echo(json.dumps(figures(known, puppets, films), indent=1))
 

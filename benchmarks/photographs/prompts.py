@@ -7,8 +7,9 @@ are taken out, and the turn: means over some frames, so that what is said at the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -118,6 +119,25 @@ def of_films(people: Iterable[Portrait], speech: Tensor, weights: str, sensors: 
             reading = _read(one.name, wish, map(shown, planes), portrait, sensors)
             if reading is not None:
                 yield reading
+
+
+def kept(path: Path | None, make: Callable[[], Iterable[Reading]]) -> list[Reading]:
+    """What a file holds of an earlier run; else what is made now, kept in it."""
+    if path is not None and path.exists():
+        with np.load(path) as file:
+            columns = [file[name] for name in ("who", "wish", "features", "distance")]
+        return [Reading(str(a), str(b), c, float(d)) for a, b, c, d in zip(*columns, strict=True)]
+    made = list(make())
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            path,
+            who=[one.who for one in made],
+            wish=[one.wish for one in made],
+            features=np.stack([one.features for one in made]),
+            distance=[one.distance for one in made],
+        )
+    return made
 
 
 def figures(known: list[Reading], puppets: list[Reading], films: list[Reading]) -> dict[str, Any]:
