@@ -112,13 +112,13 @@ def command(
     assert catalog is not None
     costs.speed_of(FAMILIES[catalog.family], device)  # a device without figures is said before inputs are read
     store = open_store(catalog.output)
-    seen, problems = survey(catalog, store, lambda text: click.echo(text, err=True), keep=True)
+    inputs, problems = survey(catalog, store, lambda text: click.echo(text, err=True), keep=True)
     if not accept_crop:
-        seen, blind = without_blind_crops(catalog, store, FAMILIES[catalog.family], seen, None)
+        inputs, blind = without_blind_crops(catalog, store, FAMILIES[catalog.family], inputs, None)
         problems += blind
     if problems:
         raise ManifestError(problems)
-    plans = [plan_title(FAMILIES[catalog.family], one) for one in seen]
+    plans = [plan_title(FAMILIES[catalog.family], one) for one in inputs]
     if spec is None:
         show_plan(plans, as_json, workers, device)
     else:

@@ -155,21 +155,21 @@ def render(request: Request, stop: Stop) -> int:
         return 1 if problems else 0
     found = find_weights(family, catalog.weights)
     if request.dry_run:
-        seen = _usable(request, catalog, store, found, problems)
+        inputs = _usable(request, catalog, store, found, problems)
         if catalog.weights and urls.is_local(catalog.weights):  # others would be fetched only to be thrown away
             take_weights(family, found, store, tell, write=False)
-        show_plan([plan_title(family, one) for one in seen], as_json=False)
+        show_plan([plan_title(family, one) for one in inputs], as_json=False)
         return 1 if problems else 0
     run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:8]}"
     with driver_lease(store, run) as lease:
-        seen = _usable(request, catalog, store, found, problems)
+        inputs = _usable(request, catalog, store, found, problems)
         _mark_unlisted(store, catalog)
-        copy_inputs(store, seen, tell)
+        copy_inputs(store, inputs, tell)
         weights = take_weights(family, found, store, tell)
-        plans = {one.title.id: plan_title(family, one, weights) for one in seen}
+        plans = {one.title.id: plan_title(family, one, weights) for one in inputs}
         plans, waiting = by_version(store, plans, request.renew, tell)
-        mender = InputRepair(store, (source for one in seen for source in one.sources), tell)
-        code = _run(request, stop, lease, catalog, store, family, plans, run, mender) if plans else 0
+        repair = InputRepair(store, (source for one in inputs for source in one.sources), tell)
+        code = _run(request, stop, lease, catalog, store, family, plans, run, repair) if plans else 0
     if waiting:
         return INTERRUPTED
     return max(code, 1) if problems else code
@@ -179,17 +179,17 @@ def _usable(
     request: Request, catalog: Catalog, store: Store, found: FoundTree | None, problems: list[Problem]
 ) -> list[TitleInputs]:
     """Titles whose inputs can be rendered; what is wrong with others is added to `problems`. Raises ManifestError."""
-    seen, wrong = survey(catalog, store, _tell(request), keep=True)
-    seen, impossible = without_impossible(catalog, seen, found)
+    inputs, wrong = survey(catalog, store, _tell(request), keep=True)
+    inputs, impossible = without_impossible(catalog, inputs, found)
     problems += [*wrong, *impossible]
     if not request.accept_crop:
-        seen, blind = without_blind_crops(catalog, store, FAMILIES[catalog.family], seen, found)
+        inputs, blind = without_blind_crops(catalog, store, FAMILIES[catalog.family], inputs, found)
         problems += blind
-    if problems and not (request.skip_invalid and seen):
+    if problems and not (request.skip_invalid and inputs):
         raise ManifestError(problems)
     for problem in problems:
         click.echo(f"skipped: {problem}", err=True)
-    return seen
+    return inputs
 
 
 def _mark_unlisted(store: Store, catalog: Catalog) -> None:
@@ -212,7 +212,7 @@ def _run(
     family: Family,
     plans: dict[str, TitlePlan],
     run: str,
-    mender: InputRepair,
+    repair: InputRepair,
 ) -> int:
     works = {plan.id: title_work(plan, request.preview) for plan in plans.values()}
     if all(work.gops == plans[name].gops for name, work in works.items()) and _all_done(store, plans):
@@ -239,7 +239,7 @@ def _run(
             def observe(schedule: Schedule, events: list[Event]) -> None:
                 reporter.observe(schedule, events)
                 warnings.observe(events)
-                mender.observe(events)
+                repair.observe(events)
                 measure(schedule, events)
                 pages.observe(schedule, events)
 

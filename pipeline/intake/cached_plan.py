@@ -28,25 +28,25 @@ class CachedPlan:
 def cached_plan(catalog: Catalog, store: Store, title: Title) -> CachedPlan:
     """The plan of a title from what `<id>/inputs.json` keeps; inputs that differ by now are noted."""
     known = read_input_cache(store, title.id)
-    entries = {wanted.place: known.find(wanted.place, wanted.url) for wanted in input_files(title)}
-    if missing := [wanted.url for wanted in input_files(title) if entries[wanted.place] is None]:
+    entries = {file.place: known.find(file.place, file.url) for file in input_files(title)}
+    if missing := [file.url for file in input_files(title) if entries[file.place] is None]:
         begun = f"{redact(missing[0])} has not been seen yet; other inputs were" if known else None
         return CachedPlan(None, (begun,) if begun else ())
     found = {one.place: _found(one, entry) for one in input_files(title) if (entry := entries[one.place])}
     try:
-        seen = inputs_of(title, found)
+        inputs = inputs_of(title, found)
     except (KeyError, TypeError, ValueError) as error:
         return CachedPlan(None, (f"{title.id}/inputs.json is damaged ({type(error).__name__}); remove it",))
     family = FAMILIES[catalog.family]
     weights = cached_weights(family, catalog.weights, store)
     if weights is None:
         return CachedPlan(None, (f"weights {redact(catalog.weights or '')} have not been seen yet",))
-    notes = [note for source in seen.sources if (note := _changed(source))]
-    return CachedPlan(plan_title(family, seen, weights), tuple(notes))
+    notes = [note for source in inputs.sources if (note := _changed(source))]
+    return CachedPlan(plan_title(family, inputs, weights), tuple(notes))
 
 
-def _found(wanted: InputFile, entry: Entry) -> Inspected:
-    return Inspected(SourceFile(wanted.url, entry["sha256"], entry["size"], entry["stamp"]), entry["facts"])
+def _found(file: InputFile, entry: Entry) -> Inspected:
+    return Inspected(SourceFile(file.url, entry["sha256"], entry["size"], entry["stamp"]), entry["facts"])
 
 
 def _changed(source: SourceFile) -> str | None:

@@ -23,14 +23,14 @@ MOST_CROPPED = 0.05  # of the longer edge: what a hand that cuts a square may be
 
 
 def without_blind_crops(
-    catalog: Catalog, store: Store, family: Family, seen: Iterable[TitleInputs], found: FoundTree | None
+    catalog: Catalog, store: Store, family: Family, inputs: Iterable[TitleInputs], found: FoundTree | None
 ) -> tuple[list[TitleInputs], list[Problem]]:
     """The titles whose face is known or likely to be in the middle, and what is wrong with the others.
 
     A title that has begun goes on as it began: what is rendered of it shows how the portrait was cut.
     """
     kept, problems = [], []
-    for one in seen:
+    for one in inputs:
         if finds_faces(family, found) or not _cut_blindly(family, one) or _begun(catalog, store, family, one):
             kept.append(one)
         else:
@@ -44,27 +44,27 @@ def finds_faces(family: Family, found: FoundTree | None) -> bool:
     return any(name in family.face_finders for name in networks)
 
 
-def _cut_blindly(family: Family, seen: TitleInputs) -> bool:
+def _cut_blindly(family: Family, inputs: TitleInputs) -> bool:
     """Whether so much of a portrait is cut off that its face may be. Families without networks show no face."""
-    short, long = sorted(seen.portrait_size)
-    return family.networks is not None and seen.title.options.face_box is None and short < (1 - MOST_CROPPED) * long
+    short, long = sorted(inputs.portrait_size)
+    return family.networks is not None and inputs.title.options.face_box is None and short < (1 - MOST_CROPPED) * long
 
 
-def _begun(catalog: Catalog, store: Store, family: Family, seen: TitleInputs) -> bool:
+def _begun(catalog: Catalog, store: Store, family: Family, inputs: TitleInputs) -> bool:
     weights = cached_weights(family, catalog.weights, store)
     if weights is None:  # nothing was ever rendered with them
         return False
-    plan = plan_title(family, seen, weights)
+    plan = plan_title(family, inputs, weights)
     own = (("chain", plan.hashes.chain), ("stream", plan.hashes.stream))
     known = any(value[:16] in store.folders(f"{plan.id}/{stage}") for stage, value in own)
     return known or earlier(store, plan) is not None
 
 
-def _text(family: Family, seen: TitleInputs) -> str:
-    width, height = seen.portrait_size
+def _text(family: Family, inputs: TitleInputs) -> str:
+    width, height = inputs.portrait_size
     short, long = sorted((width, height))
     unit = "columns" if width > height else "rows"
-    name, file = family.name, name_of(seen.portrait.url)
+    name, file = family.name, name_of(inputs.portrait.url)
     return (
         f"{file} has {width}x{height} pixels, and nothing in the weights of family {name} finds the face: the square "
         f"in its middle would be taken, without {long - short} of {long} {unit}, and maybe without half of the face; "

@@ -34,12 +34,12 @@ class InputsRecord:
         self._known = read_input_cache(store, title.id)
         self._new = False
 
-    def find(self, wanted: InputFile) -> Entry | None:
-        return self._known.find(wanted.place, wanted.url)
+    def find(self, file: InputFile) -> Entry | None:
+        return self._known.find(file.place, file.url)
 
-    def add(self, wanted: InputFile, found: Inspected) -> None:
-        self.found[wanted.place] = found
-        known = self.find(wanted)
+    def add(self, file: InputFile, found: Inspected) -> None:
+        self.found[file.place] = found
+        known = self.find(file)
         self._new |= known is None or (known["sha256"], known["stamp"]) != (found.source.sha256, found.source.stamp)
 
     def write(self) -> None:
@@ -62,16 +62,16 @@ class InputReader:
         self._store, self._tell, self._keep = store, tell, keep
         self._room = DiskBudget(shutil.disk_usage(scratch_folder()).free // 2)
 
-    def look(self, title: str, wanted: InputFile, known: Sequence[Entry]) -> Inspected:
+    def look(self, title: str, file: InputFile, known: Sequence[Entry]) -> Inspected:
         """The file and what is in it: remembered where it has not changed, else read. Raises InputError."""
-        size, stamp = stamp_of(wanted.url, wanted.largest)
+        size, stamp = stamp_of(file.url, file.largest)
         for entry in known:
-            if (entry["size"], entry["stamp"]) == (size, stamp) and isinstance(entry["facts"], wanted.kind):
-                return Inspected(SourceFile(wanted.url, entry["sha256"], size, stamp), entry["facts"])
-        self._tell(f"{title}: reading {redact(wanted.url)}")
-        with self._fetched(wanted.url, size, wanted.largest) as (path, source):
-            found = Inspected(source, wanted.read(path))
-            if self._keep and not urls.is_local(wanted.url):  # local ones are copied when all are known to be right
+            if (entry["size"], entry["stamp"]) == (size, stamp) and isinstance(entry["facts"], file.kind):
+                return Inspected(SourceFile(file.url, entry["sha256"], size, stamp), entry["facts"])
+        self._tell(f"{title}: reading {redact(file.url)}")
+        with self._fetched(file.url, size, file.largest) as (path, source):
+            found = Inspected(source, file.read(path))
+            if self._keep and not urls.is_local(file.url):  # local ones are copied when all are known to be right
                 with suppress(StoreError, OutputError):  # whoever may only read can plan all the same
                     self._copy(path, source)
         return found

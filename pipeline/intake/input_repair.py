@@ -27,7 +27,7 @@ class InputRepair:
         outcomes = (outcome for event in events if isinstance(event, Finished) for outcome in event.outcomes)
         trouble = any(outcome.failure and outcome.failure.cause == "infrastructure" for outcome in outcomes)
         if trouble and not (self._thread and self._thread.is_alive()):
-            self._thread = threading.Thread(target=self.mend, name="mender", daemon=True)
+            self._thread = threading.Thread(target=self.mend, name="input repair", daemon=True)
             self._thread.start()
 
     def mend(self) -> None:

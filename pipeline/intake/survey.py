@@ -48,14 +48,14 @@ def survey(
     notes = dict(parallel_map(lambda title: (title.id, InputsRecord(store, title)), catalog.titles))
     asked: dict[tuple[str, str], list[tuple[Title, InputFile]]] = {}
     for title in catalog.titles:
-        for wanted in input_files(title):
-            asked.setdefault((wanted.url, wanted.place.partition("[")[0]), []).append((title, wanted))
-    desk = InputReader(store, tell, keep)
+        for file in input_files(title):
+            asked.setdefault((file.url, file.place.partition("[")[0]), []).append((title, file))
+    reader = InputReader(store, tell, keep)
 
     def look(askers: list[tuple[Title, InputFile]]) -> Inspected | InputError:
-        known = (notes[title.id].find(wanted) for title, wanted in askers)
+        known = (notes[title.id].find(file) for title, file in askers)
         try:
-            return desk.look(askers[0][0].id, askers[0][1], [entry for entry in known if entry])
+            return reader.look(askers[0][0].id, askers[0][1], [entry for entry in known if entry])
         except InputError as error:
             return error
 
@@ -63,11 +63,11 @@ def survey(
     began = written = time.monotonic()
     try:
         for askers, found in parallel_as_done(look, asked.values()):
-            for title, wanted in askers:
+            for title, file in askers:
                 if isinstance(found, InputError):
-                    wrong[title.id, wanted.place] = found
+                    wrong[title.id, file.place] = found
                 else:
-                    notes[title.id].add(wanted, found)
+                    notes[title.id].add(file, found)
             if keep and time.monotonic() - written > WRITE_EVERY:
                 _write(notes.values())
                 written = time.monotonic()
@@ -80,12 +80,12 @@ def survey(
         raise
     if keep and time.monotonic() - began > WRITE_EVERY:
         _write(notes.values())
-    seen, problems = _judged(catalog, notes, wrong)
-    for one in seen:
+    inputs, problems = _judged(catalog, notes, wrong)
+    for one in inputs:
         captions = one.extras["captions"][1].get("note") if "captions" in one.extras else None
         for note in (*one.notes, *([captions] if captions else [])):
             tell(f"{one.title.id}: {note}")
-    return seen, problems
+    return inputs, problems
 
 
 def _write(notes: Iterable[InputsRecord]) -> None:
@@ -97,10 +97,10 @@ def _write(notes: Iterable[InputsRecord]) -> None:
 def _judged(
     catalog: Catalog, notes: Mapping[str, InputsRecord], wrong: Mapping[tuple[str, str], InputError]
 ) -> tuple[list[TitleInputs], list[Problem]]:
-    seen: list[TitleInputs] = []
+    inputs: list[TitleInputs] = []
     problems: list[Problem] = []
     for title in catalog.titles:
-        places = (wanted.place for wanted in input_files(title))
+        places = (file.place for file in input_files(title))
         mine = [(place, wrong[title.id, place]) for place in places if (title.id, place) in wrong]
         if mine:
             problems += [Problem(catalog.place(f"{title.key}.{place}"), str(error)) for place, error in mine]
@@ -109,41 +109,41 @@ def _judged(
         if faults := misfits(catalog, one):
             problems += faults
         else:
-            seen.append(one)
-    return seen, problems
+            inputs.append(one)
+    return inputs, problems
 
 
-def copy_inputs(store: Store, seen: Iterable[TitleInputs], tell: Tell = lambda text: None) -> None:
+def copy_inputs(store: Store, inputs: Iterable[TitleInputs], tell: Tell = lambda text: None) -> None:
     """Copy what the store does not have of titles that were seen, then remember what was found.
 
     Raises InputError where an input is another one by now.
     """
-    titles = list(seen)
-    desk = InputReader(store, tell)
+    titles = list(inputs)
+    reader = InputReader(store, tell)
     sources = {source.sha256: (one.title.id, source) for one in titles for source in one.sources}
-    list(parallel_map(lambda named: desk.copy(*named), sources.values()))
+    list(parallel_map(lambda named: reader.copy(*named), sources.values()))
     list(parallel_map(lambda one: _note(store, one).write(), titles))
 
 
-def _note(store: Store, seen: TitleInputs) -> InputsRecord:
-    note = InputsRecord(store, seen.title)
-    for wanted, found in zip(input_files(seen.title), seen.found, strict=True):
-        note.add(wanted, found)
+def _note(store: Store, inputs: TitleInputs) -> InputsRecord:
+    note = InputsRecord(store, inputs.title)
+    for file, found in zip(input_files(inputs.title), inputs.found, strict=True):
+        note.add(file, found)
     return note
 
 
-def plan_title(family: Family, seen: TitleInputs, weights: Weights = NO_WEIGHTS) -> TitlePlan:
+def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHTS) -> TitlePlan:
     """The plan of a title whose inputs have been seen."""
-    title, options = seen.title, seen.title.options
-    embedding = stored_input(seen.face_embedding) if seen.face_embedding else None
-    options = replace(options, film=film_size(options, seen.portrait_size))
+    title, options = inputs.title, inputs.title.options
+    embedding = stored_input(inputs.face_embedding) if inputs.face_embedding else None
+    options = replace(options, film=film_size(options, inputs.portrait_size))
     if embedding:
         options = replace(options, face_embedding=embedding.sha256)  # hashes follow content, not addresses
-    extras = {name: stored_input(source) for name, (source, _) in seen.extras.items()}
+    extras = {name: stored_input(source) for name, (source, _) in inputs.extras.items()}
     if image := extras.get("canvas_fill"):
         options = replace(options, canvas_fill=image.sha256)
-    portrait, audio = stored_input(seen.portrait), tuple(map(stored_input, seen.audio))
-    metadata = _metadata(seen, extras)
+    portrait, audio = stored_input(inputs.portrait), tuple(map(stored_input, inputs.audio))
+    metadata = _metadata(inputs, extras)
     if metadata.cover:
         options = replace(options, cover=metadata.cover.sha256)
     if metadata.captions is None:  # what then has no effect must not change a hash
@@ -159,55 +159,56 @@ def plan_title(family: Family, seen: TitleInputs, weights: Weights = NO_WEIGHTS)
         weights_hash=weights_hash,
         seed=title.seed,
         priority=title.priority,
-        frames=seen.frames,
+        frames=inputs.frames,
         prompts=prompts,
         options=options,
         portrait=portrait,
         audio=audio,
-        audio_facts=seen.facts,
+        audio_facts=inputs.facts,
         face_embedding=embedding,
         hashes=title_hashes(
             family=family,
             weights=weights_hash,
             seed=title.seed,
-            frames=seen.frames,
+            frames=inputs.frames,
             prompts=prompts,
             options=options,
             portrait=portrait,
             audio=audio,
             metadata=metadata,
-            reading=seen.portrait_reading,
-            canvas_reading=seen.canvas_reading,
+            reading=inputs.portrait_reading,
+            canvas_reading=inputs.canvas_reading,
             title=title.id,
             mark_key=mark_key,
             signer=signer,
-            treatments=[fact.treatment() for fact in seen.facts],
+            treatments=[fact.treatment() for fact in inputs.facts],
         ),
         mark_key=mark_key,
         signer=signer,
-        audio_names=tuple(name_of(source.url) for source in seen.audio),
+        audio_names=tuple(name_of(source.url) for source in inputs.audio),
         canvas_image=image,
-        portrait_reading=seen.portrait_reading,
-        canvas_reading=seen.canvas_reading,
+        portrait_reading=inputs.portrait_reading,
+        canvas_reading=inputs.canvas_reading,
         metadata=metadata,
         own_weights=weights.own,
         given_title=title.title,
-        given_chapters=tuple((one.start, one.title) for one in _given_chapters(seen)),
+        given_chapters=tuple((one.start, one.title) for one in _given_chapters(inputs)),
     )
 
 
-def _given_chapters(seen: TitleInputs) -> tuple[Chapter, ...]:
-    return given_chapters([(one.at, one.text) for one in seen.title.chapters], seen.frames)
+def _given_chapters(inputs: TitleInputs) -> tuple[Chapter, ...]:
+    return given_chapters([(one.at, one.text) for one in inputs.title.chapters], inputs.frames)
 
 
-def _metadata(seen: TitleInputs, extras: Mapping[str, Stored]) -> Metadata:
-    title, options = seen.title, seen.title.options
-    names = [name_of(source.url) for source in seen.audio]
+def _metadata(inputs: TitleInputs, extras: Mapping[str, Stored]) -> Metadata:
+    title, options = inputs.title, inputs.title.options
+    names = [name_of(source.url) for source in inputs.audio]
     return Metadata(
-        tags=named(joined_tags([fact.tags for fact in seen.facts]), title.title, options.author),
+        tags=named(joined_tags([fact.tags for fact in inputs.facts]), title.title, options.author),
         cover=extras.get("cover"),
         captions=extras.get("captions"),
-        chapters=_given_chapters(seen) or continuous(joined_chapters(names, seen.facts), seen.frames * 1000 // FPS),
+        chapters=_given_chapters(inputs)
+        or continuous(joined_chapters(names, inputs.facts), inputs.frames * 1000 // FPS),
         language=options.language,
         loudness=options.loudness,
     )

@@ -27,7 +27,7 @@ class Cluster:
         fake = SimpleNamespace(wait=self._wait, get=lambda call: (self.silent, ()), kill=self._kill)
         fake.remote = lambda **options: lambda kind: SimpleNamespace(remote=lambda *given: handle)
         monkeypatch.setattr(on_ray, "ray", fake)
-        monkeypatch.setattr(on_ray, "preference", lambda role: {})
+        monkeypatch.setattr(on_ray, "placement_options", lambda role: {})
         allocation = Allocation({role: Resources(0) for role in ROLES}, Limits())
         plans: Any = {"t": None}
         self.executor = RayExecutor("memory://x", plans, allocation, "run", {})
