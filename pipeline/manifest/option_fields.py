@@ -21,6 +21,7 @@ SMALL_BASE = 512  # below this base size, resolution may be any multiple of 16
 
 # Quality of about the same look; the scales of the three encoders differ.
 DEFAULT_CRF = {"h264": 20, "hevc": 22, "av1": 28}
+THOROUGH_CRF = {"h264": 22, "hevc": 22, "av1": 30}  # at more effort than fast, where two of the scales are finer
 LARGEST_CRF = {"h264": 51, "hevc": 51, "av1": 63}
 
 
@@ -107,9 +108,16 @@ class OptionFields(BaseModel):
         "a whole number from 1 to 51 (h264, hevc) or 63 (av1)",
         "Quality of the encoder: lower is better and larger.",
         "stream",
-        ", ".join(f"{crf} ({codec})" for codec, crf in DEFAULT_CRF.items()),
+        ", ".join(f"{crf} ({codec})" for codec, crf in DEFAULT_CRF.items())
+        + f"; {', '.join(map(str, THOROUGH_CRF.values()))} where effort is not fast",
         ge=1,
         le=63,
+    )
+    effort: Literal["fast", "good", "best"] = option(
+        "fast, good or best",
+        "Effort of the encoder: the same look in fewer bytes, for more of a processor's time.",
+        "stream",
+        "fast",
     )
     preset: Literal["exact", "balanced", "draft"] = option(
         "exact, balanced or draft",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, Literal, Protocol
 
-from pipeline.manifest.option_fields import DEFAULT_CRF, DEFAULT_RESOLUTION, OptionFields, extra
+from pipeline.manifest.option_fields import DEFAULT_CRF, DEFAULT_RESOLUTION, THOROUGH_CRF, OptionFields, extra
 from pipeline.media.canvas import CANVASES, COLOUR, CanvasLayout, canvas_layout
 
 
@@ -90,7 +90,9 @@ class Options:
     frame: str = "square"
     film: tuple[int, int] | None = None
     """Width and height of a picture in the portrait's own shape: known once the portrait is (`film_size`)."""
-    accept_short: bool = False  # reports of earlier versions do not name it
+    # Reports of earlier versions do not name these.
+    accept_short: bool = False
+    effort: str = "fast"
 
     @property
     def placing(self) -> CanvasLayout | None:
@@ -120,7 +122,7 @@ def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
         "renditions": tuple(sorted(set(given.get("renditions", ())), reverse=True)),
         "loudness": None if values["loudness"] == "source" else float(values["loudness"]),
         "codec": codec,
-        "crf": given.get("crf", DEFAULT_CRF[codec]),
+        "crf": given.get("crf", default_crf(codec, values["effort"])),
         "steps": steps,
         # Without guidance there is nothing to share out, and what has no effect must not change a hash.
         "guided_share": float(given.get("guided_share", effort.guided_share)) if guidance > 1 else 1.0,
@@ -137,6 +139,11 @@ def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
         "canvas_fill": fill.lower() if COLOUR.fullmatch(fill := values["canvas_fill"]) else fill,
     }
     return Options(**(values | boxes | computed))
+
+
+def default_crf(codec: str, effort: str) -> int:
+    """Of titles that do not give one."""
+    return (DEFAULT_CRF if effort == "fast" else THOROUGH_CRF)[codec]
 
 
 def default_resolution(given: Mapping[str, Any]) -> int:

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -38,48 +38,49 @@ _ONE_KEY = f"scenecut=0:bframes=0:keyint={GOP}:min-keyint={GOP}"
 
 @dataclass(frozen=True)
 class Codec:
-    """An encoder of the AV library and what it may be asked for; `fixed` are options that hold for every title."""
+    """An encoder of the AV library: its preset for each effort, and in `params` what holds for every title."""
 
     encoder: str
     tag: str
-    presets: tuple[str, ...]
-    preset: str
+    presets: dict[str, str]
     crf: int
     worst_crf: int
-    fixed: tuple[tuple[str, str], ...]
+    params: tuple[str, str]
 
 
-_X_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+EFFORTS = ("fast", "good", "best")
 CODECS = {
     "h264": Codec(
-        "libx264", "avc1", _X_PRESETS, "veryfast", 18, 51,
-        (("x264-params", f"cpu-independent=1:{_ONE_KEY}"),),
+        "libx264", "avc1", {"fast": "veryfast", "good": "medium", "best": "slow"}, 18, 51,
+        ("x264-params", f"cpu-independent=1:{_ONE_KEY}"),
     ),
     "hevc": Codec(
-        "libx265", "hvc1", _X_PRESETS, "veryfast", 20, 51,
+        "libx265", "hvc1", {"fast": "veryfast", "good": "medium", "best": "slow"}, 20, 51,
         # pools follows the machine's cores otherwise, and frame-threads follows pools
-        (("x265-params", f"log-level=error:open-gop=0:pools={THREADS}:frame-threads=2:{_ONE_KEY}"),),
+        ("x265-params", f"log-level=error:open-gop=0:pools={THREADS}:frame-threads=2:{_ONE_KEY}"),
     ),
     "av1": Codec(
-        "libsvtav1", "av01", tuple(str(p) for p in range(14)), "10", 30, 63,
+        "libsvtav1", "av01", {"fast": "10", "good": "8", "best": "6"}, 30, 63,
         # two lanes and a pyramid of 3 levels hold 2.5 GB at 4096², four lanes and the default pyramid 4.3 GB
-        (("svtav1-params", f"scd=0:keyint={GOP}:lp=2:hierarchical-levels=3"),),
+        ("svtav1-params", f"scd=0:keyint={GOP}:lp=2:hierarchical-levels=3"),
     ),
 }  # fmt: skip
 
 
+# Reference pictures: with x264's own five 1920x1080 would be above level 4, where players of televisions stop.
+_FOUR_BACK = ":ref=4"
 _ONE_BLOCK = 64  # pixels; x265 gives other bits at every run where an edge is a single block of its usual size
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How pictures are encoded; `preset` None is the codec's default. Raises UserError for what cannot be."""
+    """How pictures are encoded. Raises UserError for what cannot be."""
 
     codec: str
     width: int
     height: int
     crf: int
-    preset: str | None = None
+    effort: str = "fast"
 
     def __post_init__(self) -> None:
         if self.codec not in CODECS:
@@ -92,24 +93,31 @@ class Encoding:
             raise UserError(
                 f"crf: {self.crf}; {self.codec} takes 1 (best, large) to {codec.worst_crf}, usual is {codec.crf}"
             )
-        if self.preset is not None and self.preset not in codec.presets:
-            raise UserError(f"preset: {self.preset!r}; {self.codec} takes {', '.join(codec.presets)}")
+        if self.effort not in EFFORTS:
+            raise UserError(f"effort: {self.effort!r} is unknown; choose one of {', '.join(EFFORTS)}")
 
     def options(self) -> dict[str, str]:
         """Everything that the encoder is told."""
         codec = CODECS[self.codec]
-        told = {"crf": str(self.crf), "preset": self.preset or codec.preset, **dict(codec.fixed)}
+        name, params = codec.params
         if self.codec == "hevc" and min(self.width, self.height) <= _ONE_BLOCK:
-            told["x265-params"] += ":ctu=32"
-        return told
+            params += ":ctu=32"
+        if self.codec == "h264" and self.effort == "best":
+            params += _FOUR_BACK
+        return {"crf": str(self.crf), "preset": codec.presets[self.effort], name: params}
 
     def build(self) -> str:
         """The programs that make the bits, with their versions: part of the stream hash."""
         return _build(self.codec)
 
     def identity(self) -> dict[str, Any]:
-        """All that the encoded bytes depend on besides the pictures, as plain data for the stream hash."""
-        return {**asdict(self), "options": self.options(), "threads": THREADS, "build": self.build()}
+        """All that the encoded bytes depend on besides the pictures, as plain data for the stream hash.
+
+        The effort shows in the options. `preset` was another way to name it, which no title ever used: its empty place
+        stays, so that hashes do.
+        """
+        size = {"codec": self.codec, "width": self.width, "height": self.height, "crf": self.crf, "preset": None}
+        return {**size, "options": self.options(), "threads": THREADS, "build": self.build()}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from models.families.protocol import ClipOptions, Family, PictureOptions
 from models.families.registry import FAMILIES
 from pipeline.core import timeline
 from pipeline.manifest.catalog import Options, options_entering
-from pipeline.manifest.option_fields import DEFAULT_CRF
+from pipeline.manifest.options import default_crf
 from pipeline.media import ffmpeg
 from pipeline.media.encode import Encoding
 from pipeline.media.sound_in.facts import AudioFacts
@@ -180,13 +180,15 @@ def renditions_of(options: Options) -> tuple[Rendition, ...]:
     found = [Rendition("", encoding_of(options))]
     for size in options.renditions:
         wide, high = (edge * size // min(width, height) // 2 * 2 for edge in (width, height))
-        found.append(Rendition(f"-{size}", Encoding("h264", wide, high, DEFAULT_CRF["h264"])))
+        found.append(
+            Rendition(f"-{size}", Encoding("h264", wide, high, default_crf("h264", options.effort), options.effort))
+        )
     return tuple(found)
 
 
 def encoding_of(options: Options) -> Encoding:
     width, height = options.frame_size
-    return Encoding(codec=options.codec, crf=options.crf, width=width, height=height)
+    return Encoding(options.codec, width, height, options.crf, options.effort)
 
 
 def marks_of(title: str, chain: str, options: Options, key: str) -> TitleMarks:

@@ -36,6 +36,7 @@ GIVEN: dict[str, Any] = {
     "solver": "dpm++",
     "linears": "int8",
     "preset": "draft",
+    "effort": "good",
     "fidelity": 0.25,
     "segment_frames": 96,
     "face_box": [10, 20, 300, 310],

@@ -34,7 +34,7 @@ def test_every_option_is_in_the_table_and_enters_one_hash() -> None:
         assert table.count(f"| `{name}` |") == 1
     by_stage = {stage: options_entering(stage) for stage in ("chain", "picture", "stream", "file", "none")}
     assert sorted(name for names in by_stage.values() for name in names) == sorted(OptionFields.model_fields)
-    assert set(by_stage["stream"]) == {"codec", "crf", "renditions", "marks", "badge"}
+    assert set(by_stage["stream"]) == {"codec", "crf", "effort", "renditions", "marks", "badge"}
     assert set(by_stage["picture"]) == PICTURE
     assert set(by_stage["file"]) == {"author", "cover", "language", "loudness", "subject", "consent"}
     scheduling, how = {"owner", "share", "due"}, {"compile", "guidance_devices"}

@@ -67,7 +67,14 @@ def test_a_prompt_changes_frames_from_its_clip_on(fake_manifest: Make) -> None:
 
 @pytest.mark.parametrize(
     "change_to",
-    [{"crf": 30}, {"codec": "hevc"}, {"resolution": 128}, {"fidelity": 0.2}, {"canvas": "1920x1080"}],
+    [
+        {"crf": 30},
+        {"codec": "hevc"},
+        {"effort": "good"},
+        {"resolution": 128},
+        {"fidelity": 0.2},
+        {"canvas": "1920x1080"},
+    ],
 )
 def test_another_picture_or_codec_never_chains_again(fake_manifest: Make, change_to: dict[str, Any]) -> None:
     manifest = fake_manifest([100])
@@ -80,7 +87,8 @@ def test_another_picture_or_codec_never_chains_again(fake_manifest: Make, change
     assert stream.items() <= snapshot(folder / "stream").items()
     assert len(list(folder.glob("stream/*"))) == 2
     planes = [json.loads(data)["facts"]["planes"] for _, data in sorted(records(folder, STREAM).items())]
-    assert (planes[:3] == planes[3:]) == bool(change_to.keys() & {"crf", "codec"})  # the same pictures, coded anew
+    coded_anew = bool(change_to.keys() & {"crf", "codec", "effort"})
+    assert (planes[:3] == planes[3:]) == coded_anew  # of the same pictures
     assert count_frames(folder / "final.mp4") == 100
 
 
