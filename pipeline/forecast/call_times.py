@@ -130,10 +130,8 @@ def _options(store: Store, folders: TitleFolders) -> Options | None:
     if folders.plan:
         return folders.plan.options
     report = read_json(store, f"{folders.title}/report.json") or {}
-    try:
-        return Options(**report["options"])
-    except (KeyError, TypeError):
-        return None
+    values = report.get("options")
+    return Options.reported(values) if isinstance(values, dict) else None
 
 
 def _newest(view: StageView | None) -> Iterator[Record]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 
 from models.families.protocol import Family
 from pipeline.core.daemon_pool import DaemonPool
@@ -136,18 +135,18 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
     """The plan of a title whose inputs have been seen."""
     title, options = inputs.title, inputs.title.options
     embedding = stored_input(inputs.face_embedding) if inputs.face_embedding else None
-    options = replace(options, film=film_size(options, inputs.portrait_size))
+    options = options.changed(film=film_size(options, inputs.portrait_size))
     if embedding:
-        options = replace(options, face_embedding=embedding.sha256)  # hashes follow content, not addresses
+        options = options.changed(face_embedding=embedding.sha256)  # hashes follow content, not addresses
     extras = {name: stored_input(source) for name, (source, _) in inputs.extras.items()}
     if image := extras.get("canvas_fill"):
-        options = replace(options, canvas_fill=image.sha256)
+        options = options.changed(canvas_fill=image.sha256)
     portrait, audio = stored_input(inputs.portrait), tuple(map(stored_input, inputs.audio))
     metadata = _metadata(inputs, extras)
     if metadata.cover:
-        options = replace(options, cover=metadata.cover.sha256)
+        options = options.changed(cover=metadata.cover.sha256)
     if metadata.captions is None:  # what then has no effect must not change a hash
-        options = replace(options, burn_captions=False)
+        options = options.changed(burn_captions=False)
     prompts = tuple((clip_of_second(prompt.at), prompt.text) for prompt in title.prompts)
     mark_key = key_name(read_key())
     signer = signer_name() if options.marks == "on" else ""

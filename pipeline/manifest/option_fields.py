@@ -1,18 +1,22 @@
-"""The one list of options: what may be written for each, what it means, and which hash it enters.
+"""The one list of options: what may be written for each, what it means, which hash it enters, and of what type it is.
 
-Documentation, JSON schema and messages are made from it.
+Checks, the options of a title, hashes, documentation, JSON schema and messages are made from it. Example: `steps` is an
+`int`, written as a whole number from 1 to 200, and enters the hash of the chain.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema
 
 from pipeline.core.timeline import GOP
 from pipeline.media.canvas import COLOUR
 from pipeline.sources.urls import has_control
 
+Subject = Literal["real", "synthetic", "artwork", "undeclared"]
 Stage = Literal["chain", "picture", "stream", "file", "none"]
 
 RESOLUTIONS = (512, 1024, 1080, 2048, 2160, 4096)
@@ -31,8 +35,18 @@ def option(expected: str, description: str, enters: Stage, default: Any, **rules
     return Field(default=None, description=description, json_schema_extra=extra, **rules)
 
 
+@dataclass(frozen=True)
+class Written:
+    """Of an option that a manifest writes as another type than the one that it has in a title's options."""
+
+    kind: Any  # a type, or the likes of `Annotated[int, Field(ge=1)]`
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return handler.generate_schema(self.kind)
+
+
 Size = Annotated[int, Field(ge=64, le=2160, multiple_of=2)]
-Sizes = Annotated[list[Size], Field(max_length=4)]
+Sizes = Annotated[tuple[int, ...], Written(Annotated[list[Size], Field(max_length=4)])]
 
 
 def _line(value: Any) -> Any:
@@ -43,7 +57,12 @@ def _line(value: Any) -> Any:
 
 LANGUAGE = r"^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8}){0,4}$"
 Line = Annotated[Annotated[str, Field(min_length=1, max_length=500)], BeforeValidator(_line)]
-Box = Annotated[list[Annotated[int, Field(ge=0, le=1_000_000)]], Field(min_length=4, max_length=4)]
+Pixels = Annotated[list[Annotated[int, Field(ge=0, le=1_000_000)]], Field(min_length=4, max_length=4)]
+Box = Annotated[tuple[int, int, int, int] | None, Written(Pixels)]
+Address = Annotated[str | None, Written(Annotated[str, Field(min_length=1, max_length=4096)])]
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+\-][0-9]{2}:[0-9]{2})$"
+Moment = Annotated[str | None, Written(Annotated[str, Field(pattern=_MOMENT)])]
+Level = Annotated[float, Field(ge=-40, le=-5, allow_inf_nan=False)]
 
 
 def _edge(value: int) -> int:
@@ -63,9 +82,9 @@ def _fill(value: str) -> str:
 
 
 class OptionFields(BaseModel):
-    """Options as written, all of them optional."""
+    """The options, each of which may be left out of a manifest."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     resolution: Resolution = option(
         "512, 1024, 1080, 2048, 2160 or 4096 (any multiple of 16 from 64 for family fake or a base_size below 512)",
@@ -221,13 +240,11 @@ class OptionFields(BaseModel):
         "chain",
         "found by the family, else the lower third of the face",
     )
-    face_embedding: str = option(
+    face_embedding: Address = option(
         "the path or URL of a file with a face embedding",
         "Identity of the face, for families without a network that computes it.",
         "chain",
         "computed by the family, else zeros",
-        min_length=1,
-        max_length=4096,
     )
     vocals: Literal["separate", "as_is"] = option(
         "separate or as_is",
@@ -299,7 +316,7 @@ class OptionFields(BaseModel):
         "stream",
         False,
     )
-    subject: Literal["real", "synthetic", "artwork"] = option(
+    subject: Annotated[Subject, Written(Literal["real", "synthetic", "artwork"])] = option(
         "real, synthetic or artwork",
         "Whom the portrait shows: a real person, one who does not exist, or a work of art. A real one needs consent.",
         "file",
@@ -311,19 +328,17 @@ class OptionFields(BaseModel):
         "file",
         False,
     )
-    author: Line = option(
+    author: Annotated[str | None, Written(Line)] = option(
         "1 to 500 characters on one line, without control characters",
         "Who made it; kept as the author's tag of the finished file.",
         "file",
         "the sound file's",
     )
-    cover: str = option(
+    cover: Address = option(
         "the path or URL of one picture",
         "Cover of the finished file: PNG, JPEG or WebP.",
         "file",
         "none",
-        min_length=1,
-        max_length=4096,
     )
     language: str = option(
         "a language tag such as en, de or pt-BR",
@@ -332,7 +347,7 @@ class OptionFields(BaseModel):
         "und",
         pattern=LANGUAGE,
     )
-    loudness: Literal["source"] | Annotated[float, Field(ge=-40, le=-5, allow_inf_nan=False)] = option(
+    loudness: Annotated[float | None, Written(Literal["source"] | Level)] = option(
         "source or a number of LUFS from -40 to -5",
         "Loudness of the sound track: as in the source, or brought to this level (-16 is usual for speech).",
         "file",
@@ -374,12 +389,11 @@ class OptionFields(BaseModel):
         le=100,
         allow_inf_nan=False,
     )
-    due: str = option(
+    due: Moment = option(
         "a moment with its zone, such as 2027-03-01T18:00:00Z",
         "When the title must be done: it goes first, among those of its priority, once it would be late otherwise.",
         "none",
         "no deadline",
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+\-][0-9]{2}:[0-9]{2})$",
     )
 
 

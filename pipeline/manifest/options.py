@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from pipeline.manifest.option_fields import DEFAULT_CRF, DEFAULT_RESOLUTION, THOROUGH_CRF, OptionFields, extra
 from pipeline.media.canvas import CANVASES, COLOUR, CanvasLayout, canvas_layout
@@ -41,58 +41,27 @@ class FamilyFacts(Protocol):
     def moves(self) -> bool: ...
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(OptionFields):
     """Options of one title, complete. Boxes are x, y, width, height in pixels of the original portrait."""
 
-    resolution: int
-    codec: str
-    crf: int
-    steps: int
-    guidance_scale: float
-    guided_share: float
-    deep_every: int
-    solver: Literal["ddim", "dpm++"]
-    linears: Literal["full", "int8"]
-    preset: str
-    fidelity: float
-    segment_frames: int
-    face_box: tuple[int, int, int, int] | None
-    lip_box: tuple[int, int, int, int] | None
-    face_embedding: str | None
-    base_size: int
-    keep: str
-    vocals: str
-    audio_context: str
-    compat: str
-    background: str
-    enlarge: str
-    plate: str
-    allow_mixed: bool
-    compile: str
-    guidance_devices: int
-    canvas: str
-    canvas_place: str
-    canvas_fill: str
-    marks: str
-    badge: bool
-    subject: str
-    consent: bool
-    author: str | None
-    cover: str | None
-    language: str
-    owner: str
-    share: float
-    due: str | None
-    burn_captions: bool
-    loudness: float | None
-    renditions: tuple[int, ...]
-    frame: str = "square"
     film: tuple[int, int] | None = None
     """Width and height of a picture in the portrait's own shape: known once the portrait is (`film_size`)."""
-    # Reports of earlier versions do not name these.
-    accept_short: bool = False
-    effort: str = "fast"
+
+    @classmethod
+    def reported(cls, values: Mapping[str, object]) -> Options | None:
+        """The options that a report names; None where it does not name all, or names one that there is not."""
+        # Reports of earlier versions lack these.
+        older: dict[str, Any] = {"frame": "square", "film": None, "accept_short": False, "effort": "fast"}
+        known = older.keys() | values.keys() == cls.model_fields.keys()
+        return cls.model_construct(**older | dict(values)) if known else None
+
+    def values(self) -> dict[str, object]:
+        """By name."""
+        return dict(self)
+
+    def changed(self, **values: object) -> Options:
+        """The same but for these."""
+        return self.model_copy(update=values)
 
     @property
     def placing(self) -> CanvasLayout | None:
@@ -138,7 +107,7 @@ def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
         "share": float(values["share"]),
         "canvas_fill": fill.lower() if COLOUR.fullmatch(fill := values["canvas_fill"]) else fill,
     }
-    return Options(**(values | boxes | computed))
+    return Options.model_construct(**values | boxes | computed)
 
 
 def default_crf(codec: str, effort: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from models.families.protocol import ClipOptions, Family, PictureOptions
@@ -120,7 +120,7 @@ class TitlePlan:
 
     @property
     def plain_options(self) -> dict[str, Any]:
-        return asdict(self.options)
+        return self.options.values()
 
     @property
     def clip_options(self) -> ClipOptions:
@@ -238,7 +238,7 @@ def title_hashes(
     `treatments`: what is done with each sound file beyond decoding it (`AudioFacts.treatment`); `reading`,
     `canvas_reading`: how the numbers of portrait and `canvas_fill` are taken where earlier versions did otherwise.
     """
-    values = asdict(options)
+    values = options.values()
 
     def chosen(level: str) -> dict[str, Any]:
         return {name: values[name] for name in options_entering(level)}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from models.families.registry import FAMILIES
@@ -82,7 +81,7 @@ def plain(facts: Any) -> Any:
 
 
 def _options(family: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    usual = asdict(complete({}, FAMILIES[family]))
+    usual = complete({}, FAMILIES[family]).values()
 
     def wished(*levels: str) -> dict[str, Any]:
         names = [name for level in levels for name in options_entering(level) if name in values]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,7 +31,7 @@ def test_the_shorter_edge_is_the_resolution(given: dict[str, Any], portrait: Any
     options = complete(given, MOVING)
     assert film_size(options, portrait) == film
     assert frame_fault(options, portrait) is None
-    assert replace(options, film=film).frame_size == (film or options.frame_size)
+    assert options.changed(film=film).frame_size == (film or options.frame_size)
 
 
 def test_families_that_decode_make_squares() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 def hashes(family_name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """What is recorded of options: those completed that are not as without any, and the hashes of a title with them."""
     family = FAMILIES[family_name]
-    options, usual = complete(given, family), asdict(complete({}, family))
+    options, usual = complete(given, family), complete({}, family).values()
     portrait = Stored("_inputs/a", "a" * 64, 1)
     found = title_plan.title_hashes(
         family=family,
@@ -87,13 +87,13 @@ def hashes(family_name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         seed=1,
         frames=100,
         prompts=(),
-        options=replace(options, film=film_size(options, (600, 800))),
+        options=options.changed(film=film_size(options, (600, 800))),
         portrait=portrait,
         audio=(portrait,),
         metadata=Metadata(),
         title="one",
     )
-    changed = {name: value for name, value in asdict(options).items() if usual[name] != value}
+    changed = {name: value for name, value in options.values().items() if usual[name] != value}
     hashed = {name: value[:16] for name, value in asdict(found).items()}
     recorded: dict[str, Any] = json.loads(json.dumps({"options": changed, "hashes": hashed}))
     return recorded
