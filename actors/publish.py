@@ -92,7 +92,7 @@ class PublishWorker(Worker):
         if credentials is not None and credentials.state == "valid":
             notes.append(UNTRUSTED)
         stored = files["final"]
-        more = {"final": {"sha256": stored.sha256, "size": stored.size}, "notes": notes}
+        more: dict[str, object] = {"final": {"sha256": stored.sha256, "size": stored.size}, "notes": notes}
         if credentials is not None:
             more["credentials"] = credentials.said()
         more["contact"] = facts

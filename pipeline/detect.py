@@ -13,12 +13,12 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import av
 import av.error
 import click
 import numpy as np
+from av.container import InputContainer
 
 from pipeline.core.command import run_command
 from pipeline.core.errors import InputError
@@ -68,7 +68,7 @@ def _mark_here(frames: Iterator[np.ndarray], key: str) -> Reading | None:
     return read_mark(seen, key) if seen.frames else None
 
 
-def _luma(container: Any) -> Iterator[np.ndarray]:
+def _luma(container: InputContainer) -> Iterator[np.ndarray]:
     """Luma of the frames from here on, as long as they keep their size. What is damaged is left out."""
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
@@ -106,7 +106,7 @@ def command(file: str, output: str | None, as_json: bool) -> None:
         reading = find_mark(path, read_key())
     title = title_with(reading.payload, output) if reading and output else None
     if as_json:
-        found: dict[str, Any] = {"found": reading is not None}
+        found: dict[str, object] = {"found": reading is not None}
         click.echo(json.dumps(found | (asdict(reading) if reading else {}) | ({"title": title} if output else {})))
     elif reading is None:
         click.echo(f"{redact(file)}: no watermark found")

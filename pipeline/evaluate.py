@@ -146,8 +146,8 @@ def _check_together(target: str | None, video: Path | None, with_video: dict[str
 
 
 def _of_target(
-    target: str, output: str | None, only: tuple[str, ...], scores: Any, watch: Watch | None
-) -> list[dict[str, Any]]:
+    target: str, output: str | None, only: tuple[str, ...], scores: object, watch: Watch | None
+) -> list[dict[str, object]]:
     titles = []
     opened = open_selection(target, output, only)
     for folders, _ in opened.titles():
@@ -178,7 +178,9 @@ def evaluate_title(
     return measured
 
 
-def evaluate_video(path: Path, face: Boxes | None, lips: Boxes | None, clip: int, scores: Any = None) -> dict[str, Any]:
+def evaluate_video(
+    path: Path, face: Boxes | None, lips: Boxes | None, clip: int, scores: object = None
+) -> dict[str, object]:
     """Measures of any video of one face, the boxes x, y, width, height in its pixels."""
     regions, square = _of_video(path, face, lips)
     return _measured(path.name, path, regions, square, clip, scores)
@@ -209,7 +211,7 @@ def _of_video(
     return (given, mouth), (x, y, float(side))
 
 
-def _scores(backbones: dict[str, Any], references: tuple[Path, ...]) -> Any:
+def _scores(backbones: dict[str, object], references: tuple[Path, ...]) -> object:
     """What gives the published scores; None where no network is named."""
     if not backbones:
         if references:
@@ -243,7 +245,7 @@ def _say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def without_curves(measured: dict[str, Any]) -> dict[str, Any]:
+def without_curves(measured: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in measured.items() if name != "per_second"}
 
 

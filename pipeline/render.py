@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -199,7 +200,7 @@ def _mark_unlisted(store: Store, catalog: Catalog) -> None:
             click.echo(f"{name}: no longer in the manifest; {store}/{name} stays as it is", err=True)
 
 
-def _tell(request: Request) -> Any:
+def _tell(request: Request) -> Callable[[str], None]:
     return (lambda text: None) if request.json_log else (lambda text: click.echo(text, err=True))
 
 

@@ -12,7 +12,7 @@ from calendar import timegm
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import strptime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
@@ -99,7 +99,7 @@ def _bar(record: Record) -> Bar | None:
     )
 
 
-def events_of(bars: list[Bar]) -> Iterator[dict[str, Any]]:
+def events_of(bars: list[Bar]) -> Iterator[dict[str, object]]:
     """Trace events: a process for every host, a thread for every worker on it, a bar for every record."""
     bars.sort(key=lambda bar: bar.start)
     origin = bars[0].start
@@ -128,7 +128,7 @@ def events_of(bars: list[Bar]) -> Iterator[dict[str, Any]]:
         yield _name("thread_name", hosts[host], line, f"worker {pid} {title}".strip())
 
 
-def _name(kind: str, process: int, thread: int, name: str) -> dict[str, Any]:
+def _name(kind: str, process: int, thread: int, name: str) -> dict[str, object]:
     return {"name": kind, "ph": "M", "pid": process, "tid": thread, "args": {"name": name}}
 
 

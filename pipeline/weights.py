@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 from rich.console import Console
@@ -68,9 +68,10 @@ def check_file(found: FoundFile, family: Family) -> Verdict:
             path, source = fetch(found.url, folder, LARGEST)
             facts = inspect(path, file, family)
         except (WeightsError, InputError) as error:
-            return _verdict(file, "wrong", name=found.name, size=found.size, problem=redact(str(error)))
+            return replace(_verdict(file, "wrong", found.name), size=found.size, problem=redact(str(error)))
     known = not differs_from_published(file, source.size, source.sha256) if file.sha256 else None
-    return _verdict(file, "right", name=found.name, size=source.size, sha256=source.sha256, published=known, **facts)
+    right = _verdict(file, "right", found.name)
+    return replace(right, size=source.size, sha256=source.sha256, published=known, **facts)
 
 
 def absent_file(file: WeightFile, found: FoundTree) -> Verdict:
@@ -78,7 +79,7 @@ def absent_file(file: WeightFile, found: FoundTree) -> Verdict:
     return _verdict(file, "missing" if needed else "not there", needed=needed)
 
 
-def _verdict(file: WeightFile, state: State, name: str = "", needed: bool | None = None, **facts: Any) -> Verdict:
+def _verdict(file: WeightFile, state: State, name: str = "", needed: bool | None = None) -> Verdict:
     return Verdict(
         file=name or file.path,
         network=file.network,
@@ -87,7 +88,6 @@ def _verdict(file: WeightFile, state: State, name: str = "", needed: bool | None
         purpose=file.purpose,
         licence=file.licence,
         commercial=file.commercial,
-        **facts,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import inf
-from typing import Any
 
 from models.families.protocol import Family
 from pipeline.driver.allocation import allocate, chain_devices, check_chain_devices
@@ -17,6 +16,7 @@ from pipeline.manifest.catalog import Catalog
 from pipeline.scheduler.pools import Limits
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import Event, Role
+from pipeline.scheduler.worker_protocol import WorkerProtocol
 from pipeline.store.store import Store
 from pipeline.titles.title_plan import TitlePlan
 
@@ -31,7 +31,7 @@ def executor_of(
     if request.executor == "inline":
         check_chain_devices(halves, gpus=0)
 
-        def make(role: Role) -> Any:
+        def make(role: Role) -> WorkerProtocol:
             return WORKERS[role](catalog.output, "cpu", run)
 
         limits = Limits(upscale=request.upscalers or 1, lanes=request.lanes or family.lanes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -14,7 +13,7 @@ from pipeline.core.errors import UserError
 SCORES = ("fid", "fvd", "efid", "sync", "identity")
 
 
-def read_metric_networks(path: Path | None, wanted: tuple[str, ...]) -> dict[str, Any]:
+def read_metric_networks(path: Path | None, wanted: tuple[str, ...]) -> dict[str, object]:
     """Score -> `models.measures.backbone.Backbone`: of all scores that the file names, or of those `wanted`."""
     if path is None:
         if wanted:
@@ -38,7 +37,7 @@ def read_metric_networks(path: Path | None, wanted: tuple[str, ...]) -> dict[str
     return {name: _backbone(path, name, given[name]) for name in (wanted or given)}
 
 
-def _backbone(path: Path, score: str, given: Any) -> Any:
+def _backbone(path: Path, score: str, given: object) -> object:
     kind = import_module("models.measures.backbone").Backbone
     known = {field.name for field in fields(kind)} - {"path"} | {"file"}
     if not isinstance(given, dict) or "file" not in given or "side" not in given:

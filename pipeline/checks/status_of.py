@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.core.errors import StoreError
 from pipeline.core.safe_text import redact
@@ -43,7 +42,9 @@ class _Counts:
     done: bool
 
 
-def status_of(store: Store, folders: TitleFolders, end: dict[str, Any] | None, notes: tuple[str, ...] = ()) -> Status:
+def status_of(
+    store: Store, folders: TitleFolders, end: dict[str, object] | None, notes: tuple[str, ...] = ()
+) -> Status:
     """Status of a title; `end` is how the newest run that knew it left it."""
     file, more = _file(store, folders)
     notes += more
@@ -121,9 +122,9 @@ def published(store: Store, folders: TitleFolders) -> int:
     return min(counts, default=0)
 
 
-def last_ends(store: Store) -> dict[str, dict[str, Any]]:
+def last_ends(store: Store) -> dict[str, dict[str, object]]:
     """How the newest run that knew a title left it; runs are named by their time."""
-    ends: dict[str, dict[str, Any]] = {}
+    ends: dict[str, dict[str, object]] = {}
     for key in sorted(store.list("_runs"), reverse=True)[:MOST_RUNS]:
         titles = (read_json(store, key) or {}).get("titles")
         for name, end in titles.items() if isinstance(titles, dict) else ():
@@ -132,7 +133,7 @@ def last_ends(store: Store) -> dict[str, dict[str, Any]]:
     return ends
 
 
-def _reason(end: dict[str, Any]) -> str:
+def _reason(end: dict[str, object]) -> str:
     """Why a run left a title, on one line: the note lies where others may write."""
     text = redact(" ".join(str(end.get("reason"))[:LONGEST_REASON].split()))
     return f"{text}…" if len(str(end.get("reason"))) > LONGEST_REASON else text

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
-from typing import Any
 
 from pipeline.checks.title_check import MISSING, ObjectCheck, TitleCheck, Unreadable, check_objects, look_at, told
 from pipeline.core.errors import DamagedObject, MissingObject, StoreError
@@ -88,7 +87,9 @@ class _Looking:
         self.init = init
         self.inits: dict[str, bytes | None] = {}
 
-    def look(self, one: tuple[int, Record | StoreError | None]) -> tuple[int, Any, list[ObjectCheck], dict[str, _Seen]]:
+    def look(
+        self, one: tuple[int, Record | StoreError | None]
+    ) -> tuple[int, Record | StoreError | None, list[ObjectCheck], dict[str, _Seen]]:
         first, record = one
         if not isinstance(record, Record):
             return first, record, [], {}

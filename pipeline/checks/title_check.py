@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from pipeline.core.errors import MissingObject, StoreError
 from pipeline.core.safe_text import redact
@@ -98,7 +97,7 @@ class TitleCheck:
         else:
             self.notes.append(text)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {
             "id": self.folders.title,
             "stream": self.folders.stream_hash,

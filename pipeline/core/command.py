@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import click
 
@@ -22,9 +21,9 @@ class Finite(click.ParamType):
     def __init__(self, least: float = -math.inf):
         self._least = least
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
-            found = float(value)
+            found = float(str(value))
         except ValueError:
             found = math.nan
         if not (math.isfinite(found) and found >= self._least):

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TextIO, cast
 
 from pipeline.core.errors import UserError
 
@@ -19,15 +19,15 @@ class Unprintable(UserError):
 class _Told:
     """A stream whose faults are told as Unprintable; a reader that went away (`| head`) is none."""
 
-    def __init__(self, stream: Any):
+    def __init__(self, stream: TextIO):
         self._stream = stream
 
     @property
-    def buffer(self) -> Any:
+    def buffer(self) -> _Told:
         """What click writes to where the terminal knows no letters but those of English."""
-        return _Told(self._stream.buffer)
+        return _Told(cast(TextIO, self._stream.buffer))
 
-    def write(self, data: Any) -> Any:
+    def write(self, data: str) -> int:
         with _told():
             return self._stream.write(data)
 
@@ -35,7 +35,7 @@ class _Told:
         with _told():
             self._stream.flush()
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
 
@@ -59,7 +59,7 @@ def told_apart() -> Iterator[None]:
     if stream is None:  # closed by whoever started us: nothing is printed
         yield
         return
-    told: Any = _Told(stream)
+    told = cast(TextIO, _Told(stream))
     sys.stdout = told
     try:
         yield

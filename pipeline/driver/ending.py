@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 
@@ -21,7 +20,7 @@ def conclude(
     schedule: Schedule, store: Store, plans: dict[str, TitlePlan], works: dict[str, TitleWork], run: str
 ) -> int:
     """Say how each title ended, keep it under the run's id, and choose the exit code."""
-    ends: dict[str, dict[str, Any]] = {}
+    ends: dict[str, dict[str, object]] = {}
     for name, title in schedule.titles.items():
         file = "final.mp4" if works[name].gops == plans[name].gops else "preview.mp4"
         if title.done:

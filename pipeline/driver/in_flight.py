@@ -120,14 +120,14 @@ def _read_deaths(one: list[Any]) -> tuple[Unit, Deaths]:
     return _read_unit(unit), Deaths({str(run) for run in among}, {str(run) for run in alone})
 
 
-def _read_unit(one: list[Any]) -> Unit:
+def _read_unit(one: list[object]) -> Unit:
     title, kind, number = one
     if not isinstance(title, str) or kind not in get_args(Kind):
         raise ValueError(f"{title!r}, {kind!r}: expected a title and a kind of work")
     return title, cast(Kind, kind), _number(number)
 
 
-def _number(value: Any) -> int:
+def _number(value: object) -> int:
     if type(value) is not int:
         raise ValueError(f"{value!r}: expected a whole number")
     return value

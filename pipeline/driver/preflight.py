@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from models.families.registry import FAMILIES
 from pipeline.core.errors import OutputError, Problem
@@ -26,11 +25,11 @@ IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a submitte
 def load_catalog(request: Request) -> tuple[Catalog, list[Problem]]:
     """The catalog with the titles that were asked for, and with `skip_invalid` the problems of those left out."""
     problems: list[Problem] = []
-    given: dict[str, Any] = {"families": FAMILIES, "output": request.output, "allow_hosts": request.allow_host}
+    manifest, output, hosts = request.manifest, request.output, request.allow_host
     if request.skip_invalid:
-        catalog, problems = load_valid_titles(request.manifest, **given)
+        catalog, problems = load_valid_titles(manifest, families=FAMILIES, output=output, allow_hosts=hosts)
     else:
-        catalog = load_manifest(request.manifest, **given)
+        catalog = load_manifest(manifest, families=FAMILIES, output=output, allow_hosts=hosts)
     return select_titles(catalog, request.only), problems
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -56,7 +56,7 @@ class Reporter:
         elif not self._json:
             self._lines(now)
 
-    def say(self, text: str, **facts: Any) -> None:
+    def say(self, text: str, **facts: object) -> None:
         """One line for the user, whatever the form."""
         if self._json:
             self._write_json("note", text=text, **facts)
@@ -135,7 +135,7 @@ class Reporter:
                 self._said[row[0]] = now, text
                 self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def _write_json(self, event: str, **facts: Any) -> None:
+    def _write_json(self, event: str, **facts: object) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": now, "event": event, "at": round(time.monotonic() - self._started, 3), **facts}
         self._stream.write(json.dumps(line) + "\n")

@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
 
 import click
 
@@ -25,7 +24,7 @@ class Stop:
     def __init__(self) -> None:
         self._reason: str | None = None
         self._first: Callable[[], None] | None = None
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, Callable[[int, FrameType | None], object] | int | signal.Handlers | None] = {}
 
     def reason(self) -> str | None:
         """The signal that came, in words; None before."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -66,7 +65,7 @@ class ClusterSpec(_Strict):
 def parse_cluster(text: str, where: str) -> ClusterSpec:
     """Raises UserError that lists everything that is wrong."""
     try:
-        found: Any = yaml.safe_load(text)
+        found: object = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(
             f"{where}: not YAML ({str(error).splitlines()[0]}); see cluster/spec.yaml for an example"

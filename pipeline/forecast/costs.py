@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TypedDict
 
 from models.families.protocol import Family
 from models.families.registry import FAMILIES
@@ -231,6 +231,38 @@ def scratch_bytes(plan: TitlePlan) -> int:
 # -- a catalog ----------------------------------------------------------------------------------------------------
 
 
+class CostFacts(TypedDict):
+    """A title's cost as JSON has it."""
+
+    id: str
+    family: str
+    device: str
+    seconds: float
+    frames: int
+    clips: int
+    gops: int
+    resolution: int
+    codec: str
+    store_bytes: dict[str, int]
+    scratch_bytes: int
+    accelerator_hours: dict[str, float]
+    wall_seconds: float
+
+
+class TotalFacts(TypedDict):
+    """The same of a catalog."""
+
+    titles: int
+    seconds: float
+    frames: int
+    clips: int
+    gops: int
+    store_bytes: dict[str, int]
+    scratch_bytes: int
+    accelerator_hours: dict[str, float]
+    wall_seconds: float
+
+
 @dataclass(frozen=True)
 class Cost:
     """Cost of one title. Seconds are those of one worker on the device; `wall` is with the workers assumed."""
@@ -241,7 +273,7 @@ class Cost:
     upscale: float
     wall: float
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> CostFacts:
         plan, options = self.plan, self.plan.options
         return {
             "id": plan.id,
@@ -293,13 +325,16 @@ def catalog_wall(costs: Sequence[Cost], chains: int, upscalers: int) -> float:
     return _wall(max(ends), sum(cost.upscale for cost in costs), upscalers, last)
 
 
-def total_of(costs: Sequence[Cost], chains: int, upscalers: int) -> dict[str, Any]:
+def total_of(costs: Sequence[Cost], chains: int, upscalers: int) -> TotalFacts:
     """The catalog's sums; scratch is the most that any title needs."""
     titles = [cost.as_json() for cost in costs]
     names = [field.name for field in fields(Bytes)] + ["total", "kept"]
     return {
         "titles": len(titles),
-        **{name: sum(title[name] for title in titles) for name in ("seconds", "frames", "clips", "gops")},
+        "seconds": sum(title["seconds"] for title in titles),
+        "frames": sum(title["frames"] for title in titles),
+        "clips": sum(title["clips"] for title in titles),
+        "gops": sum(title["gops"] for title in titles),
         "store_bytes": {name: sum(title["store_bytes"][name] for title in titles) for name in names},
         "scratch_bytes": max((title["scratch_bytes"] for title in titles), default=0),
         "accelerator_hours": hours(sum(cost.chain for cost in costs), sum(cost.upscale for cost in costs)),

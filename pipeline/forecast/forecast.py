@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import click
 from rich.console import Console
@@ -74,7 +73,7 @@ class Forecast:
         }
         return {**parts, "total": sum(parts.values())}
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         run = self.run
         return {
             "makespan_seconds": round(run.makespan, 3),

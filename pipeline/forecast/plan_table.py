@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
 
 import click
 from rich.console import Console
@@ -15,6 +14,7 @@ from rich.table import Table
 
 from models.families.registry import FAMILIES
 from pipeline.forecast import costs
+from pipeline.forecast.costs import CostFacts, TotalFacts
 from pipeline.titles.title_plan import TitlePlan
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal
@@ -43,7 +43,7 @@ def show_plan(
         )
 
 
-def _print_table(found: list[costs.Cost], total: dict[str, Any]) -> None:
+def _print_table(found: list[costs.Cost], total: TotalFacts) -> None:
     console = Console(file=sys.stdout)
     if not console.is_terminal:
         console = Console(file=sys.stdout, width=PLAIN_WIDTH)
@@ -58,12 +58,14 @@ def _print_table(found: list[costs.Cost], total: dict[str, Any]) -> None:
     console.print(table)
 
 
-def _row(name: str, facts: dict[str, Any]) -> list[str]:
+def _row(name: str, facts: CostFacts | TotalFacts) -> list[str]:
     stored, spent = facts["store_bytes"], facts["accelerator_hours"]
     return [
         name,
         clock(facts["seconds"]),
-        *(f"{facts[key]:,}" for key in ("frames", "clips", "gops")),
+        f"{facts['frames']:,}",
+        f"{facts['clips']:,}",
+        f"{facts['gops']:,}",
         decimal(stored["total"]),
         decimal(stored["kept"]),
         decimal(facts["scratch_bytes"]),

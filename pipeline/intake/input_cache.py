@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from pipeline.core.errors import DamagedObject, MissingObject
 from pipeline.core.safe_text import redact
@@ -33,13 +33,23 @@ from pipeline.store.digests import is_sha256
 from pipeline.store.small_json import get_json
 from pipeline.store.store import Store
 
-Entry = dict[str, Any]
+
+class Entry(TypedDict):
+    """What is kept of one file; `facts` is plain data, checked when it is read."""
+
+    url: str
+    sha256: str
+    size: int
+    stamp: str
+    facts: Any
+    address: NotRequired[str]
+    place: NotRequired[str]
 
 
 class InputCache:
     """What was found in a title's inputs, as its inputs record has it."""
 
-    def __init__(self, found: Any = None):
+    def __init__(self, found: object = None):
         listed = found.get("files") if isinstance(found, dict) else None
         self._entries: dict[str, list[Entry]] = {}
         for entry in listed if isinstance(listed, list) else []:
@@ -69,7 +79,7 @@ def inputs_key(title: str) -> str:
     return f"{title}/inputs.json"
 
 
-def inputs_record(found: Mapping[str, tuple[SourceFile, Any]], frames: int | None) -> bytes:
+def inputs_record(found: Mapping[str, tuple[SourceFile, object]], frames: int | None) -> bytes:
     """The inputs record: files with what was found in them, by their place. `frames`: where all are known."""
     files = [
         {
@@ -95,14 +105,14 @@ def _address_of(entry: Entry) -> str | None:
     return None if "***" in shown or redact(shown) != shown else address_key(shown)
 
 
-def _fits(entry: Any) -> bool:
+def _fits(entry: object) -> bool:
     if not isinstance(entry, dict) or not {"url", "sha256", "size", "stamp", "facts"} <= set(entry):
         return False
     named = isinstance(entry["url"], str) and isinstance(entry["stamp"], str) and is_sha256(entry["sha256"])
     return named and _count(entry["size"], 1) and (entry["facts"] is None or any(_facts(entry["facts"])))
 
 
-def _facts(facts: Any) -> Iterator[bool]:
+def _facts(facts: object) -> Iterator[bool]:
     """Whether these are the edges of a picture, or what was counted in a sound file or in captions."""
     if isinstance(facts, list):
         yield all(_count(edge, 1) for edge in facts[:2]) and [type(one) for one in facts] in (
@@ -113,14 +123,14 @@ def _facts(facts: Any) -> Iterator[bool]:
     yield isinstance(facts, dict) and _is_captions(facts)
 
 
-def _is_captions(facts: dict[str, Any]) -> bool:
+def _is_captions(facts: dict[str, object]) -> bool:
     missing = facts.get("cannot_be_drawn", 0)
     plain = missing is None or isinstance(missing, str)
     plain = plain or (isinstance(missing, list) and all(isinstance(one, str) for one in missing))
     return plain and all(_count(facts.get(name), 0) for name in ("cues", "last", "line"))
 
 
-def _is_sound(facts: dict[str, Any]) -> bool:
+def _is_sound(facts: dict[str, object]) -> bool:
     try:
         sound = AudioFacts.from_dict(facts)
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -152,5 +162,5 @@ def _treated_as_known(sound: AudioFacts) -> bool:
     return known and end <= sound.samples
 
 
-def _count(value: Any, least: int, most: int = 1 << 62) -> bool:
+def _count(value: object, least: int, most: int = 1 << 62) -> bool:
     return type(value) is int and least <= value <= most

@@ -83,7 +83,7 @@ class TitleInputs:
     @property
     def found(self) -> tuple[Inspected, ...]:
         """Sources with their facts as plain data."""
-        facts: list[Any] = [list(self.portrait_facts), *map(asdict, self.facts), None]
+        facts: list[object] = [list(self.portrait_facts), *map(asdict, self.facts), None]
         main = (Inspected(source, fact) for source, fact in zip(self.main_sources, facts, strict=False))
         return (*main, *(Inspected(source, fact) for source, fact in self.extras.values()))
 
@@ -135,12 +135,12 @@ def stored_input(source: SourceFile) -> Stored:
     return Stored(f"_inputs/{source.sha256}", source.sha256, source.size)
 
 
-def _sound(path: Path) -> dict[str, Any]:
+def _sound(path: Path) -> dict[str, object]:
     """Also of a file that was cut off: whether it is meant is for each title to say that names it."""
     return asdict(probe(path, accept_short=True))
 
 
-def _read_captions(path: Path, url: str) -> dict[str, Any]:
+def _read_captions(path: Path, url: str) -> dict[str, object]:
     """What must be known of captions to check them against their title."""
     notes: list[str] = []
     cues = read_captions(path, redact(url), notes.append)
@@ -154,7 +154,7 @@ def _check_embedding(path: Path) -> None:
     read_embedding(path, path.name)
 
 
-def _portrait(path: Path, url: str) -> list[Any]:
+def _portrait(path: Path, url: str) -> list[object]:
     reading = reading_of(path, redact(url)) if (size := _size(path, url)) else ""
     return [*size, reading] if reading else [*size]
 

@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from models.families.protocol import Family
 from pipeline.core.errors import InputError, OutputError, WeightsError
@@ -111,14 +110,14 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _is_there(target: Path, entry: dict[str, Any] | None, one: FoundFile) -> bool:
+def _is_there(target: Path, entry: dict[str, object] | None, one: FoundFile) -> bool:
     if not target.exists() or entry is None:
         return False
     same = (entry.get("size"), entry.get("stamp")) == (one.size, one.stamp)
     return same and target.stat().st_size == one.size
 
 
-def _arrived(folder: Path) -> dict[str, dict[str, Any]]:
+def _arrived(folder: Path) -> dict[str, dict[str, object]]:
     try:
         found = parse_json((folder / RECORD).read_bytes())
         return found if isinstance(found, dict) else {}
@@ -126,7 +125,7 @@ def _arrived(folder: Path) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def _write(folder: Path, arrived: dict[str, dict[str, Any]]) -> None:
+def _write(folder: Path, arrived: dict[str, dict[str, object]]) -> None:
     path = folder / RECORD
     partial = path.with_name(f".{RECORD}")
     partial.write_text(json.dumps(arrived, indent=1) + "\n")

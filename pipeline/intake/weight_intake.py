@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from models.families.protocol import Family
 from models.weights.shipped import shipped_weights
@@ -146,7 +146,16 @@ def _checked(family: Family) -> str:
     return digest([CHECK_REVISION, family.name, asdict(family)["networks"], asdict(family)["tree"]])
 
 
-def _remembered(store: Store, family: Family, url: str) -> dict[str, dict[str, Any]]:
+class _Entry(TypedDict):
+    """What is kept of one file of weights."""
+
+    name: str
+    sha256: str
+    size: int
+    stamp: str
+
+
+def _remembered(store: Store, family: Family, url: str) -> dict[str, _Entry]:
     try:
         record = get_json(store, _key(url))
         if record["checked"] != _checked(family):
@@ -156,7 +165,7 @@ def _remembered(store: Store, family: Family, url: str) -> dict[str, dict[str, A
         return {}
 
 
-def _fits(entry: dict[str, Any]) -> bool:
+def _fits(entry: Mapping[str, object]) -> bool:
     return is_sha256(entry["sha256"]) and type(entry["size"]) is int and isinstance(entry["stamp"], str)
 
 

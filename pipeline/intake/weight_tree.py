@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from models.families.protocol import Family
 from models.families.weight_files import WeightFile
@@ -91,7 +91,15 @@ def _exists(address: str) -> bool:
         return bool(fs.exists(path))
 
 
-def inspect(path: Path, file: WeightFile, family: Family) -> dict[str, Any]:
+class TensorFacts(TypedDict, total=False):
+    """Of a file with tensors: how many, their types, and those that inference never uses."""
+
+    tensors: int
+    types: list[str]
+    unused: list[str]
+
+
+def inspect(path: Path, file: WeightFile, family: Family) -> TensorFacts:
     """Compare a file with its network: number of tensors, their types, and those that inference never uses.
 
     Nothing of a file without tensors. Raises WeightsError.
@@ -113,7 +121,7 @@ def differs_from_published(file: WeightFile, size: int, sha256: str) -> bool:
     return bool(file.sha256) and (size, sha256) != (file.size, file.sha256)
 
 
-def told_sha256(info: Mapping[str, Any]) -> str | None:
+def told_sha256(info: Mapping[str, object]) -> str | None:
     """The sha256 that a hub tells of a large file without its being read."""
     lfs = info.get("lfs")
     return (lfs.get("sha256") or lfs.get("oid")) if isinstance(lfs, Mapping) else None

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, BinaryIO
 
 from pipeline.core.errors import InputError, LongtakeError, ManifestError, Problem
 from pipeline.core.safe_text import redact
@@ -201,7 +201,7 @@ def _read(source: str) -> bytes:
         raise ManifestError([Problem(name, f"manifest: {str(error).removeprefix(f'{name}: ')}")]) from error
 
 
-def _read_up_to(file: Any, most: int) -> bytes:
+def _read_up_to(file: BinaryIO, most: int) -> bytes:
     """At most so many bytes; a stream may hand out fewer than it is asked for."""
     parts, left = [], most
     while left > 0 and (chunk := file.read(left)):

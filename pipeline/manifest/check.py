@@ -98,7 +98,7 @@ class _Check:
         for loc in sorted(self.wrong, key=len, reverse=True):
             self.data = _without(self.data, loc)
 
-    def unknown_key(self, loc: Loc, value: Any) -> None:
+    def unknown_key(self, loc: Loc, value: object) -> None:
         name, model = str(loc[-1]), model_at(loc[:-1])
         assert model is not None
         near = self.near(name.lower(), model.model_fields)
@@ -114,7 +114,7 @@ class _Check:
             remedy = f"remove it, or use one of {', '.join(sorted(model.model_fields))}"
         self.fault(loc, f"unknown key with value {shown(value)}; {remedy}")
 
-    def check_required(self, loc: Loc, given: Mapping[str, Any]) -> None:
+    def check_required(self, loc: Loc, given: Mapping[str, object]) -> None:
         model = model_at(loc)
         assert model is not None
         for name in REQUIRED[model]:
@@ -203,21 +203,21 @@ class _Check:
                 self.address(self.known((*loc, "audio", n)), file, self.source) for n, file in enumerate(files)
             ]
 
-    def check_prompts(self, loc: Loc, prompts: list[dict[str, Any]], family: FamilyFacts | None) -> None:
+    def check_prompts(self, loc: Loc, prompts: list[dict[str, object]], family: FamilyFacts | None) -> None:
         if prompts and family is not None and not family.text:
             able = [name for name, other in sorted(self.families.items()) if other.text]
             remedy = "remove `prompts`" + (f" or use family {' or '.join(able)}" if able else "")
             self.fault((*loc, "prompts"), f"family {family.name} takes no prompts, {len(prompts)} given; {remedy}")
         self.check_moments((*loc, "prompts"), prompts, "prompt")
 
-    def check_first_chapter(self, loc: Loc, chapters: list[dict[str, Any]]) -> None:
+    def check_first_chapter(self, loc: Loc, chapters: list[dict[str, object]]) -> None:
         if chapters and "at" in chapters[0] and moment(chapters[0]["at"]) > 0:
             text = f"value {shown(chapters[0]['at'])}: expected 0, chapters leave no gap; begin with one at 0"
             self.fault(loc, text)
 
-    def check_moments(self, loc: Loc, entries: list[dict[str, Any]], what: str) -> None:
+    def check_moments(self, loc: Loc, entries: list[dict[str, object]], what: str) -> None:
         """Entries of a list in order of time."""
-        last: tuple[Fraction, Any] | None = None
+        last: tuple[Fraction, object] | None = None
         for index, entry in enumerate(entries):
             place: Loc = (*loc, index)
             if place in self.wrong:
@@ -242,7 +242,7 @@ def _removable(loc: Loc) -> Loc:
     return loc
 
 
-def _without(data: Any, loc: Loc) -> Any:
+def _without(data: object, loc: Loc) -> object:
     """`data` without the value at a removable place; a title or prompt leaves an empty mapping behind."""
     if not loc:
         return None

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from pipeline.manifest.fields import REQUIRED, ChapterFields, ManifestFields, PromptFields, TitleFields
 from pipeline.manifest.option_fields import OptionFields
@@ -49,7 +48,7 @@ what it costs.
 def option_table() -> str:
     """docs/options.md."""
     rows = [
-        f"| `{name}` | {_cell(extra['expected'])} | {_cell(_plain(extra['shown_default']))} | {_cell(text)} "
+        f"| `{name}` | {_cell(str(extra['expected']))} | {_cell(_plain(extra['shown_default']))} | {_cell(text)} "
         f"| {extra['enters']} |"
         for name, text, extra in _described(OptionFields)
     ]
@@ -59,7 +58,7 @@ def option_table() -> str:
     return _TABLE_HEAD + "\n".join(rows) + _PRESETS_HEAD + "\n".join(presets) + "\n"
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> dict[str, object]:
     """docs/manifest.schema.json. What depends on the family, on other keys or on files only the commands check."""
     schema = ManifestFields.model_json_schema()
     definitions = schema.pop("$defs")
@@ -93,14 +92,14 @@ def files() -> dict[Path, str]:
     }
 
 
-def _described(model: type[BaseModel]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _described(model: type[BaseModel]) -> Iterator[tuple[str, str, dict[str, JsonValue]]]:
     for name, field in model.model_fields.items():
         assert isinstance(field.json_schema_extra, dict)
         assert field.description
         yield name, field.description, field.json_schema_extra
 
 
-def _plain(default: Any) -> str:
+def _plain(default: object) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 

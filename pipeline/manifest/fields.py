@@ -22,7 +22,7 @@ _CLOCK = re.compile(r"([0-9]{1,4}):([0-5][0-9]):([0-5][0-9])(\.[0-9]{1,6})?")
 _CLOCK_SCHEMA = r"^[0-9]{1,4}:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"
 
 
-def moment(value: Any) -> Fraction:
+def moment(value: object) -> Fraction:
     """Exact seconds of a number, taken as the decimal that was written, or of `H:MM:SS.mmm`."""
     if isinstance(value, str) and (match := _CLOCK.fullmatch(value)):
         hours, minutes, seconds, part = match.groups()
@@ -34,7 +34,7 @@ def moment(value: Any) -> Fraction:
     return Fraction(repr(value))
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
@@ -203,7 +203,7 @@ def model_at(loc: Loc) -> type[BaseModel] | None:
     return model
 
 
-def _model_of(annotation: Any) -> type[BaseModel] | None:
+def _model_of(annotation: object) -> type[BaseModel] | None:
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
@@ -225,7 +225,7 @@ def expected_at(loc: Loc) -> str:
     return str(field.json_schema_extra["expected"])
 
 
-def wrong_values(data: Any) -> Iterator[tuple[Loc, str, Any]]:
+def wrong_values(data: object) -> Iterator[tuple[Loc, str, object]]:
     """Every place where `data` is not as described: (place, pydantic's type of error, value)."""
     try:
         ManifestFields.model_validate(data)
@@ -234,7 +234,7 @@ def wrong_values(data: Any) -> Iterator[tuple[Loc, str, Any]]:
             yield tuple(item["loc"]), item["type"], item["input"]
 
 
-def describe(loc: Loc, kind: str, value: Any) -> str:
+def describe(loc: Loc, kind: str, value: object) -> str:
     """One wrong value as text: value, expectation, remedy."""
     if kind == "string_too_long" and isinstance(value, str):
         found = f"value {shown(value)} of {len(value)} characters"
@@ -243,7 +243,7 @@ def describe(loc: Loc, kind: str, value: Any) -> str:
     return f"{found}: expected {expected_at(loc)}; {_remedy(loc, kind, value)}"
 
 
-def _remedy(loc: Loc, kind: str, value: Any) -> str:
+def _remedy(loc: Loc, kind: str, value: object) -> str:
     if value is None:
         return "give a value or remove the key"
     if kind == "literal_error" and isinstance(value, str):

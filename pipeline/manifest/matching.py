@@ -12,9 +12,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
-from typing import Any
 
 from anyascii import anyascii
+from fsspec import AbstractFileSystem
 
 from pipeline.core.errors import InputError
 from pipeline.manifest.table import MAX_TITLES
@@ -24,7 +24,7 @@ _LONGEST = 100  # characters of an id
 _MAGIC = re.compile(r"[*?\[]")
 
 
-def matching(pattern: str, holds: Callable[[str, str], bool]) -> Iterator[tuple[str, dict[str, Any]]]:
+def matching(pattern: str, holds: Callable[[str, str], bool]) -> Iterator[tuple[str, dict[str, object]]]:
     """Titles of the files that match, in order of their names. `holds`: whether the output has a title of that id made
     of the file at that address."""
     with urls.reading(pattern):
@@ -57,7 +57,7 @@ def _of_the_system(path: str, pattern: str) -> bool:
     return name.startswith(".") and not wanted.startswith(".")
 
 
-def _literal(fs: Any, pattern: str) -> str:
+def _literal(fs: AbstractFileSystem, pattern: str) -> str:
     """The pattern with the folders that are really called so, brackets and all, written as no pattern."""
     *folders, last = pattern.split("/")
     done: list[str] = []

@@ -39,7 +39,7 @@ def option(expected: str, description: str, enters: Stage, default: Any, **rules
 class Written:
     """Of an option that a manifest writes as another type than the one that it has in a title's options."""
 
-    kind: Any  # a type, or the likes of `Annotated[int, Field(ge=1)]`
+    kind: object  # a type, or the likes of `Annotated[int, Field(ge=1)]`
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return handler.generate_schema(self.kind)
@@ -49,7 +49,7 @@ Size = Annotated[int, Field(ge=64, le=2160, multiple_of=2)]
 Sizes = Annotated[tuple[int, ...], Written(Annotated[list[Size], Field(max_length=4)])]
 
 
-def _line(value: Any) -> Any:
+def _line(value: object) -> object:
     if isinstance(value, str) and (not value.strip() or has_control(value)):
         raise ValueError
     return value

@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any, get_args
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,7 +27,7 @@ _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf
 _DELIMITERS = ",;\t"
 _JSON = ("audio", "prompts", "chapters", "renditions", "face_box", "lip_box")  # columns whose cells may hold lists
 
-Row = tuple[str, dict[str, Any]]
+Row = tuple[str, dict[str, object]]
 
 
 def read_table(address: str) -> Iterator[Row]:
@@ -122,11 +122,11 @@ def _check_names(names: list[str]) -> None:
             raise InputError(f"column {place + 1}: {name.strip()!r} stands there twice; remove one of the columns")
 
 
-def _empty(value: Any) -> bool:
+def _empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _cell(key: str, value: Any, place: str) -> Any:
+def _cell(key: str, value: object, place: str) -> object:
     """A cell as the manifest would have it; what does not look like it stays as it is, for the check to name."""
     if not isinstance(value, str):
         return value

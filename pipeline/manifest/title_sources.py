@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import Any
 
 from pipeline.core.errors import InputError
 from pipeline.manifest.matching import matching
@@ -32,7 +31,7 @@ def add_titles(parsed: Parsed, source: str, holds: Holds = lambda title, address
     own = data.get("titles", [])
     if not isinstance(own, list):
         return {}
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, object]] = []
     origins: list[str] = []
     lines: list[int] = []
     for number, entry in enumerate(data["titles_from"]):
@@ -62,9 +61,9 @@ def add_titles(parsed: Parsed, source: str, holds: Holds = lambda title, address
     return dict(enumerate(origins))
 
 
-def _merge(parsed: Parsed, found: list[dict[str, Any]], own: list[Any], lines: list[int]) -> None:
+def _merge(parsed: Parsed, found: list[dict[str, object]], own: list[object], lines: list[int]) -> None:
     places = {title.get("id"): place for place, title in enumerate(found)}
-    later: list[Any] = []
+    later: list[object] = []
     moved: dict[Loc, int] = {}
     lines_of: dict[object, list[tuple[Loc, int]]] = {}  # of each title, by its number
     for loc, line in parsed.lines.items():
@@ -72,7 +71,7 @@ def _merge(parsed: Parsed, found: list[dict[str, Any]], own: list[Any], lines: l
             lines_of.setdefault(loc[1], []).append((loc[2:], line))
     for number, title in enumerate(own):
         place = places.get(title.get("id")) if isinstance(title, dict) and isinstance(title.get("id"), str) else None
-        if place is None:
+        if place is None or not isinstance(title, dict):
             target = len(found) + len(later)
             later.append(title)
         else:
@@ -86,7 +85,7 @@ def _merge(parsed: Parsed, found: list[dict[str, Any]], own: list[Any], lines: l
     parsed.data["titles"] = [*found, *later]
 
 
-def _with_name(value: Any, title: dict[str, Any]) -> Any:
+def _with_name(value: object, title: dict[str, object]) -> object:
     """`{name}` in a text is the name of the file that the title was made from."""
     name = PurePosixPath(str(title.get("audio", ""))).stem
     return value.replace("{name}", name) if isinstance(value, str) else value

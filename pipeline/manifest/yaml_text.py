@@ -25,7 +25,7 @@ _LONGEST = 4096  # characters of a text that a message looks at
 Loc = tuple[str | int, ...]  # ("titles", 3, "audio", 0)
 
 # libyaml is fifteen times as fast; both give the same events.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,19})")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
@@ -96,7 +96,7 @@ def parse_yaml(content: bytes) -> Parsed:
     return parsed
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value for a message: one line, at most 60 characters, without credentials."""
     if isinstance(value, dict):
         return f"a mapping of {len(value)}"
@@ -149,7 +149,7 @@ class _Builder:
             elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
                 self.open.pop()
 
-    def check_node(self, event: Any, line: int) -> bool:
+    def check_node(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, line: int) -> bool:
         if event.anchor is not None:
             self.refuse_reference(line, f"anchor &{event.anchor}")
         if event.tag is not None:
@@ -181,13 +181,13 @@ class _Builder:
     def expects_key(self) -> bool:
         return bool(self.open) and isinstance(self.open[-1].container, dict) and self.open[-1].expects_key
 
-    def scalar(self, value: Any, line: int, refused: bool = False) -> None:
+    def scalar(self, value: object, line: int, refused: bool = False) -> None:
         if self.expects_key():
             self.take_key(value, line, refused)
         else:
             self.add(value, line, refused)
 
-    def begin(self, container: dict[str, Any] | list[Any], line: int, refused: bool) -> None:
+    def begin(self, container: dict[str, object] | list[object], line: int, refused: bool) -> None:
         if len(self.open) >= MAX_DEPTH:
             self.stop(line, f"nested more than {MAX_DEPTH} deep; a manifest needs no more than 6 levels")
         if self.expects_key():
@@ -198,7 +198,7 @@ class _Builder:
         self.add(container, line, refused)
         self.open.append(_Open(loc, container))
 
-    def take_key(self, value: Any, line: int, refused: bool = False) -> None:
+    def take_key(self, value: object, line: int, refused: bool = False) -> None:
         top = self.open[-1]
         assert isinstance(top.container, dict)
         top.expects_key, top.key, top.skip_value = False, None, True
@@ -218,7 +218,7 @@ class _Builder:
         else:
             top.key, top.skip_value = value, False
 
-    def add(self, value: Any, line: int, refused: bool) -> None:
+    def add(self, value: object, line: int, refused: bool) -> None:
         loc = self.next_loc()
         if not self.open:
             self.parsed.data = value
@@ -245,7 +245,7 @@ class _Builder:
         raise _Stop
 
 
-def _plain(text: str) -> Any:
+def _plain(text: str) -> object:
     """An unquoted word as YAML 1.2 reads it, except that numbers with leading zeros stay text (ids such as 0042)."""
     if text.lower() in _WORDS and text in (text.lower(), text.capitalize(), text.upper()):
         return _WORDS[text.lower()]

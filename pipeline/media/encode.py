@@ -15,7 +15,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
 
 import av
 import av.error
@@ -110,7 +109,7 @@ class Encoding:
         """The programs that make the bits, with their versions: part of the stream hash."""
         return _build(self.codec)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """All that the encoded bytes depend on besides the pictures, as plain data for the stream hash.
 
         The effort shows in the options. `preset` was another way to name it, which no title ever used: its empty place

@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import ffmpeg as graph
 import imageio_ffmpeg
+from ffmpeg.nodes import FilterableStream, OutputStream
 
 from pipeline.core.errors import LongtakeError, SetupError
 from pipeline.core.scratch import NO_ROOM, ScratchFull, no_room
@@ -98,7 +99,7 @@ def version() -> str:
     return _checked(binary())[1]
 
 
-def outside_sound(track: int = 0, untrimmed: bool = False) -> Any:
+def outside_sound(track: int = 0, untrimmed: bool = False) -> FilterableStream:
     """A sound stream of an untrusted file that is handed over as standard input; `untrimmed`: with all that its packets
     decode to."""
     more = {"flags2": "skip_manual"} if untrimmed else {}
@@ -131,7 +132,7 @@ class Run:
         self.said = ""
         self.moved = time.monotonic()
 
-    def feed(self, data: Any) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Give it more bytes, as soon as it takes them."""
         self.stdin.write(data)
         self.move()
@@ -174,7 +175,7 @@ def _state(files: Sequence[Path]) -> list[tuple[int, int] | None]:
 
 @contextmanager
 def running(
-    output: Any,
+    output: OutputStream | Sequence[str],
     *,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
     stdout: int = subprocess.DEVNULL,
@@ -193,7 +194,7 @@ def running(
     else ended it, ScratchFull if the disk is full. If the body raises, the program is killed. A program that is fed
     through a pipe and closes it early has failed: its message says more than the pipe.
     """
-    arguments = output if isinstance(output, list) else output.get_args()
+    arguments = output.get_args() if isinstance(output, OutputStream) else output
     command = [binary(), "-nostdin", "-hide_banner", "-v", "error", *(["-xerror"] if strict else []), "-y", *arguments]
     with tempfile.TemporaryFile() as messages:
         process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=messages)

@@ -7,7 +7,6 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import ffmpeg as graph
@@ -146,12 +145,12 @@ def _copy(
     said: Path | None,
     language: str,
     flags: str,
-) -> Any:
+) -> object:
     pictures = graph.input("pipe:0", format="mp4")
     sound = graph.input(ffmpeg.to_file(track), format="mp4", t=f"{seconds:.2f}")
     words = graph.input(ffmpeg.to_file(notes), format="ffmetadata")
     streams = [pictures["v:0"], sound["a:0"], words["d?"]]  # words: no streams, but an input must be mapped to be read
-    options: dict[str, Any] = {"metadata:s:a:0": f"language={language}"}
+    options: dict[str, object] = {"metadata:s:a:0": f"language={language}"}
     if said:
         streams.append(graph.input(ffmpeg.to_file(said), format="webvtt")["s:0"])
         options |= {"c:s": "mov_text", "metadata:s:s:0": f"language={language}"}

@@ -11,7 +11,6 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 import av.filter
@@ -53,7 +52,7 @@ class Levelled:
     gain: float
     limited: bool
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """For the record: numbers that JSON can hold."""
         levels = {
             "before": self.before.loudness, "after": self.after.loudness,

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import ffmpeg as graph
 import numpy as np
 from einops import rearrange, repeat
+from ffmpeg.nodes import FilterableStream, OutputStream
 
 from pipeline.core.errors import InputError
 from pipeline.core.timeline import (
@@ -165,18 +165,20 @@ def write_sound(
     return SoundFiles(track, hls, speech, channels, write_fragments(track, hls, frames, alive))
 
 
-def _raw(rate: int, channels: int) -> Any:
+def _raw(rate: int, channels: int) -> OutputStream:
     """Blocks of float32 that the program reads from a pipe."""
     return graph.input("pipe:0", format="f32le", ar=rate, ac=channels)["a:0"]
 
 
-def _write(output: Any, blocks: Iterable[np.ndarray], makes: Sequence[Path], alive: Callable[[], None]) -> None:
+def _write(
+    output: OutputStream, blocks: Iterable[np.ndarray], makes: Sequence[Path], alive: Callable[[], None]
+) -> None:
     with ffmpeg.running(output, stdin=subprocess.PIPE, alive=alive, makes=makes) as encoder:
         for block in blocks:
             encoder.feed(np.ascontiguousarray(block, "<f4").data)
 
 
-def _encoder(channels: int, frames: int, track: Path, beside: Path | None, speech: bool) -> Any:
+def _encoder(channels: int, frames: int, track: Path, beside: Path | None, speech: bool) -> OutputStream:
     """One pass over the join (float32, 48 kHz, from a pipe) into the track, and speech or music `beside` it."""
     source = _raw(SOUND_RATE, channels)
     if beside is None:
@@ -187,13 +189,13 @@ def _encoder(channels: int, frames: int, track: Path, beside: Path | None, speec
     return graph.merge_outputs(compressed, other)
 
 
-def _stereo(heard: Any, path: Path) -> Any:
+def _stereo(heard: FilterableStream, path: Path) -> OutputStream:
     """What a separator of voice and music is given, in a file."""
     stereo = heard.filter("aresample", osr=MUSIC_RATE, ochl="stereo")
     return stereo.output(ffmpeg.to_file(path), format="f32le", acodec="pcm_f32le")
 
 
-def _speech(heard: Any, frames: int, path: Path) -> Any:
+def _speech(heard: FilterableStream, frames: int, path: Path) -> OutputStream:
     """Sound of any rate as 640·frames samples at 16 kHz, the mean of its channels, in a file."""
     length = frames * SPEECH_PER_FRAME
     # with this bound on its gain the resampler takes the mean of the channels, else it keeps their power
@@ -212,7 +214,7 @@ def _music(path: Path) -> Iterator[np.ndarray]:
 _BITEXACT = {"fflags": "+bitexact", "flags:a": "+bitexact", "map_metadata": -1}
 
 
-def encoded(source: Any, channels: int, track: Path) -> Any:
+def encoded(source: FilterableStream, channels: int, track: Path) -> OutputStream:
     """A stream of the program as the AAC track of a title, with an edit list for the encoder's priming."""
     bitrate = BITRATE[channels]
     return source.output(ffmpeg.to_file(track), format="ipod", acodec="aac", audio_bitrate=bitrate, **_BITEXACT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -40,7 +39,7 @@ def tiles_of(gops: int) -> list[int]:
 
 def contact_sheet(
     init: bytes, gops: int, load: Callable[[int], bytes], xmp: bytes = b""
-) -> tuple[bytes, dict[str, Any]]:
+) -> tuple[bytes, dict[str, object]]:
     """A sheet as JPEG and its facts: columns, and the seconds at which its tiles lie, row by row.
 
     `load` reads the fragment of a GOP; they are read one at a time.

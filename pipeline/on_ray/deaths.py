@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import ray
+from ray.actor import ActorHandle
 from ray.core.generated import common_pb2
 from ray.exceptions import (
     ActorDiedError,
@@ -60,7 +60,7 @@ def ray_answers() -> Iterator[None]:
         raise Paused(f"the Ray cluster no longer answers ({_message(error)}); run again to continue") from error
 
 
-def machine_died(handle: Any) -> bool:
+def machine_died(handle: ActorHandle[object]) -> bool:
     """Whether Ray lists a dead worker as one whose machine died, or its machine among those that are gone.
 
     Ray has no public call for it: where the one that there is fails, the worker died by itself.

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import ray
+from ray.actor import ActorHandle
 
 EVERY = 2.0  # seconds between two looks
 
@@ -27,7 +27,7 @@ class Drains:
         """Whether the worker's machine had been announced to go."""
         return worker in self._leaving
 
-    def newly_leaving(self, workers: Mapping[str, Any]) -> list[str]:
+    def newly_leaving(self, workers: Mapping[str, ActorHandle[object]]) -> list[str]:
         """Names of workers whose machine has been announced to go since the last look, by their handles."""
         now = time.monotonic()
         if now - self._looked < EVERY:
@@ -51,7 +51,7 @@ def _draining() -> set[str]:
         return set()
 
 
-def _node_of(handle: Any) -> str:
+def _node_of(handle: ActorHandle[object]) -> str:
     try:
         return str(ray._private.state.actors(handle._actor_id.hex()).get("Address", {}).get("NodeID", ""))
     except Exception as error:  # noqa: BLE001

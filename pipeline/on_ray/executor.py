@@ -83,7 +83,7 @@ class RayExecutor:
         self._drains, self._listening = Drains(), Listening()
         self.silences: dict[str, float] = {}  # longest so far, by what the worker did
         self._prewarm = Prewarm(_ahead(allocation))
-        self._calls: dict[Any, tuple[str, str]] = {}  # pending call → (worker, ready | run | news)
+        self._calls: dict[object, tuple[str, str]] = {}  # pending call → (worker, ready | run | news)
 
     def do(self, command: Command) -> None:
         match command:

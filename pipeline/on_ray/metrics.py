@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -35,7 +35,7 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 STATES = ("waiting", "running", "done", "failed", "paused")
 
-_made: dict[str, Any] = {}
+_made: dict[str, object] = {}
 
 
 def metric(name: str) -> Any:
@@ -57,7 +57,7 @@ def measured(role: Role, kind: type[WorkerProtocol]) -> type[WorkerProtocol]:
     """A class of workers whose calls are counted, in the process where they run."""
 
     class MeteredWorker(kind):  # type: ignore[misc, valid-type]
-        def run(self, work: Work, plans: Any) -> tuple[Outcome, ...]:
+        def run(self, work: Work, plans: Mapping[str, object]) -> tuple[Outcome, ...]:
             started = time.monotonic()
             outcomes: tuple[Outcome, ...] = super().run(work, plans)
             metric("longtake_call_seconds").observe(time.monotonic() - started, {"stage": work.kind})

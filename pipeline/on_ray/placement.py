@@ -8,8 +8,6 @@ none such is free, the worker goes wherever there is room.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipeline.scheduler.work import Role
 
 LABEL = "ray.io/market-type"
@@ -21,7 +19,7 @@ PREFERRED: dict[Role, tuple[str, str]] = {
 }
 
 
-def placement_options(role: Role) -> dict[str, Any]:
+def placement_options(role: Role) -> dict[str, object]:
     """Options of Ray for an actor of that role."""
     if role not in PREFERRED:
         return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline import __version__
 from pipeline.checks.status_of import Status
@@ -118,15 +118,19 @@ def entry_of_status(status: Status, name: str, at: float) -> Entry:
 
 
 def catalog(
-    name: str, entries: Iterable[Entry], before: Mapping[str, Any] | None, run: Mapping[str, Any], written: float
-) -> dict[str, Any]:
+    name: str, entries: Iterable[Entry], before: Mapping[str, object] | None, run: Mapping[str, object], written: float
+) -> dict[str, object]:
     """The whole as plain data: these entries, and after them whatever `before` held of other titles.
 
     `run` says which run wrote it, whether it goes on, and what it left out.
     """
     mine = {entry.id: asdict(entry) for entry in entries}
     others = before.get("titles") if before and before.get("version") == VERSION else None
-    kept = [one for one in others or [] if isinstance(one, dict) and one.get("id") not in mine]
+    kept = [
+        one
+        for one in (others if isinstance(others, list) else [])
+        if isinstance(one, dict) and one.get("id") not in mine
+    ]
     return {
         "version": VERSION,
         "software": f"Longtake {__version__}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from calendar import timegm
 from time import strptime
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.core.timeline import GOP
 from pipeline.store.record import Record
@@ -45,10 +45,10 @@ class Cells:
         self._hosts.setdefault(name, {"chain": 0, "stream": 0, "seconds": 0.0})
         return name
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """For pages: one list for each fact, a cell's value at its place; `at` is when its last GOP was committed."""
         hosts = [{"name": name, **told, "seconds": round(told["seconds"], 1)} for name, told in self._hosts.items()]
-        stages: dict[str, Any] = {stage: facts.plain() for stage, facts in self._stages.items()}
+        stages: dict[str, object] = {stage: facts.plain() for stage, facts in self._stages.items()}
         return {"gops": self.gops, "per_cell": self.per_cell, "hosts": hosts, **stages}
 
 
@@ -64,7 +64,7 @@ class _Stage:
         self.at[cell] = max(self.at[cell], at)
         self.seconds[cell] += seconds
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         used = max((cell + 1 for cell, made in enumerate(self.made) if made), default=0)  # the rest is empty
         return {
             "made": list(self.made[:used]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import PurePosixPath
-from typing import Any
 
 from models.families.weight_files import WeightFile
 from pipeline.core.timeline import CLIP, FPS
@@ -16,7 +15,7 @@ from pipeline.titles.title_folders import read_json
 from pipeline.titles.title_plan import TitlePlan
 
 
-def facts_of(plan: TitlePlan, names: Mapping[str, str]) -> dict[str, Any]:
+def facts_of(plan: TitlePlan, names: Mapping[str, str]) -> dict[str, object]:
     """`names`: what the inputs' files are called, by sha256."""
     options = plan.plain_options
     return {
@@ -62,18 +61,18 @@ def _inputs(plan: TitlePlan) -> Iterator[tuple[str, Stored]]:
     yield from ((role, stored) for role, stored in more.items() if stored)
 
 
-def _input(role: str, stored: Stored, names: Mapping[str, str]) -> dict[str, Any]:
+def _input(role: str, stored: Stored, names: Mapping[str, str]) -> dict[str, object]:
     return {"role": role, "name": names.get(stored.sha256, ""), "sha256": stored.sha256, "size": stored.size}
 
 
-def _weight(plan: TitlePlan, name: str, stored: Stored) -> dict[str, Any]:
+def _weight(plan: TitlePlan, name: str, stored: Stored) -> dict[str, object]:
     known: dict[str, WeightFile] = {path: file for file in plan.constants.tree for path in file.paths}
     file = known.get(name)
     told = {key: asdict(file)[key] for key in ("purpose", "licence", "commercial")} if file else {}
     return {"name": name, "sha256": stored.sha256, "size": stored.size, **told}
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     match value:
         case None:
             return "—"

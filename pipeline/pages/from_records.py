@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from pipeline.checks.status_of import last_ends, status_of
 from pipeline.pages.assets import put_assets
@@ -34,7 +33,7 @@ def write_pages(store: Store, titles: Iterable[tuple[TitleFolders, tuple[str, ..
     return len(entries)
 
 
-def write_title(store: Store, folders: TitleFolders, end: dict[str, Any] | None = None) -> Entry:
+def write_title(store: Store, folders: TitleFolders, end: dict[str, object] | None = None) -> Entry:
     """Write the page of one title; `end` is how the newest run left it. For whatever adds to a title afterwards."""
     title = folders.title
     facts, incidents = said_before(store, title)
@@ -66,13 +65,13 @@ def _current(store: Store, titles: Iterable[TitleFolders]) -> Iterable[TitleFold
     return best.values()
 
 
-def _name(facts: dict[str, Any], title: str) -> str:
+def _name(facts: dict[str, object], title: str) -> str:
     tags = facts.get("tags")
     found = [tag[1] for tag in tags if isinstance(tag, list) and tag[:1] == ["title"]] if isinstance(tags, list) else []
     return str(found[0]) if found else title
 
 
-def _reported(store: Store, title: str) -> dict[str, Any]:
+def _reported(store: Store, title: str) -> dict[str, object]:
     """What a report tells of a title whose plan nobody knows any more."""
     report, given = (read_json(store, f"{title}/{name}.json") or {} for name in ("report", "provenance"))
     options, inputs = report.get("options"), given.get("inputs")

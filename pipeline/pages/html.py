@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from typing import Any
+from typing import TypeVar, cast
 
 from pipeline.core.safe_text import redact
 from pipeline.pages import assets
@@ -16,26 +16,32 @@ POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
 
+T = TypeVar("T")
+
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
-def plain(value: Any) -> Any:
-    """A copy of plain data with credentials taken out of whatever addresses its texts hold."""
+def plain(value: T) -> T:
+    """A copy of plain data with credentials taken out of whatever addresses its texts hold; tuples become lists."""
+    return cast(T, _plain(value))
+
+
+def _plain(value: object) -> object:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {str(name): plain(one) for name, one in value.items()}
+        return {str(name): _plain(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
+        return [_plain(one) for one in value]
     return value
 
 
-def encode(data: Any) -> bytes:
+def encode(data: object) -> bytes:
     """Plain data as the JSON that pages ask for."""
     return (json.dumps(data, separators=(",", ":"), allow_nan=False) + "\n").encode()
 
 
-def page(frame: str, title: str, data: Any, root: str) -> bytes:
+def page(frame: str, title: str, data: object, root: str) -> bytes:
     """The page `frame` (an asset) with its data; `root` leads from the page to the output's top, "" or "../"."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for character, escape in _ESCAPES.items():

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 MOST_POINTS = 600
 MOST_SERIES = 40
 
 
-def curves_of(evaluation: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def curves_of(evaluation: Mapping[str, object] | None) -> dict[str, object] | None:
     """Series and sums for a page: each series {name, step (seconds), values}; sums are the plain numbers at the top.
 
     A series is a list with a value a second (null where there is none), under `per_second` or `series`.
@@ -37,5 +36,5 @@ def thinned(values: Sequence[float | None]) -> tuple[int, list[float | None]]:
     return step, means
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from pipeline import __version__
 from pipeline.core.errors import StoreError
@@ -49,11 +48,11 @@ def read_on(views: Mapping[Stage, StageView], cells: Cells, upto: Mapping[Stage,
 def page_data(
     store: Store,
     entry: Entry,
-    facts: dict[str, Any],
+    facts: dict[str, object],
     cells: Cells,
-    incidents: Sequence[Mapping[str, Any]],
+    incidents: Sequence[Mapping[str, object]],
     written: float,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Everything that a title's page shows, as plain data. Reads the title's reports once it is over."""
     files, reports = _files(store, entry), _reports(store, entry)
     return plain(
@@ -72,7 +71,7 @@ def page_data(
     )
 
 
-def put_page(store: Store, entry: Entry, data: dict[str, Any]) -> None:
+def put_page(store: Store, entry: Entry, data: dict[str, object]) -> None:
     """The data first: an open page asks for it, and one that is opened now brings its own."""
     store.put(data_key(entry.id), encode(data))
     store.put(page_key(entry.id), page("report.html", entry.name, data, "../"))
@@ -91,7 +90,7 @@ def is_current(store: Store, entry: Entry, hashes: Mapping[str, str]) -> bool:
     return all(before.get(name) == asdict(entry)[name] for name in ("state", "upscaled", "reason"))
 
 
-def said_before(store: Store, title: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def said_before(store: Store, title: str) -> tuple[dict[str, object], list[dict[str, object]]]:
     """What an earlier page said of what the title is made of, and of what was tried again: no record tells that."""
     before = read_json(store, data_key(title)) or {}
     facts, incidents = before.get("facts"), before.get("incidents")
@@ -99,7 +98,7 @@ def said_before(store: Store, title: str) -> tuple[dict[str, Any], list[dict[str
     return facts if isinstance(facts, dict) else {}, kept
 
 
-def _files(store: Store, entry: Entry) -> dict[str, Any]:
+def _files(store: Store, entry: Entry) -> dict[str, object]:
     """Paths, seen from the title's folder, of what there is to watch, look at and download."""
 
     def there(names: Iterable[str]) -> list[str]:
@@ -118,7 +117,7 @@ def _files(store: Store, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _reports(store: Store, entry: Entry) -> dict[str, Any]:
+def _reports(store: Store, entry: Entry) -> dict[str, object]:
     if entry.state != "done":
         return {}
     report, provenance, evaluation = (

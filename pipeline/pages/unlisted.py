@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from typing import Any
 
 from pipeline.pages.catalog import KEY, VERSION
 from pipeline.pages.html import encode, page, plain
@@ -50,7 +49,7 @@ def mark_unlisted(store: Store, named: Collection[str]) -> list[str]:
     return sorted(newly)
 
 
-def _changed(entry: dict[str, Any], reason: str | None) -> dict[str, Any] | None:
+def _changed(entry: dict[str, object], reason: str | None) -> dict[str, object] | None:
     if reason is None or reason == entry.get("reason"):
         return entry if reason is not None else None
     return entry | {"reason": reason, "remedy": REMEDY if reason.startswith(MARK) else ""}

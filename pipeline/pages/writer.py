@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from pipeline.core.errors import LongtakeError
 from pipeline.core.timeline import GOP
@@ -61,7 +60,7 @@ class Pages:
     ):
         """`recent`: records that workers have just committed, which need not be read."""
         self._store, self._plans, self._schedule = store, plans, schedule
-        self._run: dict[str, Any] = {"id": run, "began": round(time.time()), "state": "running"}
+        self._run: dict[str, object] = {"id": run, "began": round(time.time()), "state": "running"}
         self._incidents = Incidents()
         self._pace = {name: Pace() for name in plans}
         self._titles = {name: _TitlePage(store, plan, recent or Recent()) for name, plan in plans.items()}
@@ -162,7 +161,7 @@ class Pages:
         before = read_json(self._store, KEY)
         data = plain(catalog(catalog_name(self._store), entries, before, self._run, time.time()))
         self._store.put(KEY, encode(data))
-        self._store.put("index.html", page("index.html", data["name"], data, ""))
+        self._store.put("index.html", page("index.html", str(data["name"]), data, ""))
         self._shown, self._shown_at = facts, moment
 
 
@@ -174,7 +173,7 @@ class _TitlePage:
         self._cells: Cells | None = None
         self._views: dict[Stage, StageView] = {}
         self._visit = 0
-        self._facts: dict[str, Any] | None = None
+        self._facts: dict[str, object] | None = None
         self._shown: _Now | None = None
         self._thumb = self._complete = False
         self.written_at = float("-inf")

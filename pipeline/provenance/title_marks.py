@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -27,11 +26,11 @@ class TitleMarks:
     subject: str = "undeclared"
     consent: bool = False
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """What the pictures depend on."""
         return {"revision": MARKS_REVISION, "payload": self.payload, "key": self.key, "badge": self.badge}
 
-    def said(self) -> dict[str, Any]:
+    def said(self) -> dict[str, object]:
         """What the finished file and its sidecars say."""
         return {
             "marks": "on" if self.wanted else "off",

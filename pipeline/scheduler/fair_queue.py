@@ -10,10 +10,9 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 Rank = tuple[int, ...]
-Key = tuple[Any, ...]
+Key = tuple[object, ...]
 
 NOBODY = ""  # owns what is handed out whoever's turn it is
 

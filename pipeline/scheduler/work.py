@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 Kind = Literal["conditioning", "sound", "features", "chain", "upscale", "playlist", "finish"]
 Role = Literal["prepare", "chain", "upscale", "publish"]
@@ -95,7 +95,7 @@ class Outcome:
     done: tuple[Done, ...] = ()
     failure: Failure | None = None
     ahead: int = 0  # clips of the title's next GOP that a chain worker has made and keeps
-    facts: dict[str, Any] = field(default_factory=dict, hash=False)
+    facts: dict[str, object] = field(default_factory=dict, hash=False)
 
 
 # -- events -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from pipeline.core.errors import InputError
 from pipeline.core.safe_text import redact
@@ -119,7 +118,7 @@ def _check_pace(url: str, arrived: int, seconds: float) -> None:
         )
 
 
-def _remote_facts(info: Mapping[str, Any]) -> tuple[int, str]:
+def _remote_facts(info: Mapping[str, object]) -> tuple[int, str]:
     if info.get("type") == "directory":
         raise IsADirectoryError
     size = info.get("size")

@@ -11,9 +11,10 @@ import stat
 import unicodedata
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import fsspec
+from fsspec import AbstractFileSystem
 
 from pipeline.core.errors import InputError
 from pipeline.core.safe_text import redact, redact_about
@@ -145,7 +146,7 @@ def _explained(error: Exception, address: str) -> str:
     return f"cannot be read ({reason or type(error).__name__}); {remedy}"
 
 
-def file_system(address: str) -> tuple[Any, str]:
+def file_system(address: str) -> tuple[AbstractFileSystem, str]:
     """The fsspec file system of an address and the path in it, never answering from its memory of listings."""
     if is_local(address):
         return fsspec.filesystem("file"), local_path(address)
@@ -157,7 +158,7 @@ def file_system(address: str) -> tuple[Any, str]:
     return fs, path
 
 
-def open_whole(address: str, size: int | None = None, block: int = 4 << 20) -> Any:
+def open_whole(address: str, size: int | None = None, block: int = 4 << 20) -> BinaryIO:
     """A stream over a file, for reading from its beginning; nothing is held in memory but the part that is read.
 
     A web host answers one request: what it sends for ranges could be of any length.

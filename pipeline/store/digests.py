@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -27,6 +26,6 @@ def sha256_of_file(path: Path, progress: Callable[[], None] = lambda: None) -> s
     return whole.hexdigest()
 
 
-def is_sha256(value: Any) -> bool:
+def is_sha256(value: object) -> bool:
     """Whether a value that somebody has written down can be one."""
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None

@@ -22,7 +22,7 @@ AT_ONCE = 4  # parts on their way: so many are in memory
 class Asks(Protocol):
     """A store whose requests are tried again, each on its own, while their trouble may pass."""
 
-    def ask(self, key: str, name: str, **asked: Any) -> Any: ...
+    def ask(self, key: str, name: str, **asked: object) -> dict[str, Any]: ...
 
     def size(self, key: str) -> int: ...
 
@@ -34,7 +34,7 @@ class Target:
         self._store, self._key = store, key
         self._bucket, _, self._name = path.partition("/")
 
-    def ask(self, name: str, **asked: Any) -> Any:
+    def ask(self, name: str, **asked: object) -> dict[str, Any]:
         """A request of S3 by its name. Raises MissingObject."""
         return self._store.ask(self._key, name, Bucket=self._bucket, Key=self._name, **asked)
 
@@ -76,12 +76,12 @@ def _read(read: Callable[[int], bytes], size: int, hear: Callable[[bytes], None]
         yield data
 
 
-def _send(parts: Target, upload_id: str, pieces: Iterator[bytes]) -> list[dict[str, Any]]:
+def _send(parts: Target, upload_id: str, pieces: Iterator[bytes]) -> list[dict[str, object]]:
     """ETags of all parts, in order."""
     found: dict[int, str] = {}
-    waiting: dict[Future[Any], int] = {}
+    waiting: dict[Future[dict[str, Any]], int] = {}
 
-    def collect(done: set[Future[Any]]) -> None:
+    def collect(done: set[Future[dict[str, Any]]]) -> None:
         for one in done:
             found[waiting.pop(one)] = one.result()["ETag"]
 
@@ -102,7 +102,7 @@ def _send(parts: Target, upload_id: str, pieces: Iterator[bytes]) -> list[dict[s
     return [{"PartNumber": number, "ETag": found[number]} for number in sorted(found)]
 
 
-def _complete(parts: Target, upload_id: str, tags: list[dict[str, Any]], size: int) -> None:
+def _complete(parts: Target, upload_id: str, tags: list[dict[str, object]], size: int) -> None:
     """Put the parts together. A store that did so, and whose answer was lost, no longer knows the upload."""
     try:
         parts.ask("complete_multipart_upload", UploadId=upload_id, MultipartUpload={"Parts": tags})

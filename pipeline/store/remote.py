@@ -48,7 +48,7 @@ _memory = threading.Lock()  # fsspec's memory file system looks and writes in tw
 class RemoteStore(Store):
     def __init__(self, url: str):
         super().__init__(url.rstrip("/"))
-        options: dict[str, Any] = {}
+        options: dict[str, object] = {}
         if protocol_of(url) in ("s3", "s3a"):
             # Listings must not come from this process's memory: other workers write too.
             options = {"use_listings_cache": False, "skip_instance_cache": True, "config_kwargs": _ONE_TRY}
@@ -227,10 +227,10 @@ class RemoteStore(Store):
             failed = {one.get("Key") for one in answer.get("Errors", [])}
             super().delete_all(key for key in batch if self.path(key).partition("/")[2] in failed)
 
-    def ask(self, key: str, name: str, **asked: Any) -> Any:
+    def ask(self, key: str, name: str, **asked: object) -> dict[str, Any]:
         """A request of S3 about an object, by its name; what is not there raises MissingObject."""
 
-        def attempt() -> Any:
+        def attempt() -> dict[str, Any]:
             try:
                 return self.fs.call_s3(name, **asked)
             except OSError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pipeline.core.errors import DamagedObject, MissingObject, StoreError
 from pipeline.store.digests import sha256, sha256_of_file
@@ -50,7 +49,7 @@ def fetch_checked(store: Store, stored: Stored, path: Path, where: str) -> None:
     raise DamagedObject(f"{where}: {stored.key} is not the object that its record describes")
 
 
-def create_json(store: Store, key: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def create_json(store: Store, key: str, facts: Mapping[str, object]) -> dict[str, object]:
     """Create a small create-only object, or read the one that is there; returns what counts."""
     data = (json.dumps(facts, sort_keys=True, indent=1) + "\n").encode()
     if store.create(key, data):

@@ -125,7 +125,7 @@ def _changed(plan: TitlePlan, note: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 200 else f"{text[:200]}…"
 

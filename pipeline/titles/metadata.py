@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any
 
 from pipeline.core.timeline import FPS, round_half_up
 from pipeline.media.tags import LONGEST_NERO_LIST, Chapter, Tags
@@ -26,7 +25,7 @@ class Metadata:
     language: str = "und"
     loudness: float | None = None
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """All of it as plain data, files by content."""
         facts = asdict(self)
         files = {"cover": self.cover, "captions": self.captions}
@@ -39,7 +38,7 @@ class Metadata:
         """Whether the file's chapters also stand in the old list that ends at 255."""
         return len(self.chapters) <= LONGEST_NERO_LIST
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         """For reports: what people read."""
         return {
             "title": dict(self.tags).get("title"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TypeGuard
 
 from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject
 from pipeline.store.small_json import get_json
@@ -24,12 +24,12 @@ def key_of(plan: TitlePlan, stage: str) -> str:
     return f"{plan.prefix(stage).rsplit('/', 1)[0]}/numerics-{stage}.json"
 
 
-def in_lanes(lanes: int) -> dict[str, Any]:
+def in_lanes(lanes: int) -> dict[str, object]:
     """What the shape of the chain's batch adds to its class. A batch of one has no neighbours to be tested against."""
     return {"lanes": lanes} | ({"lane_test": "passed"} if lanes > 1 else {})
 
 
-def begun(store: Store, plan: TitlePlan, stage: str) -> dict[str, Any] | None:
+def begun(store: Store, plan: TitlePlan, stage: str) -> dict[str, object] | None:
     """The class that the title's stage was begun in; None where it was not."""
     try:
         found = get_json(store, key_of(plan, stage))
@@ -44,11 +44,11 @@ def lanes_of(store: Store, plan: TitlePlan) -> int | None:
     return found if _is_lanes(found) else None
 
 
-def _is_lanes(found: Any) -> bool:
+def _is_lanes(found: object) -> TypeGuard[int]:
     return type(found) is int and found > 0
 
 
-def claim(store: Store, plan: TitlePlan, stage: str, mine: dict[str, Any]) -> dict[str, Any]:
+def claim(store: Store, plan: TitlePlan, stage: str, mine: dict[str, object]) -> dict[str, object]:
     """Make `mine` the numerics class of the title's stage, or compare it with the one that is.
 
     Returns what commit records keep. Raises NumericsDiffer where the classes differ and the title does not allow
@@ -60,7 +60,7 @@ def claim(store: Store, plan: TitlePlan, stage: str, mine: dict[str, Any]) -> di
         return mine
     if plan.options.allow_mixed:
         return {**mine, "mixed": True}
-    if _is_lanes(theirs.get("lanes")) and mine | in_lanes(theirs["lanes"]) == theirs | in_lanes(theirs["lanes"]):
+    if _is_lanes(lanes := theirs.get("lanes")) and mine | in_lanes(lanes) == theirs | in_lanes(lanes):
         raise LanesDiffer(f"title {plan.id}: {stage} was begun in batches of {theirs['lanes']} lanes")
     parts = [
         f"{name} {mine.get(name)!r} instead of {theirs.get(name)!r}"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
 
 from pipeline import __version__
 from pipeline.media.final_file import NOTICE, SOURCE_TYPE
@@ -18,7 +17,7 @@ from pipeline.titles.title_plan import TitlePlan, digest
 SOFTWARE = f"Longtake {__version__}"
 
 
-def title_report(plan: TitlePlan, run: str, stages: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+def title_report(plan: TitlePlan, run: str, stages: Mapping[str, object], more: dict[str, object]) -> dict[str, object]:
     """The report of a finished title; `stages` are the facts of its chain and of its stream (`stage_facts`)."""
     return {
         "id": plan.id,
@@ -38,7 +37,7 @@ def title_report(plan: TitlePlan, run: str, stages: dict[str, Any], more: dict[s
     }
 
 
-def stage_facts(run: str, records: Iterable[Record]) -> dict[str, Any]:
+def stage_facts(run: str, records: Iterable[Record]) -> dict[str, object]:
     """Units of a stage: made by this run or found from former ones, made anew after damage, time and place."""
     made_here = total = again = 0
     seconds = 0.0
@@ -68,7 +67,7 @@ def stage_facts(run: str, records: Iterable[Record]) -> dict[str, Any]:
     }
 
 
-def provenance(plan: TitlePlan, final_sha256: str) -> dict[str, Any]:
+def provenance(plan: TitlePlan, final_sha256: str) -> dict[str, object]:
     """The sidecar: what the file is, and what it was made of. Holds no addresses, only contents."""
     return {
         "digital_source_type": SOURCE_TYPE,
@@ -81,7 +80,7 @@ def provenance(plan: TitlePlan, final_sha256: str) -> dict[str, Any]:
     }
 
 
-def ingredients(plan: TitlePlan) -> dict[str, Any]:
+def ingredients(plan: TitlePlan) -> dict[str, object]:
     """What a title was made of, as it stands in the sidecar and in the file's credentials."""
     return {
         "inputs": {

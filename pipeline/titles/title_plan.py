@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from models.families.protocol import ClipOptions, Family, PictureOptions
 from models.families.registry import FAMILIES
@@ -119,7 +118,7 @@ class TitlePlan:
         return "sound" if self.metadata.loudness is None else "loudness"
 
     @property
-    def plain_options(self) -> dict[str, Any]:
+    def plain_options(self) -> dict[str, object]:
         return self.options.values()
 
     @property
@@ -151,7 +150,7 @@ class TitlePlan:
     def encoding(self) -> Encoding:
         return encoding_of(self.options)
 
-    def made_with(self) -> dict[str, Any]:
+    def made_with(self) -> dict[str, object]:
         """What hashes hold beside wishes: programs and revisions, by name."""
         return {
             "ffmpeg": ffmpeg.version(),
@@ -205,7 +204,7 @@ def marks_of(title: str, chain: str, options: Options, key: str) -> TitleMarks:
     )
 
 
-def digest(facts: Any) -> str:
+def digest(facts: object) -> str:
     """SHA-256 of the canonical JSON of plain data."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
 
@@ -231,7 +230,7 @@ def title_hashes(
     title: str = "",
     mark_key: str = "public",
     signer: str = "",
-    treatments: Sequence[dict[str, Any]] = (),
+    treatments: Sequence[dict[str, object]] = (),
 ) -> Hashes:
     """Hashes of the title of that id; `options` are complete (defaults filled in).
 
@@ -240,7 +239,7 @@ def title_hashes(
     """
     values = options.values()
 
-    def chosen(level: str) -> dict[str, Any]:
+    def chosen(level: str) -> dict[str, object]:
         return {name: values[name] for name in options_entering(level)}
 
     # What separates the voice is one of the weights; without it no weights matter to the sound.
@@ -280,7 +279,7 @@ def title_hashes(
         }
     )
     declared = {"subject": options.subject, "consent": options.consent}
-    written: dict[str, Any] = {"stream": stream, "publishing": metadata.identity(), "declared": declared}
+    written: dict[str, object] = {"stream": stream, "publishing": metadata.identity(), "declared": declared}
     if signer and options.marks == "on":  # as it was before who signs was part of it
         written["signer"] = signer
     file = digest(written)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pipeline.core.errors import MissingObject
 from pipeline.store.digests import sha256
@@ -14,7 +13,7 @@ from pipeline.titles.title_plan import TitlePlan
 _BESIDE = ("poster.jpg", "thumb.jpg", "contact.jpg", "captions.vtt", "captions.srt", "provenance.json")
 
 
-def written(store: Store, plan: TitlePlan) -> dict[str, dict[str, Any]]:
+def written(store: Store, plan: TitlePlan) -> dict[str, dict[str, object]]:
     """sha256 and size of every view that is there, by key; for the report, which is written after them."""
     keys = [f"{plan.id}/{name}" for name in _BESIDE] + [f"{plan.id}/hls/index.m3u8"]
     keys += list(store.list(f"{plan.id}/hls/{plan.hashes.stream[:16]}"))
@@ -28,7 +27,7 @@ def written(store: Store, plan: TitlePlan) -> dict[str, dict[str, Any]]:
     return found
 
 
-def reported(report: Mapping[str, Any], *, streamed: bool) -> list[Stored]:
+def reported(report: Mapping[str, object], *, streamed: bool) -> list[Stored]:
     """The views that a report names; without those of the stream where it was let go. Nothing of earlier versions."""
     views = report.get("views")
     found = []

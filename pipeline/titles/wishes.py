@@ -17,7 +17,7 @@ from pipeline.manifest.options import complete
 from pipeline.titles.report import ingredients
 from pipeline.titles.title_plan import TitlePlan
 
-Wishes = dict[str, Any]
+Wishes = dict[str, object]
 _SHOWN = ("chain", "picture", "stream")  # hashes of pictures and sound; options of others change what is written around
 _AROUND = ("title", "chapters", "around", "signer")
 
@@ -34,7 +34,7 @@ def wishes_of(plan: TitlePlan) -> Wishes:
             "inputs": made_of["inputs"],
             "key": plan.mark_key if plan.marks.payload else "",
             "signer": plan.signer if plan.marks.wanted else "",
-            **_options(plan.family, made_of["options"]),
+            **_options(plan.family, plan.plain_options),
             "title": plan.given_title,
             "chapters": [list(one) for one in plan.given_chapters],
         }
@@ -80,10 +80,10 @@ def plain(facts: Any) -> Any:
     return json.loads(json.dumps(facts))
 
 
-def _options(family: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _options(family: str, values: Mapping[str, object]) -> dict[str, object]:
     usual = complete({}, FAMILIES[family]).values()
 
-    def wished(*levels: str) -> dict[str, Any]:
+    def wished(*levels: str) -> dict[str, object]:
         names = [name for level in levels for name in options_entering(level) if name in values]
         return {name: values[name] for name in names if plain(values[name]) != plain(usual[name])}
 

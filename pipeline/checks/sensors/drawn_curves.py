@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
-from typing import Any
+from typing import cast
 
 WIDTH, HEIGHT, LEFT, GAP = 900, 96, 60, 34  # pixels of a chart, and around it
 NAMES = {
@@ -21,9 +21,10 @@ NAMES = {
 }
 
 
-def drawn(measured: Mapping[str, Any]) -> str:
+def drawn(measured: Mapping[str, object]) -> str:
     """Of what `measured` holds under `per_second`."""
-    curves = {name: measured["per_second"][name] for name in NAMES if name in measured["per_second"]}
+    told = cast(Mapping[str, list[float | None]], measured["per_second"])
+    curves = {name: told[name] for name in NAMES if name in told}
     seconds = max((len(values) for values in curves.values()), default=0)
     charts = [_chart(NAMES[name], values, row, seconds) for row, (name, values) in enumerate(curves.items())]
     height, width = len(curves) * (HEIGHT + GAP) + GAP, LEFT + WIDTH + 20
@@ -67,7 +68,7 @@ def _chart(name: str, values: list[float | None], row: int, seconds: int) -> str
     )
 
 
-def _runs(values: list[float | None], place: Any) -> list[list[str]]:
+def _runs(values: list[float | None], place: Callable[[int, float], str]) -> list[list[str]]:
     """Stretches of seconds that have a value."""
     runs: list[list[str]] = [[]]
     for second, value in enumerate(values):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -75,15 +75,15 @@ class Watch:
     sensors: Sensors
     say: Callable[[str], None]
 
-    def film(self, path: Path, portrait: tuple[bytes, str] | None = None, title: str = "") -> dict[str, Any]:
+    def film(self, path: Path, portrait: tuple[bytes, str] | None = None, title: str = "") -> dict[str, object]:
         """A title's video with its own sound; `portrait`: a picture's file and its name in messages."""
         face = None if portrait is None else read_face(read_portrait(*portrait), self.sensors)
         if portrait and face is None:
             self.say(f"{portrait[1]}: the networks find nobody in it: nothing is compared with it")
         return self._measured(path, face, path if _has_sound(path) else None, title or path.name)[0]
 
-    def video(self, asked: AnyVideo) -> dict[str, Any]:
-        """Any video, with what the command line says of it; curves and landmarks are written."""
+    def video(self, asked: AnyVideo) -> dict[str, object]:
+        """Whatever video, with what the command line says of it; curves and landmarks are written."""
         face = None
         if asked.portrait:
             face = read_face(read_portrait(asked.portrait, str(asked.portrait)), self.sensors)
@@ -112,7 +112,7 @@ class Watch:
         sound: Path | None,
         title: str,
         kept: list[Points | None] | None = None,
-    ) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    ) -> tuple[dict[str, object], NDArray[np.float64]]:
         with faults_of(path):
             keep = (lambda _: None) if kept is None else kept.append
             watched = watch(path, face, self.sensors, self._alive(title), keep)
@@ -122,7 +122,7 @@ class Watch:
                 asked_of = import_module("models.measures.video").asked_of
                 lips, loud = asked_of(sound, lips_meet=True), asked_of(sound)
         course = faces_course.course_of(watched, lips, loud)
-        found = {
+        found: dict[str, object] = {
             "title": title,
             "frames": len(course.times),
             **faces_course.summary(course),
@@ -159,7 +159,7 @@ def _has_sound(path: Path) -> bool:
         raise UserError(f"{path}: cannot be read as a video or as sound ({error})") from error
 
 
-def _written(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+def _written(path: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         with path.open("wb") as file:
             write(file)

@@ -7,7 +7,7 @@ import json
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,8 @@ class SensorProcess:
         """The 128 numbers of a face [150 150 3]."""
         return np.array(self._answer("describe", face)["face"])
 
-    def _answer(self, what: str, picture: Picture | None = None) -> dict[str, Any]:
-        asked: dict[str, Any] = {"do": what}
+    def _answer(self, what: str, picture: Picture | None = None) -> dict[str, object]:
+        asked: dict[str, object] = {"do": what}
         if picture is not None:
             asked |= {"height": picture.shape[0], "width": picture.shape[1]}
         assert self._process.stdin is not None
@@ -65,7 +65,7 @@ class SensorProcess:
         line = self._process.stdout.readline()
         if not line:
             self._ended()
-        answer: dict[str, Any] = json.loads(line)
+        answer: dict[str, object] = json.loads(line)
         return answer
 
     def _ended(self) -> NoReturn:
@@ -80,7 +80,7 @@ class SensorProcess:
     def __enter__(self) -> SensorProcess:
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(OSError):
@@ -94,5 +94,5 @@ class SensorProcess:
         self._said.close()
 
 
-def _points(answer: dict[str, Any]) -> Points | None:
+def _points(answer: dict[str, object]) -> Points | None:
     return None if answer["points"] is None else np.array(answer["points"])

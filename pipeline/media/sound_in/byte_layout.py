@@ -1,7 +1,7 @@
 """What the bytes of a sound file say before anything is decoded: its stated length, and what in it is no sound.
 
 A header's size of 0, ffffffff or 7fffffff is what programs write that do not know the length yet: such a file is read
-to its end. Any other size is a claim: a file with fewer bytes was cut off. What lies between or behind the frames of a
+to its end. Another size is a claim: a file with fewer bytes was cut off. What lies between or behind the frames of a
 stream (tags, zeros, text) is left out of what the decoder is given.
 """
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
+
+from ffmpeg.nodes import OutputStream
 
 from pipeline.core.errors import InputError
 from pipeline.media import ffmpeg
@@ -81,7 +83,7 @@ def look_at(path: Path, parts: tuple[Part, ...]) -> Look:
 
 
 @contextmanager
-def decoding(path: Path, outputs: Any, *, parts: bool = False, strict: bool = True) -> Iterator[IO[bytes]]:
+def decoding(path: Path, outputs: OutputStream, *, parts: bool = False, strict: bool = True) -> Iterator[IO[bytes]]:
     """The program's standard output while it decodes a file, or the parts of it that its layout names.
 
     `strict`: an error anywhere is bad input.
@@ -105,6 +107,6 @@ def decoding(path: Path, outputs: Any, *, parts: bool = False, strict: bool = Tr
             raise _refused(path, ffmpeg.FfmpegFailed(run.said))
 
 
-def decoding_of(path: Path, facts: AudioFacts, outputs: Any) -> Any:
+def decoding_of(path: Path, facts: AudioFacts, outputs: OutputStream) -> AbstractContextManager[IO[bytes]]:
     """The same once more, as the file was decoded when its facts were found."""
     return decoding(path, outputs, parts=facts.mended, strict=not facts.short)

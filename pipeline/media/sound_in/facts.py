@@ -67,7 +67,7 @@ class AudioFacts:
         """Samples that the decoder yields, without silence that was put between them."""
         return self.samples - sum(length for _, length in self.gaps)
 
-    def treatment(self) -> dict[str, Any]:
+    def treatment(self) -> dict[str, object]:
         """What is done with the file beyond decoding it, for the hash of the sound; {} for most files."""
         names = ("gaps", "track", "mix", "face", "mended", "untrimmed")
         return {name: value for name in names if (value := getattr(self, name))}

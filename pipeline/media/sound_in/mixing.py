@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
+from ffmpeg.nodes import FilterableStream
 
 from pipeline.media.sound_in.facts import AudioFacts
 from pipeline.media.sound_in.look import Look
@@ -28,7 +28,7 @@ def mix_of(look: Look, channels: int) -> str:
     return "lfe" if layout == "2.1" or (guessed and layout.endswith(".1")) else ""
 
 
-def mixed(source: Any, channels: int, mix: str, rate: int) -> Any:
+def mixed(source: FilterableStream, channels: int, mix: str, rate: int) -> FilterableStream:
     """A stream of the program as mono where it is mono, else as stereo, at `rate`."""
     if mix == "mean":
         every = "+".join(f"c{number}" for number in range(channels))
