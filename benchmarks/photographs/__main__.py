@@ -1,5 +1,6 @@
 """`python -m benchmarks.photographs COMMAND …`: figures of people of the test split, as JSON.
 
+- `hour` runs an hour of speech and says of every minute whether the person is still the same, and as lively.
 - `kinds` makes a sheet of portraits of many kinds that speak.
 - `landmarks` reads portraits in framings of their own, pictures without a face and with two.
 - `movement` lets the network say how photographs move to speech that training has not heard, and compares frames with
@@ -25,6 +26,7 @@ from PIL import Image
 
 from benchmarks.photographs.closing import closing as lips_meeting
 from benchmarks.photographs.cost import cost_of
+from benchmarks.photographs.hour import hour as minutes_of
 from benchmarks.photographs.kinds import kinds as all_kinds
 from benchmarks.photographs.kinds import sheet as kinds_sheet
 from benchmarks.photographs.mouths import Perceptual, inside_figures, mouths_of, sheet
@@ -173,6 +175,21 @@ def closing(weights: str, portrait: str, keep: Path) -> None:
 def kinds(faces: Path, weights: str, speech: Path, target: Path) -> None:
     """A sheet of portraits of many kinds, as they are and speaking."""
     kinds_sheet(all_kinds(faces), weights, read_recording(speech), target)
+
+
+@main.command()
+@click.option("--weights", default=lambda: shipped_weights("photo"), help="Folder; the shipped ones where not given.")
+@click.option("--portrait", default="examples/photograph.png", type=click.Path(exists=True, dir_okay=False))
+@click.option("--speech", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--size", default=512, help="Pixels of the shorter edge.")
+def hour(weights: str, portrait: str, speech: Path, size: int) -> None:
+    """A row a minute of long speech, then the worst of each."""
+    picture, rows = np.asarray(Image.open(portrait).convert("RGB")), []
+    with watching(None, lambda text: click.echo(text, err=True)) as watch:
+        for row in minutes_of(picture, read_recording(speech), weights, size, watch.sensors):
+            rows.append(row)
+            click.echo(json.dumps(row), err=True)
+    click.echo(json.dumps({"minutes": rows, "all": summary(rows)}, indent=1))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,51 @@ def framed(one: Portrait, framing: Framing, longest: int = 1400) -> NDArray[np.u
     return np.clip(cut * share + around * (1 - share), 0, 255).astype(np.uint8)
 
 
+class Speaking:
+    """One portrait [h w 3] that says `speech` [s] at 16 kHz, in whole clips, by the family's own parts."""
+
+    def __init__(
+        self,
+        picture: NDArray[np.uint8],
+        speech: torch.Tensor,
+        weights: str,
+        size: int,
+        text: str | None = None,
+        hints: Hints = NO_HINTS,
+    ) -> None:
+        """`size`: of the film's shorter edge, in pixels."""
+        prepare, self._chain, self._upscale = (
+            load_part(PHOTO, part, weights, "cpu") for part in ("prepare", "chain", "upscale")
+        )
+        self.given, _ = prepare.conditioning(picture, BASE, hints)
+        self.given |= {"pixels": picture}
+        self.length = len(speech) // SAMPLES_A_FRAME // CLIP * CLIP
+        wave = speech[: self.length * SAMPLES_A_FRAME].numpy()
+        heard = prepare.features(wave, 0, self.length, 0, 0, speech_level([wave]))
+        reach = PHOTO.feature_reach
+        self._heard = np.concatenate([heard[:1].repeat(reach, 0), heard, heard[-1:].repeat(reach, 0)])
+        self._text = text
+        height, width = picture.shape[:2]
+        scale = size / min(height, width)
+        self.shape = (round(width * scale / 2) * 2, round(height * scale / 2) * 2)
+        self._options = replace(PictureOptions(BASE, size, 0.5, "x2"), film=self.shape)
+
+    def clips(self) -> Iterator[NDArray[np.float16]]:
+        """What the chain commits of one clip after another [16, 3, h, w]."""
+        state, reach = self._chain.start(self.given, 0, BASE), PHOTO.feature_reach
+        for clip in range(self.length // CLIP):
+            heard = self._heard[clip * CLIP : (clip + 1) * CLIP + 2 * reach]
+            lane = Lane(0, clip, self.given, state, heard, self._text, ClipOptions(1, 1.0, BASE))
+            ((latents, state),) = self._chain.next_clip([lane])
+            yield latents
+
+    def planes(self, latents: NDArray[np.float16], places: Iterable[int]) -> Iterator[NDArray[np.uint8]]:
+        """Planes of some frames of a clip."""
+        window = self._upscale.decode(latents, self._options, self.given)
+        for frame in self._upscale.restore(window, places, self.given, self._options):
+            yield self._upscale.planes(frame)
+
+
 def film(
     picture: NDArray[np.uint8],
     speech: torch.Tensor,
@@ -71,32 +116,15 @@ def film(
     places: range | None = None,
     hints: Hints = NO_HINTS,
 ) -> tuple[Iterator[NDArray[np.uint8]], tuple[int, int]]:
-    """Planes of every frame, or of those at `places`, and width and height; `speech` [s] at 16 kHz."""
-    prepare, chain, upscale = (load_part(PHOTO, part, weights, "cpu") for part in ("prepare", "chain", "upscale"))
-    given, _ = prepare.conditioning(picture, BASE, hints)
-    given |= {"pixels": picture}
-    frames = len(speech) // SAMPLES_A_FRAME // CLIP * CLIP
-    wave = speech[: frames * SAMPLES_A_FRAME].numpy()
-    features = prepare.features(wave, 0, frames, 0, 0, speech_level([wave]))
-    reach = PHOTO.feature_reach
-    padded = np.concatenate([features[:1].repeat(reach, 0), features, features[-1:].repeat(reach, 0)])
-    height, width = picture.shape[:2]
-    scale = size / min(height, width)
-    shape = (round(width * scale / 2) * 2, round(height * scale / 2) * 2)
-    options = replace(PictureOptions(BASE, size, 0.5, "x2"), film=shape)
+    """Planes of every frame, or of those at `places`, and width and height."""
+    title = Speaking(picture, speech, weights, size, text, hints)
 
     def planes() -> Iterator[NDArray[np.uint8]]:
-        state = chain.start(given, 0, BASE)
-        for clip in range(frames // CLIP):
-            heard = padded[clip * CLIP : (clip + 1) * CLIP + 2 * reach]
-            lane = Lane(0, clip, given, state, heard, text, ClipOptions(1, 1.0, BASE))
-            ((latents, state),) = chain.next_clip([lane])
+        for clip, latents in enumerate(title.clips()):
             wanted = range(CLIP) if places is None else [one - clip * CLIP for one in places if one // CLIP == clip]
-            window = upscale.decode(latents, options, given)
-            for frame in upscale.restore(window, wanted, given, options):
-                yield upscale.planes(frame)
+            yield from title.planes(latents, wanted)
 
-    return planes(), shape
+    return planes(), title.shape
 
 
 def shown(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -28,6 +28,8 @@ NUMBERS = (
 SPREADS = (0.12, 0.12, 0.12, 0.02, 0.02, 0.02, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.7, 1, 0.7, 0.7, 0.7)
 RESTS = (0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 LIP_POINTS, LID_POINTS = 22, 36
+CALMER = {"opening": (0.45, 0.35), "rounding": (0.25, 0.4)}
+"""From which value on a number of the mouth goes further by a share alone."""
 BLINK = (0.55, 1.0, 0.85, 0.35)  # how closed the lids are in a blink's frames
 BLINK_GAP = 30  # frames between the beginnings of two, at least
 LONGEST_GAP = 200  # at most
@@ -170,6 +172,16 @@ class MovementNet(nn.Module):
         """What is the same for every portrait: the 19 numbers [n 19], logits that lids are shutting or shut [n]."""
         numbers = self.numbers(codes).float() * torch.tensor(SPREADS).to(codes) + torch.tensor(RESTS).to(codes)
         return numbers, self.blink(codes).float()[:, 0]
+
+    def calmer(self, codes: Tensor) -> Tensor:
+        """Codes [n k] of mouths that go less far where they are told to go very far, the other numbers as they were: a
+        jaw that drops all the way in speech makes a stranger of its owner."""
+        numbers, inverse = self.told(codes)[0], torch.linalg.pinv(self.numbers.weight.float())
+        for name, (most, share) in CALMER.items():
+            place = NUMBERS.index(name)
+            beyond = (numbers[:, place] - most).clamp_min(0) * (1 - share) / SPREADS[place]
+            codes = codes - beyond[:, None] * inverse[:, place]
+        return codes
 
     def forward(self, looked: Looked, latents: Tensor, codes: Tensor) -> Moved:
         """`looked` and `latents` of the portrait of every frame, codes [n k]."""

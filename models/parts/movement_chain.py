@@ -88,6 +88,7 @@ class MovementChain(Part):
         shown = _changing(lane.state["prompt"], asked(lane.text))
         prompts = torch.from_numpy(np.pad(shown, ((AROUND, AROUND), (0, 0)), mode="edge")).to(self.device)
         codes = self._network.hear(heard, prompts)
+        codes = self._network.calmer(codes)
         share_parted = parted(self._network.told(codes)[0][:, OPENING].cpu())
         codes = codes[AROUND:-AROUND]
         moved = self._network(
