@@ -68,7 +68,7 @@ class Place:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param("pretended", marks=pytest.mark.soak), pytest.param("real", marks=pytest.mark.gpu)],
+    params=[pytest.param("pretended", marks=pytest.mark.slow), pytest.param("real", marks=pytest.mark.gpu)],
 )
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     if request.param == "pretended":
@@ -141,13 +141,13 @@ def psnr(one: np.ndarray, other: np.ndarray, most: float) -> float:
 @pytest.mark.parametrize("which", ["tiny", "mini"])
 def test_preparation(place: Place, which: str, request: pytest.FixtureRequest) -> None:
     loaded: Loaded = request.getfixturevalue(which)
-    conditioning, features = loaded.given
+    (conditioning, features), part = loaded.given, loaded.part("prepare")
     assert all(np.isfinite(array).all() for array in (*conditioning.values(), features))
     assert len(features) == 24
-    faces = loaded.part("prepare").faces if which == "tiny" else None
+    faces = part.faces if which == "tiny" else None
     assert faces is None or isinstance(faces(np.zeros((80, 96, 3), np.uint8)), list)
     place.forget()
-    loaded.part("prepare").features(speech(8), 0, 8, 0, 0, 0.1)
+    part.features(speech(8), 0, 8, 0, 0, 0.1)
     assert place.waits() <= 4
 
 
@@ -308,7 +308,7 @@ def test_what_does_not_make_it_wait_is_not(card: Card) -> None:
     assert card.waits == 0
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_a_step_that_waits_would_be_found(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound of a clip, against a denoiser that looks at a number in every step."""
     from models.diffusion.denoiser import DenoisingUNet
