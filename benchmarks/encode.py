@@ -19,6 +19,7 @@ import av
 import click
 import cv2
 import numpy as np
+from PIL import Image
 
 from benchmarks.told import tell
 from pipeline.core.timeline import FPS, GOP
@@ -31,7 +32,7 @@ COARSER = 4  # crf
 
 def moving(size: int, frames: int) -> Iterator[np.ndarray]:
     """yuv420p planes of the example's photograph, which sways and nods as a speaker's head does."""
-    picture = cv2.imread(str(PHOTOGRAPH))
+    picture = cv2.cvtColor(np.asarray(Image.open(PHOTOGRAPH).convert("RGB")), cv2.COLOR_RGB2BGR)
     side = min(picture.shape[:2])
     picture = cv2.resize(picture[:side, :side], (size, size), interpolation=cv2.INTER_AREA)
     for k in range(frames):

@@ -10,7 +10,7 @@ BENCHMARKS = {
     name: f"benchmarks.{place}{name}"
     for place, names in {
         "": ("encode", "makespan", "memory", "pipeline", "startup", "store"),
-        "networks.": ("audio", "chain", "presets", "upscale"),
+        "networks.": ("audio", "chain", "kernels", "presets", "upscale"),
     }.items()
     for name in names
 }

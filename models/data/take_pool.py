@@ -21,6 +21,7 @@ from models.data import takes
 from models.data.takes import Take
 from models.families.network_config import NetworkConfig
 from models.image.masks import Box, motion_masks, region_mask
+from models.image.sending import sent
 from models.prompts.prompts import Prompts
 from models.speech.spectrum import SAMPLES_A_FRAME, heard
 from models.speech.wav2vec import audio_windows
@@ -139,7 +140,7 @@ class Pool:
             )  # fmt: skip
 
         def stack(values: list[Tensor]) -> Tensor:
-            return torch.stack(values).to(self.device).float()
+            return sent(torch.stack(values), self.device).float()
 
         latents, motion, references, audio, region, masks, prompt, prompted, weight = zip(*rows, strict=True)
         reference = stack(list(references))
@@ -155,7 +156,7 @@ class Pool:
             ),
             face_embedding=self._identity(reference, [self.talks[number] for number, _ in chosen]),
             prompt=stack(list(prompt)),
-            prompted=torch.tensor(prompted, device=self.device),
+            prompted=sent(torch.tensor(prompted), self.device),
             importance=stack(list(weight)),
         )
 
@@ -165,7 +166,7 @@ class Pool:
             return F.adaptive_avg_pool2d(reference, CELLS).flatten(1)
         width = self.config.chain.image_projection.embedding_width
         known = [torch.zeros(width) if talk.embedding is None else talk.embedding for talk in talks]
-        return torch.stack(known).to(self.device).float()
+        return sent(torch.stack(known), self.device).float()
 
     def _boxes(self, talk: Talk, which: int, generator: Generator) -> tuple[Tensor, tuple[tuple[Tensor, ...], ...]]:
         """Region mask and motion masks, the boxes as unsteady as those that users give."""

@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from models.diffusion.layers import LayerSequence
+from models.kernels.fused import gated
 
 GRID = 65_535
 """Blocks that a grid has beyond its first side, on every CUDA device; fused kernels give each row one."""
@@ -70,8 +71,7 @@ class GatedLinear(nn.Module):
         self.proj = nn.Linear(width, 2 * inner)
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = self.proj(x).chunk(2, dim=-1)
-        return value * F.gelu(gate)
+        return gated(self.proj(x))
 
 
 class FeedForward(nn.Module):

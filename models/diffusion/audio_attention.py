@@ -16,6 +16,7 @@ from models.diffusion.attention import Attention, FeedForward
 from models.diffusion.folded_attention import FoldedAttention, fold, side_by_side
 from models.diffusion.layers import LayerList
 from models.families.config import AudioProjectionConfig, UNetConfig
+from models.kernels.fused import add_norm, group_norm
 
 REGIONS = ("full", "face", "lip")
 """The three masks in their published order; "full" is the background, where pose is moved."""
@@ -107,8 +108,8 @@ class AudioBlock(nn.Module):
         if silent < len(x):
             heard = context.heard(self.norm2(x[silent:]), context.shares.expand(-1, frames, -1, -1).flatten(0, 1))
             moved = torch.cat([moved[:silent], moved[silent:] + heard]) if silent else moved + heard
-        x = x + moved
-        return x + self.ff(self.norm3(x))
+        x, normal = add_norm(x, moved, self.norm3)
+        return x + self.ff(normal)
 
 
 class AudioModule(nn.Module):
@@ -130,6 +131,6 @@ class AudioModule(nn.Module):
     def forward(self, x: Tensor, context: AudioContext) -> Tensor:
         """`x` [(r f) c h w] -> the same shape."""
         height, width = x.shape[-2:]
-        tokens = rearrange(self.proj_in(self.norm(x)), "b c h w -> b (h w) c")
+        tokens = rearrange(self.proj_in(group_norm(x, self.norm)), "b c h w -> b (h w) c")
         tokens = self.transformer_blocks[0](tokens, context)
         return x + self.proj_out(rearrange(tokens, "b (h w) c -> b c h w", h=height, w=width))

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.kernels.fused import group_norm
+
 
 def timestep_features(timestep: Tensor, width: int) -> Tensor:
     """Cosines, then sines, of `timestep` [b] at `width` / 2 frequencies falling from 1 towards 1/10000."""
@@ -51,8 +53,8 @@ class ResnetBlock(nn.Module):
         """`x` [(b f) c h w], `time` [b e] -> [(b f) c h w]; a row's frames share its timestep."""
         frames = x.shape[0] // time.shape[0]
         shift = self.time_emb_proj(F.silu(time)).repeat_interleave(frames, dim=0)
-        hidden = self.conv1(F.silu(self.norm1(x))) + shift[:, :, None, None]
-        hidden = self.conv2(F.silu(self.norm2(hidden)))
+        hidden = self.conv1(group_norm(x, self.norm1, silu=True)) + shift[:, :, None, None]
+        hidden = self.conv2(group_norm(hidden, self.norm2, silu=True))
         return self.conv_shortcut(x) + hidden
 
 

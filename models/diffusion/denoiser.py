@@ -26,6 +26,7 @@ from models.diffusion.spatial import SpatialContext
 from models.diffusion.text_modulation import Modulation, modulate
 from models.diffusion.unet import DeepFeatures, Site, UNet
 from models.families.config import UNetConfig
+from models.kernels.fused import group_norm
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class DenoisingUNet(UNet):
         x = self._add_pose(rearrange(x, "(r f) c h w -> r f c h w", r=rows), context.pose)
         time = self.time_embedding(timestep)
         x = self.walk(rearrange(x, "r f c h w -> (r f) c h w"), time, visit, deep)
-        x = F.pixel_shuffle(self.conv_out(F.silu(self.conv_norm_out(x))), self.config.patch)
+        x = F.pixel_shuffle(self.conv_out(group_norm(x, self.conv_norm_out, silu=True)), self.config.patch)
         x = rearrange(x, "(r f) c h w -> r f c h w", f=frames)
         if context.beside is None:
             return x

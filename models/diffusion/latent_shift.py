@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.image.sending import sent
+
 ORDER = 4
 POWERS = tuple((i, j) for i in range(ORDER + 1) for j in range(ORDER + 1 - i) if i + j)  # of right and down
 SIDE = 5  # latents around that a movement draws on
@@ -99,7 +101,7 @@ def _settled(by: Tensor) -> Tensor:
 
 def _smooth(apart: Tensor, width: float) -> Tensor:
     """Gaussian means over the places [r y x h w]; what lies outside repeats the edge."""
-    high, wide = (_bell(side, width).to(apart) for side in apart.shape[-2:])
+    high, wide = (sent(_bell(side, width), apart.device).to(apart) for side in apart.shape[-2:])
     return high @ apart @ wide.T
 
 

@@ -17,6 +17,7 @@ from models.diffusion.attention import Attention, FeedForward, KeyValue
 from models.diffusion.folded_attention import FoldedAttention, fold
 from models.diffusion.layers import LayerList
 from models.families.config import UNetConfig
+from models.kernels.fused import add_norm, group_norm
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,12 @@ class TransformerBlock(nn.Module):
         """`x` [(r f) l c] -> the result, and what self-attention was given: the block's reference feature."""
         rows = len(context.image.ask)
         seen = self.norm1(x)
-        x = x + self._self_attention(seen, context.reference, frames=x.shape[0] // rows)
+        answer = self._self_attention(seen, context.reference, frames=x.shape[0] // rows)
+        x, query = add_norm(x, answer, self.norm2)
         # A row's frames share its tokens, so they may queue up as one long query.
-        query = rearrange(self.norm2(x), "(r f) l c -> r (f l) c", r=rows)
-        x = x + context.image(query).view_as(x) + self.attn2.to_out[0].bias
-        return x + self.ff(self.norm3(x)), seen
+        looked = context.image(rearrange(query, "(r f) l c -> r (f l) c", r=rows)).view_as(x)
+        x, normal = add_norm(x, looked, self.norm3, self.attn2.to_out[0].bias)
+        return x + self.ff(normal), seen
 
     def _self_attention(self, x: Tensor, reference: KeyValue | None, frames: int) -> Tensor:
         query, own = self.attn1.to_q(x), self.attn1.keys(x)
@@ -129,6 +131,6 @@ class SpatialTransformer(nn.Module):
     def forward(self, x: Tensor, context: SpatialContext) -> tuple[Tensor, Tensor]:
         """`x` [(r f) c h w] -> the same shape, and the reference feature [(r f) l c]."""
         height, width = x.shape[-2:]
-        tokens = rearrange(self.proj_in(self.norm(x)), "b c h w -> b (h w) c")
+        tokens = rearrange(self.proj_in(group_norm(x, self.norm)), "b c h w -> b (h w) c")
         tokens, seen = self.block(tokens, context)
         return x + self.proj_out(rearrange(tokens, "b (h w) c -> b c h w", h=height, w=width)), seen

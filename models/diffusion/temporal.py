@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from models.diffusion.attention import Attention, FeedForward
 from models.diffusion.layers import LayerList
 from models.families.config import UNetConfig
+from models.kernels.fused import add_norm, group_norm
 
 
 def position_table(length: int, width: int) -> Tensor:
@@ -72,10 +73,10 @@ class TemporalBlock(nn.Module):
     def forward(self, x: Tensor, skip: int) -> Tensor:
         """`x` [b t c] -> [b t-skip c]."""
         first, second = self.attention_blocks
-        x = x + first.over_time(self.norms[0](x), skip=0)
+        x, seen = add_norm(x, first.over_time(self.norms[0](x), skip=0), self.norms[1])
         # Nothing after the second attention reads the motion frames.
-        x = x[:, skip:] + second.over_time(self.norms[1](x), skip=skip)
-        return x + self.ff(self.ff_norm(x))
+        x, normal = add_norm(x[:, skip:], second.over_time(seen, skip=skip), self.ff_norm)
+        return x + self.ff(normal)
 
 
 class TemporalTransformer(nn.Module):
@@ -96,7 +97,7 @@ class TemporalTransformer(nn.Module):
             # PyTorch's group norm on a CPU writes the gradient of an input that lies channels last even where none is
             # asked for, and ends the process by that; where these modules learn alone, their input has none.
             x = x.detach().requires_grad_()
-        return self.proj_in(rearrange(self.norm(x), "b c h w -> b (h w) c"))
+        return self.proj_in(rearrange(group_norm(x, self.norm), "b c h w -> b (h w) c"))
 
 
 class MotionModule(nn.Module):

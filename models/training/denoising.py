@@ -27,6 +27,7 @@ from models.diffusion.text_modulation import TextBranch
 from models.families.config import Sampling
 from models.families.mini import MINI
 from models.families.network_config import NetworkConfig
+from models.image.sending import sent
 from models.training import word_fit
 from models.training.options import read_options
 from models.training.settings import BadSettings, Settings
@@ -225,17 +226,17 @@ class TrainingStage:
             if self.whole_clips
             else examples.motion[:, :0]
         )
-        noise = self._noise(examples.latents.shape, generator).to(device)
+        noise = sent(self._noise(examples.latents.shape, generator), device)
         steps = len(self.corrector.kept)
         times = self._times(rows, steps, generator)
         times[torch.rand(rows, generator=generator) < self.options.first_steps] = steps - 1
         if timestep is not None:
             times[:] = timestep
         first = torch.arange(rows) // alike * alike
-        times, noise = times[first], noise[first.to(device)]
-        times = times.to(device)
+        times, noise = times[first], noise[sent(first, device)]
+        times = sent(times, device)
         alpha, _, _ = self.corrector.scales(times)
-        heard = torch.rand(rows, generator=generator).to(device) >= self.options.prompt_dropout * (alike == 1)
+        heard = sent(torch.rand(rows, generator=generator), device) >= self.options.prompt_dropout * (alike == 1)
         batch = {
             "latents": examples.latents,
             "noisy": alpha * examples.latents + (1 - alpha.square()).sqrt() * noise,
@@ -264,9 +265,9 @@ class TrainingStage:
         sigma = self.config.motion_noise if options.motion_noise is None else options.motion_noise
         size = (motion.shape[-2], motion.shape[-1])
         uniform = torch.stack([draw_patches(size, patch, generator) for _ in motion])[:, None, None]
-        rows = zip(motion, uniform.to(motion), reference, strict=True)
+        rows = zip(motion, sent(uniform, motion.device).to(motion), reference, strict=True)
         dropped = torch.cat([patch_drop(one, keep, rate, None, instead) for one, keep, instead in rows])
-        noise = torch.randn(motion.shape, generator=generator).to(motion)
+        noise = sent(torch.randn(motion.shape, generator=generator), motion.device).to(motion)
         return add_motion_noise(dropped.view_as(motion), noise, sigma)
 
     def _predicted(self, network: Any, batch: Batch) -> Tensor:

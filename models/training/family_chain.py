@@ -25,6 +25,7 @@ from models.diffusion.sampler import scheduler
 from models.families.config import SamplerConfig
 from models.families.protocol import Family
 from models.families.registry import FAMILIES
+from models.image.sending import sent
 from models.prompts.prompts import Prompts
 from models.speech.spectrum import SAMPLES_A_FRAME
 from models.speech.wav2vec import normalise
@@ -148,7 +149,7 @@ class TrainingStage(denoising.TrainingStage):
         if nothing < options.unconditional:
             batch["unconditional"] = torch.tensor(True)
         for name, drawn, share in (("audio", deaf, options.audio_dropout), ("motion", first, options.start_dropout)):
-            kept = (drawn >= share).to(batch[name])
+            kept = sent(drawn >= share, self.device).to(batch[name])
             batch[name] = batch[name] * kept.view(-1, *[1] * (batch[name].dim() - 1))
         return batch
 
@@ -190,9 +191,10 @@ class TrainingStage(denoising.TrainingStage):
             for row, one in enumerate(frames):
                 uniform = draw_patches((one.shape[-2], one.shape[-1]), options.drop_patch or config.patch, generator)
                 protect = None if config.drop_on_face or region is None else region[row, :1].to(one)
-                kept.append(patch_drop(one, uniform.to(one), rate, protect))
+                kept.append(patch_drop(one, sent(uniform, self.device).to(one), rate, protect))
             latents = self.vae.encode(torch.cat(kept)).unflatten(0, motion.shape[:2])
-        return add_motion_noise(latents, torch.randn(latents.shape, generator=generator).to(latents), sigma)
+        noise = sent(torch.randn(latents.shape, generator=generator), self.device)
+        return add_motion_noise(latents, noise.to(latents), sigma)
 
     def _begin(self, name: str, folder: Path, start: Path | None) -> None:
         network = getattr(self.network, name)

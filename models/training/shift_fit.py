@@ -24,7 +24,7 @@ def fitted_once(path: Path, vae: Vae, latents: Tensor) -> Tensor:
         with torch.no_grad():
             pictures = torch.cat([vae.decode(part) for part in chosen.split(8)])
         fresh = path.with_suffix(".part")
-        torch.save(fitted(vae, pictures, Generator().manual_seed(0)), fresh)
+        torch.save(fitted(vae, pictures, Generator().manual_seed(0)).cpu(), fresh)
         fresh.rename(path)
     kernels: Tensor = torch.load(path, map_location=latents.device, weights_only=True)
     return kernels

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from importlib.metadata import version
 
 import torch
 from torch import Tensor, nn
 
 from models.families.protocol import Family
+from models.kernels.fused import usable
 
 HALVED = ("chain", "vae", "text", "restorer", "enlarger")
 """The networks that a family's `accelerator_dtype` is meant for; all others compute in float32 everywhere."""
@@ -94,7 +96,12 @@ def settle_arithmetic() -> None:
 
 def libraries() -> dict[str, str]:
     """What computes on an accelerator beside torch itself, as a numerics class names it."""
-    return {"cuda": str(torch.version.cuda or torch.version.hip), "cudnn": str(torch.backends.cudnn.version())}
+    kernels = f"triton {version('triton')}" if usable() else "none"
+    return {
+        "cuda": str(torch.version.cuda or torch.version.hip),
+        "cudnn": str(torch.backends.cudnn.version()),
+        "kernels": kernels,
+    }
 
 
 def told(types: Mapping[str, torch.dtype]) -> str:

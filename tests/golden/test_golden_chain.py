@@ -215,29 +215,30 @@ def networks() -> Iterator[ChainNetworks]:
 
 
 def denoiser_inputs(networks: ChainNetworks, case: str, config: ChainConfig = HALLO2) -> tuple[Tensor, ClipContext]:
-    """Latents [2 f c h w] and the conditions of a denoiser case."""
+    """Latents [2 f c h w] and the conditions of a denoiser case, in the networks' type and on their device."""
+    weight = networks.denoising_unet.conv_in.weight
     meta, seeded = CASES[case]["meta"], CASES[case]["meta"]["seeded_under_case"]
     side, frames = CASES[seeded]["meta"]["latent_side"], CASES[seeded]["meta"]["frames"]
-    pictures = given(seeded, "ref_latents", (3, 4, side, side))
-    tokens = given(seeded, "encoder", (2, 4, 768))
+    pictures = given(seeded, "ref_latents", (3, 4, side, side)).to(weight)
+    tokens = given(seeded, "encoder", (2, 4, 768)).to(weight)
     banks = reference_banks(networks.reference_unet, pictures[:1], pictures[None, 1:], tokens[:, None], config)
-    region = mask(seeded, "region_mask", (1, 3, 1, 8 * side, 8 * side))
+    region = mask(seeded, "region_mask", (1, 3, 1, 8 * side, 8 * side)).to(weight)
     context = networks.denoising_unet.prepare_clip(
         banks=banks,
         image_tokens=tokens,
-        audio_tokens=given(seeded, "audio_tokens", (1, frames, 32, 768)),
-        masks=[[level.repeat(2, 1) for level in region] for region in masks(seeded, side)],
+        audio_tokens=given(seeded, "audio_tokens", (1, frames, 32, 768)).to(weight),
+        masks=[[level.to(weight).repeat(2, 1) for level in region] for region in masks(seeded, side)],
         pose=networks.face_locator(region[:, :, 0]),
         motion_scale=meta.get("motion_scale", (1.0, 1.0, 1.0)),
     )
     latents = rearrange(given(seeded, "latents", (1, 4, frames, side, side)), "r c f h w -> r f c h w")
-    return latents.repeat(2, 1, 1, 1, 1), context
+    return latents.to(weight).repeat(2, 1, 1, 1, 1), context
 
 
 def denoised(networks: ChainNetworks, case: str, config: ChainConfig = HALLO2) -> Tensor:
     latents, context = denoiser_inputs(networks, case, config)
     timestep = CASES[CASES[case]["meta"]["seeded_under_case"]]["meta"]["timestep"]
-    found = networks.denoising_unet(latents, torch.tensor([timestep, timestep]), context)
+    found = networks.denoising_unet(latents, torch.tensor([timestep, timestep], device=latents.device), context)
     return rearrange(found, "r f c h w -> r c f h w")
 
 

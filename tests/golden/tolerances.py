@@ -32,5 +32,8 @@ CHAIN: dict[str, float] = {
     "pipeline": 3e-3,
 }
 
+HALF = 0.1
+"""Of the denoiser in float16 on a card. None has told it: it is a quarter of what the least of those mistakes costs."""
+
 MUST_DIFFER = 0.1
 """What the two ways that are not the published one must at least be off by."""

@@ -349,6 +349,7 @@ def pretended(devices: int = 1, total: int = 140 << 30, free: int | None = None)
         "mem_get_info": lambda device=None: (card.free, card.total),
         "memory_reserved": lambda device=None: card.bytes,
         "memory_allocated": lambda device=None: card.bytes,
+        "is_bf16_supported": lambda *given: True,
         "empty_cache": lambda: None,
         "synchronize": lambda device=None: None,
     }

@@ -19,9 +19,14 @@ import numpy as np
 import pytest
 import torch
 
+from models.diffusion.clip import ChainNetworks
+from models.families.config import HALLO2
 from models.families.protocol import ClipOptions, Family, PictureOptions
 from models.families.registry import load_part
 from models.parts.lanes import independent
+from tests.golden.cases import arrays, error
+from tests.golden.test_golden_chain import denoised, synthetic
+from tests.golden.tolerances import HALF
 from tests.support.card_paths import (
     CLIPS,
     MINI,
@@ -29,6 +34,7 @@ from tests.support.card_paths import (
     PICTURES,
     clip,
     frames_of,
+    lane_of,
     pictures,
     prepared,
     speech,
@@ -68,7 +74,7 @@ class Place:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param("pretended", marks=pytest.mark.soak), pytest.param("real", marks=pytest.mark.gpu)],
+    params=[pytest.param("pretended", marks=pytest.mark.slow), pytest.param("real", marks=pytest.mark.gpu)],
 )
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     if request.param == "pretended":
@@ -141,13 +147,13 @@ def psnr(one: np.ndarray, other: np.ndarray, most: float) -> float:
 @pytest.mark.parametrize("which", ["tiny", "mini"])
 def test_preparation(place: Place, which: str, request: pytest.FixtureRequest) -> None:
     loaded: Loaded = request.getfixturevalue(which)
-    conditioning, features = loaded.given
+    (conditioning, features), part = loaded.given, loaded.part("prepare")
     assert all(np.isfinite(array).all() for array in (*conditioning.values(), features))
     assert len(features) == 24
-    faces = loaded.part("prepare").faces if which == "tiny" else None
+    faces = part.faces if which == "tiny" else None
     assert faces is None or isinstance(faces(np.zeros((80, 96, 3), np.uint8)), list)
     place.forget()
-    loaded.part("prepare").features(speech(8), 0, 8, 0, 0, 0.1)
+    part.features(speech(8), 0, 8, 0, 0, 0.1)
     assert place.waits() <= 4
 
 
@@ -173,6 +179,40 @@ def test_a_clip_is_what_a_processor_makes_but_for_rounding(place: Place, tiny: L
     found = clip(tiny.part("chain"), *tiny.given)
     error = place.said["clip in float16 against float32"] = f"{psnr(found, wanted, np.ptp(wanted)):.1f} dB"
     assert float(error.split()[0]) > 40
+
+
+def test_a_worker_goes_on_from_a_committed_state_with_the_same_bits(place: Place, tiny: Loaded, weights: str) -> None:
+    """As after a kill: another worker, which loads the networks anew and has nothing but what the first one left."""
+    part = tiny.part("chain")
+    lane = lane_of(part, *tiny.given, ClipOptions(2, 3.5, 64), "a sad face")
+    ((_, state),) = part.next_clip([lane])
+
+    def second(worker: Any) -> np.ndarray:
+        ((latents, _),) = worker.next_clip([replace(lane, clip=1, state=state)])
+        return np.asarray(latents)
+
+    never_stopped = second(part)
+    assert np.array_equal(never_stopped, second(load_part(TINY_FAMILY, "chain", weights, place.device)))
+    place.said["killed and continued"] = "the same bits"
+    assert not np.array_equal(never_stopped, part.next_clip([lane])[0][0])
+
+
+@pytest.mark.parametrize("place", [pytest.param("real", marks=pytest.mark.gpu)], indirect=True)
+@pytest.mark.parametrize("case", ["denoise_f4", "denoise_f16", "denoise_64_f2"])
+@torch.no_grad()
+def test_numbers_of_the_published_denoiser_in_float16(place: Place, full: ChainNetworks, case: str) -> None:
+    found = place.timed(f"published width, {case}", lambda: denoised(full, case)).float().cpu()
+    off = error(found, arrays(case)["output"])
+    place.said[f"{case} in float16 against the recorded numbers"] = f"{off:.4f} at most"
+    assert off <= HALF
+
+
+@pytest.fixture(scope="module")
+def full(place: Place) -> ChainNetworks:
+    """The published width with weights by rule, as a worker lays it out."""
+    networks: Any = synthetic(ChainNetworks, HALLO2).half().to(place.device)
+    made: ChainNetworks = networks.to(memory_format=torch.channels_last)
+    return made
 
 
 def test_lanes_do_not_see_each_other(place: Place, tiny: Loaded) -> None:
@@ -308,7 +348,7 @@ def test_what_does_not_make_it_wait_is_not(card: Card) -> None:
     assert card.waits == 0
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_a_step_that_waits_would_be_found(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound of a clip, against a denoiser that looks at a number in every step."""
     from models.diffusion.denoiser import DenoisingUNet
