@@ -11,7 +11,8 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import get_args
+from types import UnionType
+from typing import Union, get_args, get_origin
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -126,13 +127,18 @@ def _empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
+def _types(annotation: object) -> set[object]:
+    """A type, or those of a union: what a list holds is no type of a cell."""
+    return set(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else {annotation}
+
+
 def _cell(key: str, value: object, place: str) -> object:
     """A cell as the manifest would have it; what does not look like it stays as it is, for the check to name."""
     if not isinstance(value, str):
         return value
     value = value.strip()
     field = TitleFields.model_fields.get(key)
-    wanted = {field.annotation, *get_args(field.annotation)} if field else set()
+    wanted = _types(field.annotation) if field else set()
     if value[:1] in "[{" and key in _JSON:
         try:
             return parse_json(value.encode())
