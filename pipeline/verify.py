@@ -8,20 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
 
 import click
 
-from pipeline.checks.final import check_final
-from pipeline.checks.findings import Findings, Unreadable, read_record
-from pipeline.checks.playlists import check_playlists
-from pipeline.checks.records import check_chain, check_preparation
-from pipeline.checks.stream import check_stream
+from pipeline import api
 from pipeline.core.command import run_command
 from pipeline.core.printed import printed
-from pipeline.intake.target import open_target
-from pipeline.store.store import Store
-from pipeline.titles.found import Found
 
 
 @click.command()
@@ -32,54 +24,31 @@ from pipeline.titles.found import Found
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(target: str, output: str | None, only: tuple[str, ...], planes: bool, as_json: bool) -> None:
     """Check the titles of a manifest, or all that an output folder or URL holds; exit 1 on any fault."""
-    opened = open_target(target, output, only)
-    titles, count = [], 0
-    for found, notes in opened.titles():
-        findings = verify_title(opened.store, found, every_picture=planes)
-        findings.notes[:0] = notes
-        count += findings.count
-        if as_json:
-            titles.append(findings.as_json())
-        else:
-            _print(findings)
+    found = api.verify(target, output=output, only=only, planes=planes, on_title=None if as_json else _print)
+    count = found.fault_count
     if as_json:
-        click.echo(json.dumps({"output": str(opened.store), "titles": titles, "faults": count}))
+        titles = [one.as_json() for one in found.titles]
+        click.echo(json.dumps({"output": found.output, "titles": titles, "faults": count}))
     elif count:
         click.echo(f"{count} fault{'s' if count > 1 else ''} found.")
     sys.exit(1 if count else 0)
 
 
-def verify_title(store: Store, found: Found, *, every_picture: bool = False) -> Findings:
-    """All checks of one title. Memory does not grow with its length, but for its playlists' text."""
-    findings = Findings(found)
-    if done := found.ledger(store, "done"):
-        with suppress(Unreadable):
-            findings.done = read_record(findings, done, "done", 0)
-    check_preparation(findings, store)
-    findings.chained = check_chain(findings, store)
-    findings.upscaled = check_stream(findings, store, every_picture=every_picture)
-    check_playlists(findings, store, findings.upscaled)
-    check_final(findings, store, every_picture=every_picture)
-    return findings
-
-
-def _print(findings: Findings) -> None:
-    found = findings.found
-    for note in findings.notes:
-        click.echo(printed(f"{found.title}: {note}"))
-    for fault in findings.faults:
+def _print(one: api.TitleCheck) -> None:
+    for note in one.notes:
+        click.echo(printed(f"{one.id}: {note}"))
+    for fault in one.faults:
         click.echo(printed(str(fault)))
-    if findings.more:
-        click.echo(f"{found.title}: {findings.more} more faults")
-    if not found.frames:
-        click.echo(f"{found.title}: nothing has been rendered")
+    if one.more_faults:
+        click.echo(f"{one.id}: {one.more_faults} more faults")
+    if not one.frames:
+        click.echo(f"{one.id}: nothing has been rendered")
         return
-    kept = f", kept: {printed(str(findings.done.facts.get('kept')))[:40]}" if findings.done else ""
-    far = f"{findings.chained} chained, {findings.upscaled} upscaled of {found.gops} GOPs"
-    state = f"done{kept}" if findings.done else f"not finished ({far})"
-    verdict = f"{findings.count} faults" if findings.count else "no faults"
-    looked = f"{findings.objects:,} objects, {findings.bytes:,} bytes and {findings.pictures:,} pictures checked"
-    click.echo(f"{found.title}: {found.frames:,} frames, {state}; {looked}: {verdict}")
+    far = f"{one.chained} chained, {one.upscaled} upscaled of {one.gops} GOPs"
+    state = f"not finished ({far})" if one.kept is None else f"done, kept: {printed(one.kept)[:40]}"
+    verdict = f"{one.fault_count} faults" if one.fault_count else "no faults"
+    looked = f"{one.objects:,} objects, {one.bytes:,} bytes and {one.pictures:,} pictures checked"
+    click.echo(f"{one.id}: {one.frames:,} frames, {state}; {looked}: {verdict}")
 
 
 def run(argv: list[str]) -> int:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from pipeline.core.errors import MissingObject, StoreError
 from pipeline.core.redact import redact
@@ -97,21 +96,6 @@ class Findings:
             self.fault(stage, None, text, self.remedy_of_views())
         else:
             self.notes.append(text)
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "id": self.found.title,
-            "stream": self.found.stream_hash,
-            "finished": self.done is not None,
-            "frames": self.found.frames,
-            "gops": self.found.gops,
-            "chained": self.chained,
-            "upscaled": self.upscaled,
-            "checked": {"objects": self.objects, "bytes": self.bytes, "pictures": self.pictures},
-            "notes": self.notes,
-            "faults": [asdict(fault) for fault in self.faults],
-            "more_faults": self.more,
-        }
 
 
 class Unreadable(Exception):

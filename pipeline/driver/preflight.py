@@ -1,17 +1,13 @@
-"""Before a run: the catalog with the titles that were asked for, the output, and who else may be rendering to it."""
+"""Before a run: the output, and who else may be rendering to it."""
 
 from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
-from models.families.registry import FAMILIES
-from pipeline.core.errors import OutputError, Problem
-from pipeline.driver.request import Request
-from pipeline.intake.selection import select_titles
-from pipeline.manifest.catalog import Catalog, load_manifest, load_valid_titles
+from pipeline.core.errors import OutputError
+from pipeline.manifest.catalog import Catalog
 from pipeline.sources import urls
 from pipeline.store.lease import Lease
 from pipeline.store.local import LocalStore
@@ -21,17 +17,6 @@ from pipeline.store.store import Store
 # Stores known to refuse the second of two create-only puts.
 HAVE_CREATE = "Amazon S3, Google Cloud Storage, Azure Blob Storage, Cloudflare R2, MinIO or SeaweedFS"
 IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a submitted job
-
-
-def load_catalog(request: Request) -> tuple[Catalog, list[Problem]]:
-    """The catalog with the titles that were asked for, and with `skip_invalid` the problems of those left out."""
-    problems: list[Problem] = []
-    given: dict[str, Any] = {"families": FAMILIES, "output": request.output, "allow_hosts": request.allow_host}
-    if request.skip_invalid:
-        catalog, problems = load_valid_titles(request.manifest, **given)
-    else:
-        catalog = load_manifest(request.manifest, **given)
-    return select_titles(catalog, request.only), problems
 
 
 def open_output(catalog: Catalog) -> Store:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -18,6 +19,18 @@ from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import Done, Event, Finished, Progress, WorkerLost
 
 LINE_EVERY = 5.0  # seconds between two plain lines of a title
+
+
+def told_first(told: set[tuple[str, str, int]], done: Iterable[Done], *, last: bool) -> Iterator[Done]:
+    """Those that are not told yet. Units come as news while a call runs, and once more when it ends (`last`)."""
+    for item in done:
+        unit = (item.title, item.kind, item.unit)
+        if unit not in told:
+            yield item
+        if last:
+            told.discard(unit)
+        else:
+            told.add(unit)
 
 
 class Reporter:
@@ -85,16 +98,9 @@ class Reporter:
             self._tell_done(done, last=isinstance(event, Finished))
 
     def _tell_done(self, done: tuple[Done, ...], last: bool) -> None:
-        """Units come as news while a call runs, and once more when it ends (`last`): each is told once."""
-        for item in done:
-            unit = (item.title, item.kind, item.unit)
-            if unit not in self._told:
-                number = {"gop": item.unit} if item.kind in ("chain", "upscale") else {"unit": item.unit}
-                self._write_json("committed", title=item.title, stage=item.kind, **number, seconds=item.seconds)
-            if last:
-                self._told.discard(unit)
-            else:
-                self._told.add(unit)
+        for item in told_first(self._told, done, last=last):
+            number = {"gop": item.unit} if item.kind in ("chain", "upscale") else {"unit": item.unit}
+            self._write_json("committed", title=item.title, stage=item.kind, **number, seconds=item.seconds)
 
     def _rows(self) -> list[tuple[str, str, str, str, str, str]]:
         rows = []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import render
+from pipeline.api import run as api_run
 from pipeline.intake import seen
 from pipeline.sources import portrait
 from tests.conftest import render_inline, write_manifest
@@ -36,7 +36,7 @@ def an_earlier_version() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(portrait, "meaning", lambda image, data: "")
         patch.setattr(seen, "reading_of", lambda path, where: "")
-        patch.setattr(render, "note_plan", lambda store, plan: None)
+        patch.setattr(api_run, "note_plan", lambda store, plan: None)
         yield
 
 
