@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from textwrap import wrap
+from textwrap import shorten, wrap
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -62,7 +62,7 @@ def what_is(name: str) -> str:
     text = ast.get_docstring(
         ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())
     )
-    return (text or "").split("\n")[0].split(". ")[0].rstrip(".")
+    return shorten((text or "").split("\n")[0].split(". ")[0].strip(".").replace("`", ""), 76, placeholder=" …")
 
 
 def packages() -> str:
@@ -73,12 +73,12 @@ def packages() -> str:
         names = [name.strip() for name in layer.split("|")]
         if len(names) > 1:
             lines = wrap(" · ".join(names), 88)
-            parts.append(box(left, y, wide, 24 + 16 * len(lines), "commands, one a file", lines))
-            y += 34 + 16 * len(lines)
+            parts.append(box(left, y, wide, 30 + 16 * len(lines), "commands, one a file", lines))
+            y += 38 + 16 * len(lines)
             continue
         places[layer] = y
         parts.append(box(left, y, wide, 28, layer, (), "core" if (ROOT / "pipeline" / layer).is_dir() else ""))
-        parts.append(note(left + 110, y + 19, what_is(layer)[:82]))
+        parts.append(note(left + 110, y + 19, what_is(layer)))
         y += step
     right, middle = left + wide + 70, places["wiring"]
     parts.append(
@@ -106,8 +106,10 @@ def packages() -> str:
     parts.append(arrow((right + 125, middle + 70), (right + 125, middle + 150)))
     parts.append(note(right + 133, middle + 114, "loads by name"))
     store = places["store"]
-    parts.append(arrow((right + 30, middle + 70), (right + 30, store + 14), (left + wide, store + 14)))
-    parts.append(note(right + 38, store + 10, "read and write"))
+    parts.append(
+        arrow((right, middle + 50), (right - 30, middle + 50), (right - 30, store + 14), (left + wide, store + 14))
+    )
+    parts.append(note(right - 22, store + 10, "reads and writes what is rendered"))
     return drawing(right + 270, y + 10, "Packages of Longtake and who imports whom", parts)
 
 
@@ -124,11 +126,11 @@ def frame() -> str:
     for number, (name, *lines, where, stored) in enumerate(STAGES):
         x = 20 + 230 * number
         parts.append(box(x, 44, 200, 84, name, [*lines, where], "core"))
-        parts.append(arrow((x + 130, 128), (x + 130, 196)))
+        parts.append(arrow((x + 130, 128), (x + 130, 191)))
         parts.append(note(x + 136, 170, "commits"))
         parts.append(note(x + 90, 216, stored))
         if number:
-            parts.append(arrow((x + 40, 192), (x + 40, 128)))
+            parts.append(arrow((x + 40, 192), (x + 40, 129)))
             parts.append(note(x + 4, 156, "reads"))
     parts.insert(0, box(20, 192, 890, 40, "store", (), "store"))
     parts.append(
