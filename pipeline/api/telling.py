@@ -9,7 +9,7 @@ from pipeline.api import events as told
 from pipeline.api.cancel import Cancel
 from pipeline.api.errors import Cancelled
 from pipeline.core.redact import redact
-from pipeline.driver.progress import told_first
+from pipeline.driver.progress import Told
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.title_state import TitleState
 from pipeline.scheduler.work import Done, Event, Finished, Progress, WorkerLost
@@ -66,7 +66,7 @@ class Telling:
 
     def __init__(self, emit: Callable[[told.Event], None], file_of: Callable[[str], str]):
         self._emit, self._file_of = emit, file_of
-        self._told: set[tuple[str, str, int]] = set()
+        self._told = Told()
         self._over: set[str] = set()
 
     def observe(self, schedule: Schedule, events: list[Event]) -> None:
@@ -103,7 +103,7 @@ class Telling:
         return _paused(name, title, title.paused or "stopped")
 
     def _done(self, schedule: Schedule, done: tuple[Done, ...], *, last: bool) -> None:
-        for item in told_first(self._told, done, last=last):
+        for item in self._told.first(done, last=last):
             title = schedule.titles[item.title]
             if item.kind == "chain" or item.kind == "upscale":
                 count = title.chained if item.kind == "chain" else title.streamed + len(title.beyond)
