@@ -25,6 +25,9 @@ LOADS = {
     "video": "src",
     "object": "data",
 }
+NAMED = re.compile(
+    r"\b(?:pipeline|actors|models|cluster|benchmarks|tests|examples)/[\w/.-]*\.(?:py|ya?ml|json|txt|png|md)\b"
+)
 WORKER = "e8e412dbcfea9b7e31b5ffa288d7b6035915e714c542f4176a0cdbe262fc9609"  # shim/index.js of iframe-worker 1.0.4
 
 
@@ -93,6 +96,17 @@ def test_drawings_are_current() -> None:
     drawings = script("drawings")
     for name, draw in drawings.DRAWINGS.items():
         assert (ROOT / "docs" / name).read_text() == draw(), name
+
+
+def test_files_that_pages_name_are_there() -> None:
+    """But for docs/moved.md, which names those of earlier versions, and results, which are of their day."""
+    named = {}
+    for page in PAGES:
+        if page.name != "moved.md" and page.parent.name != "results":
+            named |= dict.fromkeys(NAMED.findall(page.read_text()), page)
+    assert len(named) > 80
+    gone = {name: page for name, page in named.items() if not (ROOT / name).exists()}
+    assert not gone
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
