@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
+from typing import Any
 
 import click
 
 from models.families.registry import FAMILIES
+from pipeline import api
 from pipeline.core.command import run_command
-from pipeline.core.errors import ManifestError, StoreError
+from pipeline.core.errors import StoreError
 from pipeline.forecast import costs
 from pipeline.forecast.call_times import measure
 from pipeline.forecast.cluster_spec import ClusterSpec, read_cluster
@@ -21,10 +23,7 @@ from pipeline.forecast.forecast import forecast, show
 from pipeline.forecast.gantt import check_name, write
 from pipeline.forecast.lengths import plans_of, read_lengths
 from pipeline.forecast.plan_table import show_plan
-from pipeline.intake.cropping import without_blind_crops
-from pipeline.intake.selection import open_selection, select_titles
-from pipeline.intake.survey import plan_title, survey
-from pipeline.manifest.catalog import load_manifest
+from pipeline.intake.selection import open_selection
 from pipeline.media import ffmpeg
 from pipeline.store.opening import open_store
 from pipeline.store.store import Store
@@ -37,7 +36,7 @@ class Workers(click.ParamType):
 
     name = "CHAIN,UPSCALE"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         parts = str(value).split(",")
         if len(parts) != 2 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
             self.fail(f"{value!r}: expected two numbers above 0, such as 1,4 for one chain worker and four upscalers")
@@ -100,7 +99,7 @@ def command(
         check_name(gantt)
     catalog = None
     if manifest:
-        catalog = select_titles(load_manifest(manifest, families=FAMILIES, output=output, allow_hosts=allow_host), only)
+        catalog = api.load(manifest, output=output, only=only, allow_hosts=allow_host)
         for doubt in catalog.doubts:
             click.echo(f"warning: {doubt}", err=True)
     if spec and lengths:
@@ -109,19 +108,17 @@ def command(
         _show_forecast(plans, spec, None, calibrate, gantt, as_json)
         return
     assert catalog is not None
-    costs.speed_of(FAMILIES[catalog.family], device)  # a device without figures is said before inputs are read
-    store = open_store(catalog.output)
-    inputs, problems = survey(catalog, store, lambda text: click.echo(text, err=True), keep=True)
-    if not accept_crop:
-        inputs, blind = without_blind_crops(catalog, store, FAMILIES[catalog.family], inputs, None)
-        problems += blind
-    if problems:
-        raise ManifestError(problems)
-    plans = [plan_title(FAMILIES[catalog.family], one) for one in inputs]
+    found = api.plan(catalog, workers=workers, device=device, accept_crop=accept_crop, on_event=_tell)
     if spec is None:
-        show_plan(plans, as_json, workers, device)
+        show_plan(found.titles, as_json, workers, device)
     else:
-        _show_forecast(plans, spec, store, calibrate, gantt, as_json)
+        plans = [cost.plan for cost in found.titles]
+        _show_forecast(plans, spec, open_store(catalog.output), calibrate, gantt, as_json)
+
+
+def _tell(event: api.Event) -> None:
+    if isinstance(event, api.Note):
+        click.echo(event.text, err=True)
 
 
 def _show_forecast(

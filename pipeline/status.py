@@ -13,15 +13,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from pipeline.checks.status_of import Status, last_ends, status_of
+from pipeline import api
+from pipeline.api import Status
 from pipeline.core.command import Finite, run_command
-from pipeline.core.parallel import parallel_map
 from pipeline.core.safe_text import printable
 from pipeline.intake.selection import Selection, open_selection
-from pipeline.titles.title_folders import TitleFolders
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal
-TITLES = 4  # that are looked at side by side
 ENDED = ("done", "failed", "damaged")
 
 
@@ -50,12 +48,7 @@ def command(target: str, output: str | None, only: tuple[str, ...], as_json: boo
 
 
 def _look(opened: Selection) -> list[Status]:
-    ends = last_ends(opened.store)
-
-    def of(title: tuple[TitleFolders, tuple[str, ...]]) -> Status:
-        return status_of(opened.store, title[0], ends.get(title[0].title), title[1])
-
-    return list(parallel_map(of, opened.titles(), TITLES))
+    return list(api.status(opened).titles)
 
 
 def _watch(opened: Selection, as_json: bool, every: float) -> None:

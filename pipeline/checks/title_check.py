@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -96,21 +96,6 @@ class TitleCheck:
             self.fault(stage, None, text, self.remedy_of_views())
         else:
             self.notes.append(text)
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "id": self.folders.title,
-            "stream": self.folders.stream_hash,
-            "finished": self.done is not None,
-            "frames": self.folders.frames,
-            "gops": self.folders.gops,
-            "chained": self.chained,
-            "upscaled": self.upscaled,
-            "checked": {"objects": self.objects, "bytes": self.bytes, "pictures": self.pictures},
-            "notes": self.notes,
-            "faults": [asdict(fault) for fault in self.faults],
-            "more_faults": self.more,
-        }
 
 
 class Unreadable(Exception):

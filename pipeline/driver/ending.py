@@ -1,14 +1,13 @@
-"""After a run: how each title ended, said, kept under the run's id, and turned into the exit code."""
+"""After a run: how each title ended, kept under the run's id."""
 
 from __future__ import annotations
 
 import json
-
-import click
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from pipeline.core.errors import OutputError, StoreError
 from pipeline.core.safe_text import redact
-from pipeline.driver.stop import AGAIN, INTERRUPTED
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.title_state import TitleWork
 from pipeline.store.store import Store
@@ -16,31 +15,46 @@ from pipeline.titles.catalog_report import row_of, write_report
 from pipeline.titles.title_plan import TitlePlan
 
 
+@dataclass(frozen=True)
+class TitleEnd:
+    """How a title ended. Of its `gops` in this run `done` are there.
+
+    `file`: path or URL of the finished file, where `state` is done; else `reason` says why there is none.
+    """
+
+    id: str
+    state: Literal["done", "failed", "paused"]
+    done: int
+    gops: int
+    file: str | None = None
+    reason: str | None = None
+
+
+def file_of(plan: TitlePlan, work: TitleWork) -> str:
+    """The file that a run makes of a title, inside the output."""
+    return f"{plan.id}/{'final' if work.gops == plan.gops else 'preview'}.mp4"
+
+
 def conclude(
     schedule: Schedule, store: Store, plans: dict[str, TitlePlan], works: dict[str, TitleWork], run: str
-) -> int:
-    """Say how each title ended, keep it under the run's id, and choose the exit code."""
-    ends: dict[str, dict[str, object]] = {}
+) -> tuple[list[TitleEnd], str | None]:
+    """How each title ended; kept in the store under the run's id, or why that could not be done."""
+    ends: dict[str, dict[str, Any]] = {}
+    found: list[TitleEnd] = []
     for name, title in schedule.titles.items():
-        file = "final.mp4" if works[name].gops == plans[name].gops else "preview.mp4"
+        file, counts = file_of(plans[name], works[name]), (title.streamed, title.work.gops)
         if title.done:
-            ends[name] = {"state": "done", "file": f"{name}/{file}", "gops": title.streamed}
-            click.echo(f"{name}: done, {store}/{name}/{file}", err=True)
-        elif title.failed:
-            ends[name] = {"state": "failed", "reason": redact(title.failed), "gops": title.streamed}
-            click.echo(f"{name}: failed after {title.streamed} GOPs: {redact(title.failed)}", err=True)
-        else:
-            reason = title.paused or schedule.stopping or "stopped"
-            ends[name] = {"state": "paused", "reason": redact(reason), "gops": title.streamed}
-            click.echo(f"{name}: paused at {title.streamed}/{title.work.gops} GOPs ({redact(reason)})", err=True)
+            ends[name] = {"state": "done", "file": file, "gops": title.streamed}
+            found.append(TitleEnd(name, "done", *counts, file=f"{store}/{file}"))
+            continue
+        state: Literal["failed", "paused"] = "failed" if title.failed else "paused"
+        reason = redact(title.failed or title.paused or schedule.stopping or "stopped")
+        ends[name] = {"state": state, "reason": reason, "gops": title.streamed}
+        found.append(TitleEnd(name, state, *counts, reason=reason))
     summary = (json.dumps({"run": run, "titles": ends}, indent=1) + "\n").encode()
     try:
         store.put(f"_runs/{run}.json", summary)
         write_report(store, [row_of(plans[name], end, run) for name, end in ends.items()])
     except (StoreError, OutputError) as error:  # how titles ended is known without it
-        click.echo(f"the run's summary was not kept: {redact(str(error))}", err=True)
-    states = {end["state"] for end in ends.values()}
-    if "paused" in states:
-        click.echo(AGAIN, err=True)
-        return INTERRUPTED
-    return 1 if "failed" in states else 0
+        return found, redact(str(error))
+    return found, None

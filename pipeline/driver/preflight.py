@@ -1,4 +1,4 @@
-"""Before a run: the catalog with the titles that were asked for, the output, and who else may be rendering to it."""
+"""Before a run: the output, and who else may be rendering to it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from models.families.registry import FAMILIES
-from pipeline.core.errors import OutputError, Problem
-from pipeline.driver.request import Request
-from pipeline.intake.selection import select_titles
-from pipeline.manifest.catalog import Catalog, load_manifest, load_valid_titles
+from pipeline.core.errors import OutputError
+from pipeline.manifest.catalog import Catalog
 from pipeline.sources import urls
 from pipeline.store.lease import Lease
 from pipeline.store.local import LocalStore
@@ -20,17 +17,6 @@ from pipeline.store.store import Store
 # Stores known to refuse the second of two create-only puts.
 HAVE_CREATE = "Amazon S3, Google Cloud Storage, Azure Blob Storage, Cloudflare R2, MinIO or SeaweedFS"
 IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the driver of a submitted job
-
-
-def load_catalog(request: Request) -> tuple[Catalog, list[Problem]]:
-    """The catalog with the titles that were asked for, and with `skip_invalid` the problems of those left out."""
-    problems: list[Problem] = []
-    manifest, output, hosts = request.manifest, request.output, request.allow_host
-    if request.skip_invalid:
-        catalog, problems = load_valid_titles(manifest, families=FAMILIES, output=output, allow_hosts=hosts)
-    else:
-        catalog = load_manifest(manifest, families=FAMILIES, output=output, allow_hosts=hosts)
-    return select_titles(catalog, request.only), problems
 
 
 def open_output(catalog: Catalog) -> Store:

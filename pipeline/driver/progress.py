@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -18,6 +20,41 @@ from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import Done, Event, Finished, Progress, WorkerLost
 
 LINE_EVERY = 5.0  # seconds between two plain lines of a title
+LATE_NEWS = 1000  # units of ended calls that are remembered: more than all workers make between two turns of the loop
+
+_Unit = tuple[str, str, int]
+
+
+class Told:
+    """Which committed units have been told, so that each is told once.
+
+    A unit comes as news while a call runs, and once more when the call ends (`last`). News may also be overtaken by the
+    end of its call: so units whose call has ended are remembered for a while. One that is made again after damage is
+    told again, when its call ends.
+    """
+
+    def __init__(self) -> None:
+        self._open: set[_Unit] = set()
+        self._ended: OrderedDict[_Unit, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Units that are told while the call that makes them goes on."""
+        return len(self._open)
+
+    def first(self, done: Iterable[Done], *, last: bool) -> Iterator[Done]:
+        """Those that have not been told."""
+        for item in done:
+            unit = (item.title, item.kind, item.unit)
+            if last:
+                if unit not in self._open:
+                    yield item
+                self._open.discard(unit)
+                self._ended[unit] = None
+                if len(self._ended) > LATE_NEWS:
+                    self._ended.popitem(last=False)
+            elif unit not in self._open and unit not in self._ended:
+                yield item
+                self._open.add(unit)
 
 
 class Reporter:
@@ -31,7 +68,7 @@ class Reporter:
         self._live: Live | None = None
         self._said: dict[str, tuple[float, str]] = {}
         self._pace = {name: Pace() for name in schedule.titles}
-        self._told: set[tuple[str, str, int]] = set()  # units told while the call that makes them goes on
+        self._told = Told()
         self._console = Console(file=stream)
 
     def __enter__(self) -> Reporter:
@@ -85,16 +122,9 @@ class Reporter:
             self._tell_done(done, last=isinstance(event, Finished))
 
     def _tell_done(self, done: tuple[Done, ...], last: bool) -> None:
-        """Units come as news while a call runs, and once more when it ends (`last`): each is told once."""
-        for item in done:
-            unit = (item.title, item.kind, item.unit)
-            if unit not in self._told:
-                number = {"gop": item.unit} if item.kind in ("chain", "upscale") else {"unit": item.unit}
-                self._write_json("committed", title=item.title, stage=item.kind, **number, seconds=item.seconds)
-            if last:
-                self._told.discard(unit)
-            else:
-                self._told.add(unit)
+        for item in self._told.first(done, last=last):
+            number = {"gop": item.unit} if item.kind in ("chain", "upscale") else {"unit": item.unit}
+            self._write_json("committed", title=item.title, stage=item.kind, **number, seconds=item.seconds)
 
     def _rows(self) -> list[tuple[str, str, str, str, str, str]]:
         rows = []

@@ -1,4 +1,4 @@
-"""What a run was asked for on the command line."""
+"""What a run was asked for."""
 
 from __future__ import annotations
 
@@ -7,28 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Request:
-    """The options of `render`, by the names that its command line has."""
+    """The options of `render`, by the names that its command line has; `pipeline.api.render` says what each means."""
 
-    manifest: str
-    output: str | None
-    allow_host: tuple[str, ...]
-    only: tuple[str, ...]
-    preview: float | None
-    dry_run: bool
-    skip_invalid: bool
-    skip_done: bool
-    retry_failed: bool
-    renew: tuple[str, ...]
-    fail_fast: bool
-    executor: str
-    address: str | None
-    chains: int | None
-    upscalers: int | None
-    min_upscalers: int
-    gpus: int | None
-    cores: int | None
-    scratch: int | None
-    lanes: int | None
-    grace: float
-    json_log: bool
-    accept_crop: bool
+    preview: float | None = None
+    accept_crop: bool = False
+    skip_invalid: bool = False
+    skip_done: bool = False
+    retry_failed: bool = False
+    renew: tuple[str, ...] = ()
+    fail_fast: bool = False
+    executor: str = "ray"
+    address: str | None = None
+    chains: int | None = None
+    upscalers: int | None = None
+    min_upscalers: int = 0
+    gpus: int | None = None
+    cores: int | None = None
+    scratch: int | None = None
+    lanes: int | None = None
+    grace: float = 20.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import timedelta
 
 import click
@@ -15,16 +15,14 @@ from rich.table import Table
 from models.families.registry import FAMILIES
 from pipeline.forecast import costs
 from pipeline.forecast.costs import CostFacts, TotalFacts
-from pipeline.titles.title_plan import TitlePlan
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal
 
 
 def show_plan(
-    plans: Iterable[TitlePlan], as_json: bool, workers: tuple[int, int] = (1, 1), device: str | None = None
+    found: Sequence[costs.Cost], as_json: bool, workers: tuple[int, int] = (1, 1), device: str | None = None
 ) -> None:
     """Print the cost of titles on stdout. `workers`: of the chain, and upscalers."""
-    found = [costs.cost_of(plan, device, workers[1]) for plan in plans]
     total = costs.total_of(found, *workers)
     speeds = {cost.plan.family: costs.speed_of(FAMILIES[cost.plan.family], device) for cost in found}
     if as_json:
@@ -43,7 +41,7 @@ def show_plan(
         )
 
 
-def _print_table(found: list[costs.Cost], total: TotalFacts) -> None:
+def _print_table(found: Sequence[costs.Cost], total: TotalFacts) -> None:
     console = Console(file=sys.stdout)
     if not console.is_terminal:
         console = Console(file=sys.stdout, width=PLAIN_WIDTH)

@@ -84,6 +84,10 @@ class Catalog:
     """The ids of all titles of the file, also of those that are left out here."""
     doubts: tuple[Problem, ...] = ()
     """What can be read, but may have been meant otherwise."""
+    problems: tuple[Problem, ...] = ()
+    """Why titles of the file are left out here (`load_valid_titles`)."""
+    allow_hosts: tuple[str, ...] = ()
+    """Hosts on private networks that this manifest may name though it came from elsewhere."""
     lines: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def place(self, key: str) -> str:
@@ -92,6 +96,10 @@ class Catalog:
         while nearest and nearest not in self.lines:
             nearest = nearest[: max(nearest.rfind("."), nearest.rfind("["), 0)]
         return f"{redact(self.source)}:{self.lines.get(nearest, 1)}: {key}"
+
+    def limit_reach(self) -> None:
+        """From now on this process reads from the hosts that this manifest may name."""
+        _limit_reach(self.source, self.allow_hosts)
 
 
 def load_manifest(
@@ -127,7 +135,7 @@ def load_valid_titles(
     source = os.fspath(url)
     web.limit_reach(public_only=False)  # the manifest's own address was given by the user
     text = _read(source)
-    web.limit_reach(public_only=urls.protocol_of(source) not in ("file", "memory"), hosts=allow_hosts)
+    _limit_reach(source, allow_hosts)
     parsed = parse_yaml(text)
     origins = add_titles(parsed, source, _held(parsed, source, output))
     checked = manifest_check.check(parsed, source, families, output)
@@ -147,9 +155,15 @@ def load_valid_titles(
         output_given=output if output is not None else str(parsed.data["output"]),
         named=frozenset(str(given.get("id")) for given in checked.titles.values()),
         doubts=tuple(_problems(source, parsed.doubts, origins)),
+        problems=tuple(problems),
+        allow_hosts=tuple(allow_hosts),
         lines={key_path(loc): line for loc, line in parsed.lines.items()},
     )
     return catalog, problems
+
+
+def _limit_reach(source: str, allow_hosts: Sequence[str]) -> None:
+    web.limit_reach(public_only=urls.protocol_of(source) not in ("file", "memory"), hosts=allow_hosts)
 
 
 def _held(parsed: Parsed, source: str, output: str | None) -> Callable[[str, str], bool]:

@@ -11,14 +11,17 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import threading
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray._private import ray_constants
 
+from pipeline.core.daemon_pool import DaemonPool
 from pipeline.core.errors import Paused, SetupError
 from pipeline.core.scratch import scratch_folder
 
@@ -27,7 +30,17 @@ LOOPBACK = "127.0.0.1"
 
 
 def start(**options: Any) -> None:
-    """`ray.init` of a cluster on this machine alone. Raises SetupError where it would be open to others."""
+    """`ray.init` of a cluster on this machine alone. Raises SetupError where it would be open to others.
+
+    Linux ends Ray's processes when the thread that started them ends, so they are started by one that lasts.
+    """
+    if threading.current_thread() is threading.main_thread():
+        _start(**options)
+    else:
+        DaemonPool("ray").submit(partial(_start, **options)).result()
+
+
+def _start(**options: Any) -> None:
     give_token(os.environ)
     # Ray tells every user that a token is asked for, and how to do without.
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)

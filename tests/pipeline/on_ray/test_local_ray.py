@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,15 @@ import ray
 ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
 print("joined", ray.get(ray.remote(lambda: 7).options(num_cpus=0).remote()))
 """
+FROM_A_THREAD = """
+import threading
+from pipeline.on_ray import connection
+thread = threading.Thread(target=connection.connect, args=(None,), kwargs={"cores": 1})
+thread.start()
+thread.join()
+import ray
+print(ray.get(ray.remote(lambda: 7).remote(), timeout=120))
+"""
 SECRET = "5" * 64
 
 
@@ -54,6 +64,40 @@ def listening(processes: set[int]) -> set[str]:
             if words[3] == "0A" and words[9] in sockets:  # LISTEN
                 found.add(words[1].partition(":")[0])
     return found
+
+
+def test_it_is_started_by_a_thread_that_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    by: list[threading.Thread] = []
+    monkeypatch.setattr(local_ray, "_start", lambda **options: by.append(threading.current_thread()))
+    thread = threading.Thread(target=local_ray.start)
+    thread.start()
+    thread.join()
+    assert by[0] is not thread
+    assert by[0].is_alive()
+
+
+def test_why_it_did_not_start_is_told_in_any_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[SetupError] = []
+
+    def failing(**options: object) -> None:
+        raise SetupError("no room")
+
+    def start() -> None:
+        with pytest.raises(SetupError, match="no room") as error:
+            local_ray.start()
+        raised.append(error.value)
+
+    monkeypatch.setattr(local_ray, "_start", failing)
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    assert raised
+
+
+@pytest.mark.slow
+def test_it_outlives_the_thread_that_asked_for_it() -> None:
+    done = subprocess.run([sys.executable, "-c", FROM_A_THREAD], capture_output=True, text=True, env=environment())
+    assert done.stdout == "7\n", done.stderr
 
 
 @pytest.mark.slow

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import render
-from pipeline.intake import title_inputs
+from pipeline.api import run as api_run
 from pipeline.sources import portrait
 from tests.conftest import render_inline, write_manifest
 from tests.pipeline.sources.test_sent_pictures import grey_profile, ramp, saved, with_chunk
@@ -36,7 +35,7 @@ def an_earlier_version() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(portrait, "meaning", lambda image, data: "")
         patch.setattr(title_inputs, "reading_of", lambda path, where: "")
-        patch.setattr(render, "note_plan", lambda store, plan: None)
+        patch.setattr(api_run, "note_plan", lambda store, plan: None)
         yield
 
 
