@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from pipeline.api import run as api_run
+from pipeline.intake import title_inputs
 from pipeline.sources import portrait
 from tests.conftest import render_inline, write_manifest
 from tests.pipeline.sources.test_sent_pictures import grey_profile, ramp, saved, with_chunk
