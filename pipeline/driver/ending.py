@@ -11,6 +11,7 @@ from pipeline.core.safe_text import redact
 from pipeline.driver.stop import AGAIN, INTERRUPTED
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.work import Reason
 from pipeline.store.store import Store
 from pipeline.titles.catalog_report import row_of, write_report
 from pipeline.titles.title_plan import TitlePlan
@@ -27,12 +28,12 @@ def conclude(
             ends[name] = {"state": "done", "file": f"{name}/{file}", "gops": title.streamed}
             click.echo(f"{name}: done, {store}/{name}/{file}", err=True)
         elif title.failed:
-            ends[name] = {"state": "failed", "reason": redact(title.failed), "gops": title.streamed}
-            click.echo(f"{name}: failed after {title.streamed} GOPs: {redact(title.failed)}", err=True)
+            ends[name] = _ended("failed", title.failed, title.streamed)
+            click.echo(f"{name}: failed after {title.streamed} GOPs: {redact(str(title.failed))}", err=True)
         else:
-            reason = title.paused or schedule.stopping or "stopped"
-            ends[name] = {"state": "paused", "reason": redact(reason), "gops": title.streamed}
-            click.echo(f"{name}: paused at {title.streamed}/{title.work.gops} GOPs ({redact(reason)})", err=True)
+            reason = title.paused or Reason("stopped", name, schedule.stopping or "stopped")
+            ends[name] = _ended("paused", reason, title.streamed)
+            click.echo(f"{name}: paused at {title.streamed}/{title.work.gops} GOPs ({redact(str(reason))})", err=True)
     summary = (json.dumps({"run": run, "titles": ends}, indent=1) + "\n").encode()
     try:
         store.put(f"_runs/{run}.json", summary)
@@ -44,3 +45,7 @@ def conclude(
         click.echo(AGAIN, err=True)
         return INTERRUPTED
     return 1 if "failed" in states else 0
+
+
+def _ended(state: str, reason: Reason, gops: int) -> dict[str, object]:
+    return {"state": state, "reason": redact(str(reason)), "kind": reason.kind, "place": reason.place, "gops": gops}
