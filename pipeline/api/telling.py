@@ -99,8 +99,8 @@ class Telling:
         if title.done:
             return told.TitleDone(name, self._file_of(name), "rendered")
         if title.failed is not None:
-            return told.TitleFailed(name, redact(title.failed), title.streamed, title.work.gops)
-        return _paused(name, title, title.paused or "stopped")
+            return told.TitleFailed(name, redact(str(title.failed)), title.streamed, title.work.gops)
+        return _paused(name, title, str(title.paused or "stopped"))
 
     def _done(self, schedule: Schedule, done: tuple[Done, ...], *, last: bool) -> None:
         for item in self._told.first(done, last=last):

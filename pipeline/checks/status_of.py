@@ -32,6 +32,7 @@ class Status:
     file: str = "none"
     stream: str = ""
     notes: tuple[str, ...] = ()
+    kind: str = ""  # of the reason why the newest run left it, where that says so
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def status_of(
         file=file,
         stream=folders.stream_hash,
         notes=notes,
+        kind=str(end.get("kind", "")) if end and not counts.done else "",
     )
 
 

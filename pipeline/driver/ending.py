@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.core.errors import OutputError, StoreError
 from pipeline.core.safe_text import redact
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.work import Reason
 from pipeline.store.store import Store
 from pipeline.titles.catalog_report import row_of, write_report
 from pipeline.titles.title_plan import TitlePlan
@@ -39,7 +40,7 @@ def conclude(
     schedule: Schedule, store: Store, plans: dict[str, TitlePlan], works: dict[str, TitleWork], run: str
 ) -> tuple[list[TitleEnd], str | None]:
     """How each title ended; kept in the store under the run's id, or why that could not be done."""
-    ends: dict[str, dict[str, Any]] = {}
+    ends: dict[str, dict[str, object]] = {}
     found: list[TitleEnd] = []
     for name, title in schedule.titles.items():
         file, counts = file_of(plans[name], works[name]), (title.streamed, title.work.gops)
@@ -48,9 +49,9 @@ def conclude(
             found.append(TitleEnd(name, "done", *counts, file=f"{store}/{file}"))
             continue
         state: Literal["failed", "paused"] = "failed" if title.failed else "paused"
-        reason = redact(title.failed or title.paused or schedule.stopping or "stopped")
-        ends[name] = {"state": state, "reason": reason, "gops": title.streamed}
-        found.append(TitleEnd(name, state, *counts, reason=reason))
+        reason = title.failed or title.paused or Reason("stopped", name, schedule.stopping or "stopped")
+        ends[name] = _ended(state, reason, title.streamed)
+        found.append(TitleEnd(name, state, *counts, reason=redact(str(reason))))
     summary = (json.dumps({"run": run, "titles": ends}, indent=1) + "\n").encode()
     try:
         store.put(f"_runs/{run}.json", summary)
@@ -58,3 +59,7 @@ def conclude(
     except (StoreError, OutputError) as error:  # how titles ended is known without it
         return found, redact(str(error))
     return found, None
+
+
+def _ended(state: str, reason: Reason, gops: int) -> dict[str, object]:
+    return {"state": state, "reason": redact(str(reason)), "kind": reason.kind, "place": reason.place, "gops": gops}

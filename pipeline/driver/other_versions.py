@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pipeline.core.errors import UserError
 from pipeline.store.store import Store
-from pipeline.titles.earlier import earlier
+from pipeline.titles.earlier import Change, earlier
 from pipeline.titles.title_plan import TitlePlan
 
 EVERY = "*"  # what `--renew` stands for where it names no title
@@ -53,5 +53,5 @@ def by_version(
     return chosen, waiting
 
 
-def _what(changed: Sequence[str]) -> str:
-    return "; ".join(changed) or "other revisions, programs or weights"
+def _what(changed: Sequence[Change]) -> str:
+    return "; ".join(map(str, changed)) or "other revisions, programs or weights"

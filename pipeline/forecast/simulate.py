@@ -208,7 +208,7 @@ class _Run:
         for life in self.workers.values():
             life.ended = self.now if life.ended is None else life.ended
         unfinished = {
-            name: title.failed or title.paused or "nobody takes its work"
+            name: str(title.failed or title.paused or "nobody takes its work")
             for name, title in self.schedule.titles.items()
             if not title.done
         }

@@ -19,10 +19,12 @@ from pipeline.titles.title_plan import TitlePlan
 
 @dataclass(frozen=True)
 class CachedPlan:
-    """`plan` is None where the title's inputs were never seen: then nothing of it has been rendered."""
+    """`plan` is None where the title's inputs were never seen: then nothing of it has been rendered. `changed`: an
+    input is no longer what it was."""
 
     plan: TitlePlan | None
     notes: tuple[str, ...] = ()
+    changed: bool = False
 
 
 def cached_plan(catalog: Catalog, store: Store, title: Title) -> CachedPlan:
@@ -41,20 +43,27 @@ def cached_plan(catalog: Catalog, store: Store, title: Title) -> CachedPlan:
     weights = cached_weights(family, catalog.weights, store)
     if weights is None:
         return CachedPlan(None, (f"weights {redact(catalog.weights or '')} have not been seen yet",))
-    notes = [note for source in inputs.sources if (note := _changed(source))]
-    return CachedPlan(plan_title(family, inputs, weights), tuple(notes))
+    notes, changed = [], False
+    for source in inputs.sources:
+        try:
+            if _is_changed(source):
+                changed = True
+                notes.append(
+                    f"input {redact(source.url)} has changed since it was read; rendering again makes a new plan"
+                )
+        except InputError as error:
+            notes.append(f"input out of reach: {error}")
+    return CachedPlan(plan_title(family, inputs, weights), tuple(notes), changed)
 
 
 def _found(file: InputFile, entry: Entry) -> Inspected:
     return Inspected(SourceFile(file.url, entry["sha256"], entry["size"], entry["stamp"]), entry["facts"])
 
 
-def _changed(source: SourceFile) -> str | None:
-    """Whether an input is no longer what it was. Of stores that keep no stamps only the size can be compared."""
-    try:
-        size, stamp = stamp_of(source.url)
-    except InputError as error:
-        return f"input out of reach: {error}"
-    if size != source.size or (stamp != source.stamp and not stamp.startswith("new-")):
-        return f"input {redact(source.url)} has changed since it was read; rendering again makes a new plan"
-    return None
+def _is_changed(source: SourceFile) -> bool:
+    """Whether an input is no longer what it was. Of stores that keep no stamps only the size can be compared.
+
+    Raises InputError where it is out of reach.
+    """
+    size, stamp = stamp_of(source.url)
+    return size != source.size or (stamp != source.stamp and not stamp.startswith("new-"))

@@ -55,8 +55,7 @@ def without_done(catalog: Catalog, store: Store) -> tuple[Catalog, list[str]]:
 
 def _is_over(catalog: Catalog, store: Store, title: Title) -> bool:
     found = cached_plan(catalog, store, title)
-    changed = any("has changed" in note for note in found.notes)
-    return found.plan is not None and not changed and scan.is_done(store, found.plan, mend=False)
+    return found.plan is not None and not found.changed and scan.is_done(store, found.plan, mend=False)
 
 
 def only_failed(catalog: Catalog, store: Store) -> Catalog:

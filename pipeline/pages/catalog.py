@@ -75,7 +75,7 @@ def state_of(title: TitleState, whole: int) -> State:
 def entry_of(plan: TitlePlan, title: TitleState, rate: float, retries: int, at: float) -> Entry:
     """The entry of a title that a run is working on; `at` is when this was so."""
     state = state_of(title, plan.gops)
-    reason = redact(title.failed or title.paused or "")
+    reason = title.failed or title.paused
     left = (title.work.gops - title.streamed) * GOP / rate if rate and state == "rendering" else None
     return Entry(
         id=plan.id,
@@ -89,8 +89,8 @@ def entry_of(plan: TitlePlan, title: TitleState, rate: float, retries: int, at: 
         rate=round(rate, 2),
         left=None if left is None else round(left),
         stream=plan.hashes.stream[:16],
-        reason=reason,
-        remedy=remedy(state, reason),
+        reason=redact(str(reason or "")),
+        remedy=remedy(state, reason.kind if reason else ""),
         retries=retries,
         at=round(at),
     )
@@ -112,7 +112,7 @@ def entry_of_status(status: Status, name: str, at: float) -> Entry:
         listed=status.published,
         stream=status.stream[:16],
         reason=reason,
-        remedy=remedy(state, reason),
+        remedy=remedy(state, status.kind),
         at=round(at),
     )
 

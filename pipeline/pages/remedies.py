@@ -5,15 +5,15 @@ from __future__ import annotations
 _AGAIN = "Run the same command again"
 
 
-def remedy(state: str, reason: str) -> str:
-    """One sentence or two; reasons themselves name the value, the place and what was expected."""
+def remedy(state: str, kind: str) -> str:
+    """One sentence or two, by the kind of reason; reasons themselves name value, place and what was expected."""
     if state == "paused":
         return f"{_AGAIN}: it continues where the records end."
     if state == "damaged":
         return "Run longtake verify: it says what is damaged, and rendering again makes only that anew."
     if state != "failed":
         return ""
-    if "while alone on a worker" in reason:
+    if kind == "poison":
         return (
             f"{_AGAIN}: it tries this place with fresh patience and keeps what is committed. If it fails there again, "
             "look at the worker's log, then run longtake verify."

@@ -24,7 +24,7 @@ from pipeline.pages.html import encode, page, plain
 from pipeline.pages.incidents import Incident, Incidents
 from pipeline.pages.title_page import AT_ONCE, is_current, page_data, put_page, read_on, views_of
 from pipeline.scheduler.schedule import Schedule
-from pipeline.scheduler.work import Event, Kind
+from pipeline.scheduler.work import Event, Kind, Reason
 from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
 from pipeline.titles.title_folders import read_json
@@ -103,7 +103,7 @@ class Pages:
         now = {}
         for name, title in self._schedule.titles.items():
             if over and not title.over:  # what a run leaves undone, another one continues
-                title = replace(title, paused=self._schedule.stopping or "stopped")
+                title = replace(title, paused=Reason("stopped", name, self._schedule.stopping or "stopped"))
             entry = entry_of(self._plans[name], title, self._pace[name].rate, counts[name], at)
             now[name] = _Now(entry, title.visit, title.chained, title.streamed, self._incidents.of(name))
         return now

@@ -37,6 +37,7 @@ from pipeline.scheduler.work import (
     Kind,
     Outcome,
     Progress,
+    Reason,
     Role,
     Scan,
     ScanFailed,
@@ -106,17 +107,17 @@ class Schedule:
         """When `decide` may have commands though no event came before; None if not at all."""
         return min((at for at in (self._backlog.wake_at, self._pools.wake_at) if at is not None), default=None)
 
-    def fail(self, title: str, reason: str) -> None:
-        if not self.titles[title].over:
-            self.titles[title].failed = reason
-            self._scanning.discard(title)
-            self._backlog.touch(title)
+    def fail(self, reason: Reason) -> None:
+        if not self.titles[reason.title].over:
+            self.titles[reason.title].failed = reason
+            self._scanning.discard(reason.title)
+            self._backlog.touch(reason.title)
 
-    def pause(self, title: str, reason: str) -> None:
-        if not self.titles[title].over:
-            self.titles[title].paused = reason
-            self._scanning.discard(title)
-            self._backlog.touch(title)
+    def pause(self, reason: Reason) -> None:
+        if not self.titles[reason.title].over:
+            self.titles[reason.title].paused = reason
+            self._scanning.discard(reason.title)
+            self._backlog.touch(reason.title)
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -130,7 +131,7 @@ class Schedule:
                 self._accuse(name)
             case ScanFailed(name, reason, for_good):
                 self._scanning.discard(name)
-                (self.fail if for_good else self.pause)(name, reason)
+                (self.fail if for_good else self.pause)(Reason("records", name, reason))
             case WorkerReady(name, ready):
                 if name in self.workers:
                     worker = self.workers[name]
@@ -200,7 +201,7 @@ class Schedule:
             case "stopped" | "preempted":
                 worker.leaving = True
             case "user":
-                self.fail(job.title, failure.message)
+                self.fail(Reason("user", job.title, failure.message))
             case "numerics":
                 worker.unsuited[job.title] = failure.message
             case "damaged":
@@ -209,7 +210,7 @@ class Schedule:
                 for unit in left:
                     again = self.retries.retry(unit, self.now)
                     if again is None:
-                        self.pause(job.title, failure.message)
+                        self.pause(Reason("infrastructure", job.title, failure.message, f"{unit[1]} {unit[2]}"))
                     else:
                         self._backlog.again_at(again, job.title)
             case "memory" | "crash":
@@ -227,7 +228,7 @@ class Schedule:
         title.scanned = False
         self._backlog.touch(name)
         if title.in_vain > SCANS:
-            self.fail(name, reason)
+            self.fail(Reason("damaged", name, reason))
         else:
             self._to_scan.append(name)
 
@@ -236,15 +237,18 @@ class Schedule:
         lost = failure.cause == "lost"
         for title, kind, number in self.retries.died(units, was_alone, machine=lost):
             what = f"took its machine along {LOST} times" if lost else f"failed {POISON} times"
-            self.fail(title, f"{kind} {number} {what} while alone on a worker: {failure.message}")
+            place = f"{kind} {number}"
+            text = f"{place} {what} while alone on a worker: {failure.message}"
+            self.fail(Reason("poison", title, text, place))
 
     def _accuse(self, name: str) -> None:
         """Units that were in hand when former drivers died are tried alone; what took three along is given up."""
         for unit, deaths in self.quarantine.look_up(self.titles[name]):
             self.retries.suspect(unit)
             if len(deaths.alone) >= POISON:
-                reason = f"{unit[1]} {unit[2]} took the driver along {POISON} times while nothing else was in hand"
-                self.fail(name, reason)
+                place = f"{unit[1]} {unit[2]}"
+                text = f"{place} took the driver along {POISON} times while nothing else was in hand"
+                self.fail(Reason("poison", name, text, place))
 
     def _commit(self, done: Iterable[Done]) -> None:
         for item in done:
@@ -283,7 +287,7 @@ class Schedule:
         for role in ROLES:
             for name, why in self._pools.stuck(role).items():
                 if self.titles[name].active and self.titles[name].expects(role):
-                    self.pause(name, why)
+                    self.pause(Reason("workers", name, why))
 
     def _start_scans(self, commands: list[Command]) -> None:
         if not self._to_scan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.scheduler.work import Done, Kind, Role, Scanned
+from pipeline.scheduler.work import Done, Kind, Reason, Role, Scanned
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class TitleState:
     listed: int = 0  # GOPs in the last playlist
     listed_at: float = float("-inf")
     done: bool = False
-    failed: str | None = None
-    paused: str | None = None
+    failed: Reason | None = None
+    paused: Reason | None = None
 
     @property
     def over(self) -> bool:

@@ -72,6 +72,27 @@ class Failure:
     message: str
 
 
+ReasonKind = Literal[
+    Cause,
+    "poison",  # a unit failed, or took its machine or driver along, again and again while nothing else was there
+    "records",  # what the store holds of the title cannot be read, or not made good
+    "workers",  # nobody works in a role that the title needs
+]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a title failed or paused. `place`: the unit that did it, such as `chain 3`, where it was one."""
+
+    kind: ReasonKind
+    title: str
+    text: str
+    place: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
 @dataclass(frozen=True)
 class Done:
     """One unit that is committed now. `won` is False where another writer had committed it before.

@@ -24,6 +24,18 @@ _OF_SOUND = ("ffmpeg", "sound revision")
 
 
 @dataclass(frozen=True)
+class Change:
+    """Something that a plan was made with and that is another one now."""
+
+    name: str
+    was: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.was}, now {self.now}"
+
+
+@dataclass(frozen=True)
 class Earlier:
     """What another version left of a title. Exactly one of `kept`, `own` and `why` is given.
 
@@ -32,7 +44,7 @@ class Earlier:
     """
 
     stream: str  # first 16 digits of its hash
-    changed: tuple[str, ...] = ()
+    changed: tuple[Change, ...] = ()
     kept: TitleFolders | None = None
     own: TitlePlan | None = None
     why: str = ""
@@ -100,10 +112,10 @@ def _begun(store: Store, plan: TitlePlan, stream: str, note: Mapping[str, Any]) 
         return Earlier(stream, changed, why=f"{plan_key(plan.id, stream)} is damaged ({type(error).__name__})")
     if frames != plan.frames:
         return Earlier(stream, changed, why=f"its sound counts {frames} frames there, {plan.frames} here")
-    others = [one for one in changed if not one.startswith((*_OF_SOUND, "weights"))]
-    sound = any(one.startswith(_OF_SOUND) for one in changed)
-    if sound and any(readable(Ledger(store, theirs.prefix(stage)), 0) is None for stage in ("sound", theirs.heard)):
-        others += [one for one in changed if one.startswith(_OF_SOUND)]
+    of_sound = [str(one) for one in changed if one.name in _OF_SOUND]
+    others = [str(one) for one in changed if one.name not in (*_OF_SOUND, "weights")]
+    if of_sound and any(readable(Ledger(store, theirs.prefix(stage)), 0) is None for stage in ("sound", theirs.heard)):
+        others += of_sound
     if "readings" not in note and (plan.portrait_reading or plan.canvas_reading):
         others.append("the colours of its pictures may have been read in another way")  # nobody noted how
     gone = [name for name, stored in weights if not store.exists(stored.key)]
@@ -113,16 +125,16 @@ def _begun(store: Store, plan: TitlePlan, stream: str, note: Mapping[str, Any]) 
     return Earlier(stream, changed, own=theirs)
 
 
-def _changed(plan: TitlePlan, note: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a plan was made with that is another one now, in words; nothing where no note tells."""
+def _changed(plan: TitlePlan, note: Mapping[str, Any]) -> tuple[Change, ...]:
+    """What a plan was made with that is another one now; nothing where no note tells."""
     was, now = note.get("made_with"), plain(plan.made_with())
     if not isinstance(was, dict):
         return ()
     names = [name for name in now.keys() | was.keys() if was.get(name) != now.get(name)]
-    words = [f"{name} {_short(was.get(name))}, now {_short(now.get(name))}" for name in sorted(names)]
+    changes = [Change(name, _short(was.get(name)), _short(now.get(name))) for name in sorted(names)]
     if note.get("weights_hash") != plan.weights_hash:
-        words.append(f"weights {str(note.get('weights_hash'))[:12]}, now {plan.weights_hash[:12]}")
-    return tuple(words)
+        changes.append(Change("weights", str(note.get("weights_hash"))[:12], plan.weights_hash[:12]))
+    return tuple(changes)
 
 
 def _short(value: object) -> str:

@@ -107,7 +107,7 @@ def test_a_store_that_fails_a_scan_pauses_that_title_alone(clock: Clock) -> None
 
     schedule = schedule_of("a", "b")
     drive(schedule, Instant(clock), scan)
-    assert schedule.titles["a"].paused == "s3://bucket/a: no answer"
+    assert str(schedule.titles["a"].paused) == "s3://bucket/a: no answer"
     assert schedule.titles["b"].done
 
 
@@ -180,7 +180,7 @@ def test_what_is_lost_for_good_fails_its_title(clock: Clock) -> None:
 
     schedule = schedule_of("a")
     drive(schedule, Instant(clock), scan)
-    assert schedule.titles["a"].failed == "title a: final.mp4 is no longer there"
+    assert str(schedule.titles["a"].failed) == "title a: final.mp4 is no longer there"
 
 
 def test_nothing_begins_before_its_mark_is_written(clock: Clock) -> None:

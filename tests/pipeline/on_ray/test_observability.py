@@ -32,6 +32,7 @@ from pipeline.scheduler.work import (
     Launch,
     Outcome,
     Progress,
+    Reason,
     Scanned,
     WorkerLost,
     WorkerReady,
@@ -57,7 +58,7 @@ def test_the_drivers_gauges_follow_the_schedule() -> None:
     one.handle(Scanned("a", True, True, (0,), 3, (0, 2), False), 0.0)
     one.handle(Scanned("b", True, True, (0,), 4, (0, 1, 2, 3), True), 0.0)
     one.handle(Scanned("c", False, False, (), 0, (), False), 0.0)
-    one.fail("c", "said so")
+    one.fail(Reason("user", "c", "said so"))
     found = gauges(one)
     assert [found["longtake_titles", state] for state in ("running", "done", "failed", "waiting")] == [1, 1, 1, 0]
     assert found["longtake_gops_left", "chain"] == 1

@@ -188,8 +188,8 @@ def test_titles_of_other_runs_stay_in_the_catalog() -> None:
 
 def test_whatever_went_wrong_has_a_remedy() -> None:
     for state in OVER:
-        assert bool(remedy(state, "x")) == (state in ("failed", "paused", "damaged"))
-    assert "verify" in remedy("failed", "chain 3 failed 3 times while alone on a worker: x")
+        assert bool(remedy(state, "user")) == (state in ("failed", "paused", "damaged"))
+    assert "verify" in remedy("failed", "poison")
 
 
 # -- what a run writes ----------------------------------------------------------------------------------------------
