@@ -54,8 +54,8 @@ def test_what_fails_is_raised_in_its_place() -> None:
 def test_a_process_ends_though_an_answer_never_comes() -> None:
     code = (
         "import time\n"
-        "from pipeline.core.parallel import side_by_side\n"
-        "answers = side_by_side(lambda seconds: time.sleep(seconds), [0, 600, 600, 600])\n"
+        "from pipeline.core.parallel import parallel_map\n"
+        "answers = parallel_map(lambda seconds: time.sleep(seconds), [0, 600, 600, 600])\n"
         "next(answers)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 PLACE = """
 import json, os, sys
 import ray
-from pipeline.on_ray.placement import preference
+from pipeline.on_ray.placement import placement_options
 ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False, logging_level="ERROR")
 
 class Where:
@@ -23,7 +23,7 @@ class Where:
         return ray.get_runtime_context().get_node_labels().get("ray.io/market-type", "none")
 
 # As many as there are places: those that come after find their kind full.
-actors = [(role, ray.remote(Where).options(num_cpus=1, **preference(role)).remote()) for role in sys.argv[1:]]
+actors = [(role, ray.remote(Where).options(num_cpus=1, **placement_options(role)).remote()) for role in sys.argv[1:]]
 print(json.dumps([[role, ray.get(actor.market.remote(), timeout=60)] for role, actor in actors]))
 """
 
