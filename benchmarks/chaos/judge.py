@@ -22,7 +22,7 @@ from tests.support.crashes import keys_under
 BEYOND = 0.05  # of the committed GOPs that may have been made again though no fault hit them
 _RECORD = re.compile(r"/(chain|stream)/(\d{8})\.(\d+)\.json$")
 _COUNTED = re.compile(r"/(chain|stream|done)/\d{8}\.\d+\.json$")
-_OBJECT = re.compile(r"/(chain|stream)/objects/(\d{8})-([0-9a-f]{32})-")
+_OBJECT = re.compile(r"/(chain|stream)/objects/(\d{8})-([0-9a-f]{16,32})-")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,12 @@ def frames_of(store: Store) -> int:
 
 def redone(puts: Iterable[str], tally: Tally) -> int:
     """Attempts at a GOP that put something and were not the one that counts."""
-    return len({match.groups() for key in puts if (match := _OBJECT.search(key))}) - len(tally.committed)
+    attempts = {match.groups() for key in puts if (match := _OBJECT.search(key))}
+    if len(attempts) < len(tally.committed):
+        raise RuntimeError(
+            f"{len(attempts)} attempts were seen for {len(tally.committed)} committed GOPs: keys are read wrongly"
+        )
+    return len(attempts) - len(tally.committed)
 
 
 def compare(folder: Path, output: str, store: Store, manifests: list[Path]) -> tuple[int, list[str], bool]:

@@ -26,7 +26,7 @@ from models.speech.spectrum import SAMPLES_A_FRAME
 from models.speech.speech_level import speech_level
 from models.weights.shipped import shipped_weights
 from pipeline.core.windows import LENGTH, STRIDE
-from pipeline.media.encode import CODECS, Encoding, GopEncoder
+from pipeline.media.encode import CODECS, LARGEST, Encoding, GopEncoder
 from pipeline.provenance.watermark import Watermark
 
 CLIP = 16
@@ -52,7 +52,7 @@ class Timer:
 
 
 def cost_of(family: str, size: int) -> dict[str, Any]:
-    """Milliseconds a frame, by stage; `size` is the shorter edge of the film."""
+    """Milliseconds a frame, by stage; `size`: of the film's shorter edge, as far as the longer one can be encoded."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     constants, weights = FAMILIES[family], str(shipped_weights(family))
@@ -63,7 +63,7 @@ def cost_of(family: str, size: int) -> dict[str, Any]:
         top = (picture.shape[0] - edge) // 2
         picture = np.ascontiguousarray(picture[top : top + edge, :edge])
     height, width = picture.shape[:2]
-    scale = size / min(height, width)
+    scale = min(size / min(height, width), LARGEST / max(height, width))
     shape = (round(width * scale / 2) * 2, round(height * scale / 2) * 2)
     timer = Timer()
     prepare, chain, upscale = (load_part(constants, part, weights, "cpu") for part in ("prepare", "chain", "upscale"))

@@ -28,13 +28,15 @@ from models.diffusion.movement import (
 from models.diffusion.movement_record import recorded
 from models.families.noise_keys import noise_key
 from models.families.protocol import Arrays, ClipOptions, Family, Lane
-from models.families.vocabulary import ASKED, asked
+from models.families.vocabulary import ASKED, EXPRESSION_WORDS, asked
 from models.parts.part import Part
 from models.parts.photograph import Seen, look_at
 from models.puppet.parted_lips import PartedLips
+from models.puppet.teeth import width_of_mouth
 
 CLIP = 16
 CHANGES = 14  # frames in which a prompt comes to be seen, and goes
+NO_SMILE, SMILE = 1.15, 1.3  # width of a mouth, of one at rest, up to which there is none, and from which it is whole
 OPENING = NUMBERS.index("opening")
 BEGINS = 6  # frames in which the portrait begins to move
 
@@ -56,7 +58,7 @@ class MovementChain(Part):
         rest = BlinkState()
         return {
             "blink": np.array([rest.since, rest.shut], np.int32),
-            "prompt": np.zeros(len(ASKED), np.float32),
+            "prompt": np.array(_as_in_the_portrait(conditioning), np.float32),
         }
 
     def sample(self, seed: int, options: ClipOptions) -> Lane:
@@ -85,7 +87,7 @@ class MovementChain(Part):
             features = features[reach:]  # before the first frame there is silence, not the first frame again
         since_clip = 0 if lane.clip == 0 else reach
         heard = windows(features, [since_clip + place for place in range(-AROUND, CLIP + AROUND)], config)
-        shown = _changing(lane.state["prompt"], asked(lane.text))
+        shown = _changing(lane.state["prompt"], _wanted(lane))
         prompts = torch.from_numpy(np.pad(shown, ((AROUND, AROUND), (0, 0)), mode="edge")).to(self.device)
         codes = self._network.hear(heard, prompts)
         codes = self._network.calmer(codes)
@@ -120,6 +122,21 @@ def _closing(moved: Moved, lips: PartedLips, share: Tensor) -> Tensor:
     """Contours [n 58 2] with lips that close, also of an open portrait; `share` [n]: how much of a parting stays."""
     told = torch.from_numpy(lips.contours(moved.numbers.double().numpy(), moved.lips.double().numpy())).float()
     return torch.cat([with_lips(told, share).flatten(1, 2), moved.contours[:, LIP_POINTS:]], 1)
+
+
+def _wanted(lane: Lane) -> tuple[float, ...]:
+    """What a prompt asks for; of expressions what the portrait shows, where it asks for none."""
+    wanted = asked(lane.text)
+    if any(wanted[ASKED.index(name)] for name in EXPRESSION_WORDS):
+        return wanted
+    return tuple(max(pair) for pair in zip(wanted, _as_in_the_portrait(lane.conditioning), strict=True))
+
+
+def _as_in_the_portrait(conditioning: Arrays) -> tuple[float, ...]:
+    """Whoever smiles in the portrait goes on smiling: corners that go back to rest make another face of theirs."""
+    wide = width_of_mouth(conditioning["landmarks"].astype(np.float64))
+    smile = min(max((wide - NO_SMILE) / (SMILE - NO_SMILE), 0.0), 1.0)
+    return tuple(smile * (name == "smile") for name in ASKED)
 
 
 def _changing(before: np.ndarray, wanted: tuple[float, ...]) -> np.ndarray:

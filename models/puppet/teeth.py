@@ -135,12 +135,17 @@ def _line(along: Points, down: Points, x: Points) -> Points:
     return found
 
 
-def smiling(landmarks: Points) -> bool:
-    """Whether a mouth is wider than one at rest."""
+def width_of_mouth(landmarks: Points) -> float:
+    """Of a mouth's at rest."""
     rest = canonical().points
     unit = float(np.linalg.norm(landmarks[EAR_RIGHT, :2] - landmarks[EAR_LEFT, :2]))
     wide = float(np.linalg.norm(landmarks[CORNERS[1], :2] - landmarks[CORNERS[0], :2])) / unit
-    return wide >= SMILING * float(np.linalg.norm(rest[CORNERS[1]] - rest[CORNERS[0]]))
+    return wide / float(np.linalg.norm(rest[CORNERS[1]] - rest[CORNERS[0]]))
+
+
+def smiling(landmarks: Points) -> bool:
+    """Whether a mouth is wider than one at rest."""
+    return width_of_mouth(landmarks) >= SMILING
 
 
 def own_teeth(picture: NDArray[np.uint8], landmarks: Points, others: Teeth) -> Teeth:

@@ -15,6 +15,7 @@ from models.data.puppet_takes import Filming, film
 from models.data.speech import Corpus
 from models.diffusion.movement import (
     BLINK,
+    CALMER,
     CELLS,
     NUMBERS,
     MovementConfig,
@@ -183,3 +184,19 @@ def test_what_hears_learns_alone(folder: Path, tmp_path: Path) -> None:
     loss.backward()
     learning = {name.partition(".")[0] for name, one in stage.network.named_parameters() if one.grad is not None}
     assert learning == {"hearing", "numbers", "blink"}
+
+
+def test_a_mouth_told_to_open_very_wide_is_calmed_and_nothing_else_changes() -> None:
+    torch.manual_seed(3)
+    net = MovementNet().eval()
+    with torch.no_grad():
+        codes = torch.randn(40, net.config.code) * 3
+        before, after = net.told(codes)[0], net.told(net.calmer(codes))[0]
+    opening, rounding = NUMBERS.index("opening"), NUMBERS.index("rounding")
+    for place in (opening, rounding):
+        most, share = CALMER[NUMBERS[place]]
+        expected = before[:, place].clamp_max(most) + share * (before[:, place] - most).clamp_min(0)
+        torch.testing.assert_close(after[:, place], expected, atol=1e-4, rtol=1e-3)
+    others = [place for place in range(len(NUMBERS)) if place not in (opening, rounding)]
+    torch.testing.assert_close(after[:, others], before[:, others], atol=1e-4, rtol=1e-3)
+    assert (before[:, opening] > CALMER["opening"][0]).any()

@@ -13,10 +13,11 @@ from PIL import Image
 from models.faces.portrait import PortraitProblem
 from models.families.protocol import Arrays, ClipOptions, Hints, Lane, PictureOptions
 from models.families.registry import FAMILIES, load_part
+from models.families.vocabulary import ASKED
 from models.parts.movement_chain import LONGEST_GAP
 from models.puppet.teeth import read_teeth
 from models.weights.shipped import shipped_weights
-from tests.models.puppet.test_puppet import picture
+from tests.models.puppet.test_puppet import face, picture
 
 EXAMPLE = Path(__file__).parents[3] / "examples/portrait.png"
 PHOTO, WEIGHTS = FAMILIES["photo"], shipped_weights("photo")
@@ -28,9 +29,9 @@ OPTIONS = PictureOptions(512, 256, 0.5, "x2", film=FILM)
 @pytest.fixture(scope="module")
 def portrait() -> np.ndarray:
     """A wide picture with the drawn face left of its middle."""
-    face = cv2.resize(picture(), (200, 200), interpolation=cv2.INTER_AREA)
-    wide = np.full((240, 360, 3), face[0, 0], np.uint8)
-    wide[20:220, 30:230] = face
+    drawn = cv2.resize(picture(), (200, 200), interpolation=cv2.INTER_AREA)
+    wide = np.full((240, 360, 3), drawn[0, 0], np.uint8)
+    wide[20:220, 30:230] = drawn
     return wide
 
 
@@ -124,3 +125,16 @@ def test_no_face_and_two_are_told_with_what_to_do() -> None:
     face = np.array(Image.open(EXAMPLE).convert("RGB"))
     with pytest.raises(PortraitProblem, match=r"2 faces were found.*face_box"):
         part.conditioning(np.concatenate([face, face], 1), 512, Hints())
+
+
+def test_whoever_smiles_goes_on_smiling_unless_something_else_is_asked_for(conditioning: Arrays) -> None:
+    """A prompt that comes to be shown is part of a clip's state."""
+    smile = ASKED.index("smile")
+    chain = load_part(PHOTO, "chain", WEIGHTS, "cpu")
+    for wide, text, expected in ((1.0, None, 0.0), (1.5, None, 1.0), (1.5, "sad", 0.0), (1.0, "smiling", 1.0)):
+        given = conditioning | {"landmarks": face(0.0, wide).astype(np.float32)}
+        state = chain.start(given, 3, 512)
+        assert state["prompt"][smile] == (wide > 1)
+        lane: Lane = replace(chain.sample(1, CLIP), conditioning=given, seed=3, clip=0, text=text, state=state)
+        ((_, after),) = chain.next_clip([lane])
+        assert after["prompt"][smile] == pytest.approx(expected)
