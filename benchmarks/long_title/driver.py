@@ -26,7 +26,9 @@ class Noting(executor.RayExecutor):
         for name, silent in self.silences.items():
             if silent > self._noted.get(name, 0.0):
                 self._noted[name] = round(silent, 2)
-                self.facts.write_text(json.dumps(self._noted))
+                written = self.facts.with_suffix(".part")  # whole or not at all: this process may be killed just now
+                written.write_text(json.dumps(self._noted))
+                written.replace(self.facts)
         return found
 
 

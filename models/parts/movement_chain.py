@@ -6,7 +6,7 @@ when lids close while nobody speaks.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.diffusion.lips_meet import AROUND, parted, with_lips
 from models.diffusion.movement import (
+    CELLS,
     LIP_POINTS,
     LONGEST_GAP,
     NUMBERS,
@@ -22,7 +23,9 @@ from models.diffusion.movement import (
     Looked,
     Moved,
     MovementNet,
+    at_points,
     blinks,
+    border,
     windows,
 )
 from models.diffusion.movement_record import recorded
@@ -31,14 +34,23 @@ from models.families.protocol import Arrays, ClipOptions, Family, Lane
 from models.families.vocabulary import ASKED, EXPRESSION_WORDS, asked
 from models.parts.part import Part
 from models.parts.photograph import Seen, look_at
+from models.puppet.expressed import Expressed
 from models.puppet.parted_lips import PartedLips
 from models.puppet.teeth import width_of_mouth
+from models.puppet.topology import CONTOURS
 
 CLIP = 16
 CHANGES = 14  # frames in which a prompt comes to be seen, and goes
 NO_SMILE, SMILE = 1.15, 1.3  # width of a mouth, of one at rest, up to which there is none, and from which it is whole
+EXPRESSIONS = np.array([name in EXPRESSION_WORDS for name in ASKED])
 OPENING = NUMBERS.index("opening")
 BEGINS = 6  # frames in which the portrait begins to move
+
+
+class _Face(NamedTuple):
+    seen: Seen
+    lips: PartedLips
+    expressed: Expressed
 
 
 class MovementChain(Part):
@@ -48,7 +60,7 @@ class MovementChain(Part):
         super().__init__(family, weights, device)
         self._network: MovementNet = self.ready("movement")
         self._vae = self.ready("vae")
-        self._looked: tuple[bytes, tuple[Seen, PartedLips]] | None = None  # of the last portrait
+        self._face: tuple[bytes, _Face] | None = None  # of the last portrait
 
     def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
         return {}
@@ -79,7 +91,7 @@ class MovementChain(Part):
         return [None if lane is None else self._clip(lane) for lane in lanes]
 
     def _clip(self, lane: Lane) -> tuple[np.ndarray, Arrays]:
-        (looked, latents, own), lips = self._look(lane.conditioning)
+        face = self._look(lane.conditioning)
         config, first = self._network.config, lane.clip * CLIP
         features = torch.from_numpy(lane.features).to(self.device)
         reach = self.family.feature_reach
@@ -88,34 +100,50 @@ class MovementChain(Part):
         since_clip = 0 if lane.clip == 0 else reach
         heard = windows(features, [since_clip + place for place in range(-AROUND, CLIP + AROUND)], config)
         shown = _changing(lane.state["prompt"], _wanted(lane))
-        prompts = torch.from_numpy(np.pad(shown, ((AROUND, AROUND), (0, 0)), mode="edge")).to(self.device)
-        codes = self._network.hear(heard, prompts)
-        codes = self._network.calmer(codes)
-        share_parted = parted(self._network.told(codes)[0][:, OPENING].cpu())
-        codes = codes[AROUND:-AROUND]
-        moved = self._network(
-            Looked(*(field.expand(CLIP, *field.shape[1:]) for field in looked)), latents.expand(CLIP, -1, -1, -1), codes
-        )
-        moved = type(moved)(*(field.float().cpu() for field in moved))
-        moved = moved._replace(contours=_closing(moved, lips, share_parted))
+        moved, opening = self._moved(face, heard, shown)
+        if shown[:, EXPRESSIONS].any():
+            moved = _expressed(moved, self._moved(face, heard, np.where(EXPRESSIONS, 0, shown))[0], face.expressed)
+        moved = moved._replace(contours=_closing(moved, face.lips, parted(opening)))
         since, shut = lane.state["blink"].tolist()
         longest = LONGEST_GAP - noise_key(lane.seed, "blink", lane.clip) % (LONGEST_GAP // 2)
         closed, state = blinks(moved.blink, BlinkState(since, bool(shut)), longest)
         share = (torch.arange(first, first + CLIP) / BEGINS).clamp(0, 1)
-        committed = recorded(moved, closed, own, share)
+        committed = recorded(moved, closed, face.seen.contours, share)
         return committed.numpy(), {
             "blink": np.array([state.since, state.shut], np.int32),
             "prompt": shown[-1].copy(),
         }
 
-    def _look(self, conditioning: Arrays) -> tuple[Seen, PartedLips]:
+    def _moved(self, face: _Face, heard: Tensor, shown: np.ndarray) -> tuple[Moved, Tensor]:
+        """How a portrait moves in a clip whose frames, and AROUND before and after, hear so and show so much of prompts
+        [16 10]; and how far it is told to open its mouth in all these."""
+        prompts = torch.from_numpy(np.pad(shown, ((AROUND, AROUND), (0, 0)), mode="edge")).to(self.device)
+        codes = self._network.calmer(self._network.hear(heard, prompts.float()))
+        looked = Looked(*(field.expand(CLIP, *field.shape[1:]) for field in face.seen.looked))
+        latents = face.seen.latents.expand(CLIP, -1, -1, -1)
+        moved = self._network(looked, latents, codes[AROUND:-AROUND])
+        opening = self._network.told(codes)[0][:, OPENING]
+        return Moved(*(field.float().cpu() for field in moved)), opening.cpu()
+
+    def _look(self, conditioning: Arrays) -> _Face:
         key = conditioning["portrait"].tobytes() + conditioning["landmarks"].tobytes()
-        if self._looked is None or self._looked[0] != key:
+        if self._face is None or self._face[0] != key:
             pixels = torch.from_numpy(conditioning["portrait"]).to(self.device)
-            landmarks, side = conditioning["landmarks"].astype(np.float64), pixels.shape[-1]
+            landmarks = conditioning["landmarks"].astype(np.float64)
             seen = look_at(self._network, self._vae, pixels, landmarks)
-            self._looked = key, (seen, PartedLips(landmarks * (SIDE / side), SIDE))
-        return self._looked[1]
+            told = landmarks * (SIDE / pixels.shape[-1])
+            self._face = key, _Face(seen, PartedLips(told, SIDE), Expressed(told, SIDE, CELLS))
+        return self._face[1]
+
+
+def _expressed(moved: Moved, without: Moved, portrait: Expressed) -> Moved:
+    """The same, brows, lids and mouth as far as the expression asks for that `without` does not have."""
+    wanted, plain = (portrait.movement(one.numbers.double().numpy()) for one in (moved, without))
+    points = torch.from_numpy(portrait.points).float().expand(CLIP, -1, -1)
+    made = (at_points(without.flow, points) - at_points(moved.flow, points)).numpy()
+    flow = torch.from_numpy(portrait.flow(wanted - plain - made)) * border(moved.flow)
+    bent = torch.from_numpy((wanted - plain)[:, list(CONTOURS)]).float() - (moved.contours - without.contours)
+    return moved._replace(flow=moved.flow + flow, contours=moved.contours + bent)
 
 
 def _closing(moved: Moved, lips: PartedLips, share: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from models.diffusion.movement import (
     windows,
 )
 from models.puppet.composed import Composer, Told
+from models.puppet.eye_rig import closed_lids
 from models.puppet.face_map import face_map
 from models.puppet.puppet import Frame
 from models.puppet.teeth import Teeth
@@ -86,6 +87,7 @@ def told(moved: Moved) -> list[Told]:
 def told_of(flow: Tensor, contours: Tensor, numbers: Tensor, closed: Tensor) -> list[Told]:
     """Flow [n 2 32 32], contours of lips and lids [n 58 2], numbers [n 19], how far lids are shut [n]."""
     column = {name: numbers[:, place].tolist() for place, name in enumerate(NUMBERS)}
+    drawn = closed_lids(np.array(column["lids"]), closed.double().numpy())  # tired lids are seen as lids too
     lips, lids = contours.double().split([LIP_POINTS, LID_POINTS], 1)
     found = []
     for frame, shut in enumerate(closed.tolist()):
@@ -101,7 +103,7 @@ def told_of(flow: Tensor, contours: Tensor, numbers: Tensor, closed: Tensor) -> 
                 rounding=float(np.clip(number["rounding"], 0, 1)),
                 smile=float(np.clip(number["smile"], -1, 1)),
                 gaze=(float(np.clip(number["gaze_x"], -1, 1)), float(np.clip(number["gaze_y"], -1, 1))),
-                closed=shut,
+                closed=float(drawn[frame]),
             )
         )
     return found

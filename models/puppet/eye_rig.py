@@ -49,8 +49,13 @@ class EyeRig:
 
 def lid_closed(held: Track) -> Points:
     """How far the lids are shut in every frame [f]: 0 as in the portrait, 1 closed."""
-    held_shut = np.clip((1 - held.lids) * FALL, 0, 0.85)
-    closed: Points = held_shut + (1 - held_shut) * np.clip(held.blink, 0, 1)
+    return closed_lids(held.lids, held.blink)
+
+
+def closed_lids(lids: Points, blink: Points) -> Points:
+    """The same of how wide the eyes are held, and how far they blink [f]."""
+    held_shut = np.clip((1 - lids) * FALL, 0, 0.85)
+    closed: Points = held_shut + (1 - held_shut) * np.clip(blink, 0, 1)
     return closed
 
 
