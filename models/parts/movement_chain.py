@@ -43,6 +43,7 @@ CLIP = 16
 CHANGES = 14  # frames in which a prompt comes to be seen, and goes
 NO_SMILE, SMILE = 1.15, 1.3  # width of a mouth, of one at rest, up to which there is none, and from which it is whole
 EXPRESSIONS = np.array([name in EXPRESSION_WORDS for name in ASKED])
+ROUNDS = 3  # in which an expression's flow comes nearer to what it is to be: its cells are coarse
 OPENING = NUMBERS.index("opening")
 BEGINS = 6  # frames in which the portrait begins to move
 
@@ -140,10 +141,12 @@ def _expressed(moved: Moved, without: Moved, portrait: Expressed) -> Moved:
     """The same, brows, lids and mouth as far as the expression asks for that `without` does not have."""
     wanted, plain = (portrait.movement(one.numbers.double().numpy()) for one in (moved, without))
     points = torch.from_numpy(portrait.points).float().expand(CLIP, -1, -1)
-    made = (at_points(without.flow, points) - at_points(moved.flow, points)).numpy()
-    flow = torch.from_numpy(portrait.flow(wanted - plain - made)) * border(moved.flow)
+    flow = moved.flow
+    for _ in range(ROUNDS):
+        made = (at_points(without.flow, points) - at_points(flow, points)).numpy()
+        flow = flow + torch.from_numpy(portrait.flow(wanted - plain - made)) * border(flow)
     bent = torch.from_numpy((wanted - plain)[:, list(CONTOURS)]).float() - (moved.contours - without.contours)
-    return moved._replace(flow=moved.flow + flow, contours=moved.contours + bent)
+    return moved._replace(flow=flow, contours=moved.contours + bent)
 
 
 def _closing(moved: Moved, lips: PartedLips, share: Tensor) -> Tensor:
