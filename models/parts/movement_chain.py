@@ -43,6 +43,8 @@ CLIP = 16
 CHANGES = 14  # frames in which a prompt comes to be seen, and goes
 NO_SMILE, SMILE = 1.15, 1.3  # width of a mouth, of one at rest, up to which there is none, and from which it is whole
 EXPRESSIONS = np.array([name in EXPRESSION_WORDS for name in ASKED])
+ROUNDS = 3  # in which an expression's flow comes nearer to what it is to be: its cells are coarse
+KEPT = 0.7  # of a smile that is asked for: the portrait has one already
 OPENING = NUMBERS.index("opening")
 BEGINS = 6  # frames in which the portrait begins to move
 
@@ -101,8 +103,9 @@ class MovementChain(Part):
         heard = windows(features, [since_clip + place for place in range(-AROUND, CLIP + AROUND)], config)
         shown = _changing(lane.state["prompt"], _wanted(lane))
         moved, opening = self._moved(face, heard, shown)
-        if shown[:, EXPRESSIONS].any():
-            moved = _expressed(moved, self._moved(face, heard, np.where(EXPRESSIONS, 0, shown))[0], face.expressed)
+        plain = np.where(EXPRESSIONS, np.array(_as_in_the_portrait(lane.conditioning), np.float32), shown)
+        if np.abs(shown - plain).max() > 1e-6:
+            moved = _expressed(moved, self._moved(face, heard, plain)[0], face.expressed)
         moved = moved._replace(contours=_closing(moved, face.lips, parted(opening)))
         since, shut = lane.state["blink"].tolist()
         longest = LONGEST_GAP - noise_key(lane.seed, "blink", lane.clip) % (LONGEST_GAP // 2)
@@ -140,10 +143,12 @@ def _expressed(moved: Moved, without: Moved, portrait: Expressed) -> Moved:
     """The same, brows, lids and mouth as far as the expression asks for that `without` does not have."""
     wanted, plain = (portrait.movement(one.numbers.double().numpy()) for one in (moved, without))
     points = torch.from_numpy(portrait.points).float().expand(CLIP, -1, -1)
-    made = (at_points(without.flow, points) - at_points(moved.flow, points)).numpy()
-    flow = torch.from_numpy(portrait.flow(wanted - plain - made)) * border(moved.flow)
+    flow = moved.flow
+    for _ in range(ROUNDS):
+        made = (at_points(without.flow, points) - at_points(flow, points)).numpy()
+        flow = flow + torch.from_numpy(portrait.flow(wanted - plain - made)) * border(flow)
     bent = torch.from_numpy((wanted - plain)[:, list(CONTOURS)]).float() - (moved.contours - without.contours)
-    return moved._replace(flow=moved.flow + flow, contours=moved.contours + bent)
+    return moved._replace(flow=flow, contours=moved.contours + bent)
 
 
 def _closing(moved: Moved, lips: PartedLips, share: Tensor) -> Tensor:
@@ -164,7 +169,7 @@ def _as_in_the_portrait(conditioning: Arrays) -> tuple[float, ...]:
     """Whoever smiles in the portrait goes on smiling: corners that go back to rest make another face of theirs."""
     wide = width_of_mouth(conditioning["landmarks"].astype(np.float64))
     smile = min(max((wide - NO_SMILE) / (SMILE - NO_SMILE), 0.0), 1.0)
-    return tuple(smile * (name == "smile") for name in ASKED)
+    return tuple(KEPT * smile * (name == "smile") for name in ASKED)
 
 
 def _changing(before: np.ndarray, wanted: tuple[float, ...]) -> np.ndarray:

@@ -14,7 +14,7 @@ from models.faces.portrait import PortraitProblem
 from models.families.protocol import Arrays, ClipOptions, Hints, Lane, PictureOptions
 from models.families.registry import FAMILIES, load_part
 from models.families.vocabulary import ASKED
-from models.parts.movement_chain import LONGEST_GAP
+from models.parts.movement_chain import KEPT, LONGEST_GAP
 from models.puppet.teeth import read_teeth
 from models.weights.shipped import shipped_weights
 from tests.models.puppet.test_puppet import face, picture
@@ -131,10 +131,10 @@ def test_whoever_smiles_goes_on_smiling_unless_something_else_is_asked_for(condi
     """A prompt that comes to be shown is part of a clip's state."""
     smile = ASKED.index("smile")
     chain = load_part(PHOTO, "chain", WEIGHTS, "cpu")
-    for wide, text, expected in ((1.0, None, 0.0), (1.5, None, 1.0), (1.5, "sad", 0.0), (1.0, "smiling", 1.0)):
+    for wide, text, expected in ((1.0, None, 0.0), (1.5, None, KEPT), (1.5, "sad", 0.0), (1.0, "smiling", 1.0)):
         given = conditioning | {"landmarks": face(0.0, wide).astype(np.float32)}
         state = chain.start(given, 3, 512)
-        assert state["prompt"][smile] == (wide > 1)
+        assert state["prompt"][smile] == pytest.approx(KEPT * (wide > 1))
         lane: Lane = replace(chain.sample(1, CLIP), conditioning=given, seed=3, clip=0, text=text, state=state)
         ((_, after),) = chain.next_clip([lane])
         assert after["prompt"][smile] == pytest.approx(expected)
