@@ -11,7 +11,8 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
 
-from pipeline.manifest.option_fields import Line, OptionFields
+from pipeline.manifest.option_fields import OptionFields
+from pipeline.manifest.option_types import Line
 from pipeline.manifest.yaml_text import Loc, shown
 from pipeline.media.tags import MOST_CHAPTERS
 

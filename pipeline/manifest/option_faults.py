@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pipeline.manifest.option_fields import LARGEST_CRF, RESOLUTIONS, SMALL_BASE, extra
+from pipeline.manifest.option_fields import LARGEST_CRF, SMALL_BASE, extra
+from pipeline.manifest.option_types import RESOLUTIONS
 from pipeline.manifest.options import FamilyFacts, default_codec, default_resolution
 from pipeline.media.canvas import CANVASES
 
