@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 import click
 import cv2
@@ -28,10 +27,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.photographs.movement import autoencoder_and_network
+from benchmarks.photographs.movement import autoencoder_and_network, sitters
 from models.autoencoder.vae import Vae
-from models.data.landmark_faces import portraits_of
-from models.data.puppet_takes import square_around
 from models.data.speech import read_recording
 from models.diffusion.movement import CELLS, Moved
 from models.diffusion.movement_record import read, recorded
@@ -108,12 +105,7 @@ def mouths_of(
     frames = min(frames, len(wave) // SAMPLES_A_FRAME)
     wave = wave[: frames * SAMPLES_A_FRAME]
     targets, sound = spoken_targets(wave), heard(wave)
-    done = 0
-    for number, one in enumerate(portraits_of(faces, split, movable=True)):  # type: ignore[arg-type]
-        found = square_around(one, Random(number), SIDE)
-        if found is None or done == people:
-            continue
-        done += 1
+    for number, one, found in sitters(faces, split, people):
         teeth = own_teeth(*found, rows[number % len(rows)])
         moving = track_of(motion(number, targets, composed=True)).from_the_portrait().limited(0.35, 0.21, 0.14)
         puppet = Puppet(*found, teeth)

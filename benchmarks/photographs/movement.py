@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from models.autoencoder.vae import Vae
 from models.data.landmark_faces import portraits_of
+from models.data.portraits import Portrait as PortraitFile
 from models.data.puppet_takes import square_around
 from models.data.speech import read_recording
 from models.diffusion.movement import MovementNet
@@ -59,6 +60,19 @@ def autoencoder_and_network(vae: Path, weights: Path) -> tuple[Vae, MovementNet]
     return trained_autoencoder(vae), network.eval()
 
 
+def sitters(
+    faces: Path, split: Split | str, people: int
+) -> Iterator[tuple[int, PortraitFile, tuple[NDArray[np.uint8], NDArray[np.float64]]]]:
+    """Number, portrait, and the square around its face with landmarks, of as many people as have one."""
+    done = 0
+    for number, one in enumerate(portraits_of(faces, split, movable=True)):  # type: ignore[arg-type]
+        found = square_around(one, Random(number), SIDE)
+        if found is None or done == people:
+            continue
+        done += 1
+        yield number, one, found
+
+
 def films(
     faces: Path, weights: Path, vae: Path, split: Split | str, speech: Path, people: int, frames: int
 ) -> Iterator[Film]:
@@ -68,12 +82,7 @@ def films(
     frames = min(frames, len(wave) // SAMPLES_A_FRAME)
     wave = wave[: frames * SAMPLES_A_FRAME]
     targets, sound = spoken_targets(wave), heard(wave)
-    done = 0
-    for number, one in enumerate(portraits_of(faces, split, movable=True)):  # type: ignore[arg-type]
-        found = square_around(one, Random(number), SIDE)
-        if found is None or done == people:
-            continue
-        done += 1
+    for number, one, found in sitters(faces, split, people):
         portrait, teeth = Portrait(*found), rows[number % len(rows)]
         moving = track_of(motion(number, targets, composed=True)).from_the_portrait().limited(0.35, 0.21, 0.14)
         puppet = list(Puppet(*found, teeth).frames(moving))
