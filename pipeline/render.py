@@ -109,7 +109,9 @@ def command(
             for doubt in catalog.doubts:
                 screen.tell(f"warning: {doubt}")
             code = _dry_run(catalog, screen, options) if dry_run else _render(catalog, screen, options)
-        except KeyboardInterrupt:
+        except BaseException as error:
+            if not (stop.interrupted or isinstance(error, KeyboardInterrupt)):
+                raise
             click.echo(f"Interrupted before rendering began. {AGAIN}", err=True)
             code = INTERRUPTED
     sys.exit(code)

@@ -18,10 +18,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Stop:
     """Use as a context manager around the whole command.
 
-    Before `hold` nothing is in hand, and the first signal raises KeyboardInterrupt.
+    Before `hold` nothing is in hand, and a signal raises KeyboardInterrupt wherever the program stands. That may be in
+    code that makes another exception of it (Python 3.11 does in `__set_name__`) or drops it (in `__del__`): whoever
+    catches an exception asks `interrupted`, and `hold` raises what was dropped.
     """
 
     def __init__(self) -> None:
+        self.interrupted = False  # by a signal, before there was anything to finish
         self._reason: str | None = None
         self._first: Callable[[], None] | None = None
         self._before: dict[int, Callable[[int, FrameType | None], object] | int | signal.Handlers | None] = {}
@@ -34,6 +37,8 @@ class Stop:
         """From now on the first signal is noted, and calls `first` at once; whoever asks for `reason` acts on it."""
         self._catch_all()  # again, because Ray sets a handler of its own when it starts
         self._first = first
+        if self.interrupted:
+            raise KeyboardInterrupt
 
     def __enter__(self) -> Stop:
         self._catch_all()
@@ -53,6 +58,7 @@ class Stop:
 
     def _catch(self, number: int, frame: FrameType | None) -> None:
         if self._first is None:
+            self.interrupted = True
             raise KeyboardInterrupt
         if self._reason is not None:
             stop_now()
