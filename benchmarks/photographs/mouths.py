@@ -112,7 +112,7 @@ def mouths_of(
         truth = list(puppet.frames(moving))
         numbers = torch.from_numpy(np.stack([getattr(moving, name) for name in moving.__dataclass_fields__], 1)).float()
         with torch.no_grad():
-            movement = moved_by(network, autoencoder, Portrait(*found), sound, range(frames))
+            movement = moved_by(network, autoencoder.encode, Portrait(*found), sound, range(frames))
         made = {
             "composed": _composed(found, teeth, truth, numbers),
             "moved": [_bytes(puppet.warped(coarse(frame) + pixels(SIDE))) for frame in truth],

@@ -87,7 +87,7 @@ def films(
         moving = track_of(motion(number, targets, composed=True)).from_the_portrait().limited(0.35, 0.21, 0.14)
         puppet = list(Puppet(*found, teeth).frames(moving))
         with torch.no_grad():
-            movement = moved_by(network, autoencoder, portrait, sound, range(frames))
+            movement = moved_by(network, autoencoder.encode, portrait, sound, range(frames))
         made = list(speaking(portrait, teeth, movement))
         yield Film(one.name, portrait, targets.opening.double().numpy(), made, puppet)
 

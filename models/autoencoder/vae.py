@@ -7,23 +7,29 @@ are shrunk in front of it, and pixels folded into channels; and it begins as a c
 Shapes: n frames, H W pixels, c latent channels, h w latent sides.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 
 from models.autoencoder.cosines import Cosines
 from models.families.config import VaeConfig
 from models.image.wider import widened
 
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+
 
 class Vae(nn.Module):
     """The autoencoder. `model` holds the tensors, under their published names."""
 
     def __init__(self, config: VaeConfig) -> None:
+        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL  # seconds, and not every part has one
+
         super().__init__()
         self.config = config
         levels = len(config.channels)

@@ -3,14 +3,19 @@
 Shapes: r rows, f frames, c channels, h w latent sides.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import torch
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from torch import Tensor
 
 from models.families.config import SamplerConfig
+
+if TYPE_CHECKING:
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+    from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 
 Predict = Callable[[Tensor, Tensor], Tensor]
 """Latents and timestep (a tensor without dimensions) -> the model's prediction in the latents' shape."""
@@ -18,6 +23,8 @@ Predict = Callable[[Tensor, Tensor], Tensor]
 
 def scheduler(config: SamplerConfig) -> DDIMScheduler:
     """The diffusion schedule; training takes its noise and targets from it too (`add_noise`, `get_velocity`)."""
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler  # slow to import, and not every family samples
+
     return DDIMScheduler(
         num_train_timesteps=config.train_steps,
         beta_start=config.beta_start,
@@ -33,6 +40,8 @@ def scheduler(config: SamplerConfig) -> DDIMScheduler:
 
 def multistep_scheduler(config: SamplerConfig) -> DPMSolverMultistepScheduler:
     """The same schedule for DPM-Solver++ (Lu et al., arXiv 2211.01095), second order: it looks back one step."""
+    from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler  # likewise
+
     return DPMSolverMultistepScheduler(
         num_train_timesteps=config.train_steps,
         beta_start=config.beta_start,

@@ -10,12 +10,12 @@ from models.families.network_config import NetworkConfig
 from models.families.weight_files import WeightFile
 
 PHOTO: NetworkConfig = replace(MINI, vae=replace(MINI.vae, shrink=1), picture="composed", movement=MovementConfig())
-"""Of the other networks of `mini` only the autoencoder is used: its latents are how a portrait is looked at."""
+"""Of the other networks of `mini` only the encoder is used: latents are how a portrait is looked at."""
 
 _LICENCE = "MIT"
 
 PHOTO_TREE = (
-    WeightFile("vae.safetensors", "vae", ("chain",), "the portrait's latents", _LICENCE, "yes"),
+    WeightFile("vae.safetensors", "encoder", ("chain",), "the portrait's latents", _LICENCE, "yes"),
     WeightFile("movement.safetensors", "movement", ("chain",), "what is heard to movement", _LICENCE, "yes"),
     WeightFile("face_points.safetensors", "face_points", ("prepare",), "where the face is", _LICENCE, "yes"),
 )

@@ -61,7 +61,7 @@ class MovementChain(Part):
     def __init__(self, family: Family, weights: str | None, device: str) -> None:
         super().__init__(family, weights, device)
         self._network: MovementNet = self.ready("movement")
-        self._vae = self.ready("vae")
+        self._encoder = self.ready("encoder")
         self._face: tuple[bytes, _Face] | None = None  # of the last portrait
 
     def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class MovementChain(Part):
         if self._face is None or self._face[0] != key:
             pixels = torch.from_numpy(conditioning["portrait"]).to(self.device)
             landmarks = conditioning["landmarks"].astype(np.float64)
-            seen = look_at(self._network, self._vae, pixels, landmarks)
+            seen = look_at(self._network, self._encoder.encode, pixels, landmarks)
             told = landmarks * (SIDE / pixels.shape[-1])
             self._face = key, _Face(seen, PartedLips(told, SIDE), Expressed(told, SIDE, CELLS))
         return self._face[1]

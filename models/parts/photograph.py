@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.autoencoder.vae import Vae
 from models.diffusion.movement import (
     LATENTS_SIDE,
     LID_POINTS,
@@ -34,6 +33,9 @@ from models.puppet.topology import CONTOURS
 
 AT_ONCE = 32  # frames in a call of the network
 
+Encode = Callable[[Tensor], Tensor]
+"""Pixels [n 3 H W] in -1 … 1 -> latents [n c h w]."""
+
 
 @dataclass(frozen=True)
 class Portrait:
@@ -51,10 +53,10 @@ class Seen(NamedTuple):
     contours: Tensor  # [58 2] the portrait's own, in pixels of 512
 
 
-def look_at(network: MovementNet, vae: Vae, pixels: Tensor, landmarks: NDArray[np.float64]) -> Seen:
+def look_at(network: MovementNet, encode: Encode, pixels: Tensor, landmarks: NDArray[np.float64]) -> Seen:
     """A square around a face [3 s s] in -1..1, on the network's device, and its landmarks [478 3] in its pixels."""
     side = pixels.shape[-1]
-    latents = vae.encode(F.interpolate(pixels[None], (LATENTS_SIDE, LATENTS_SIDE), mode="area")).float()
+    latents = encode(F.interpolate(pixels[None], (LATENTS_SIDE, LATENTS_SIDE), mode="area")).float()
     maps = torch.from_numpy(face_map(landmarks, side))[None].to(pixels.device)
     own = contours_of(landmarks, side)
     return Seen(network.look(latents, maps, own[None].to(pixels.device)), latents, own)
@@ -66,10 +68,10 @@ def contours_of(landmarks: NDArray[np.float64], side: int) -> Tensor:
 
 
 @torch.no_grad()
-def moved_by(network: MovementNet, vae: Vae, portrait: Portrait, heard: Tensor, frames: range) -> Moved:
+def moved_by(network: MovementNet, encode: Encode, portrait: Portrait, heard: Tensor, frames: range) -> Moved:
     """What is heard [f rows bands] from a title's beginning -> how the portrait moves in some of its frames."""
     pixels = torch.from_numpy(portrait.picture).permute(2, 0, 1).float() / 127.5 - 1
-    looked, latents, _ = look_at(network, vae, pixels, portrait.landmarks)
+    looked, latents, _ = look_at(network, encode, pixels, portrait.landmarks)
     parts = []
     for start in range(frames.start, frames.stop, AT_ONCE):
         some = list(range(start, min(start + AT_ONCE, frames.stop)))

@@ -7,6 +7,7 @@ does not fit is refused.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from models.families.protocol import Family
 from models.families.registry import FAMILIES
 from models.weights.loading import WeightsProblem, load
+from models.weights.shipped import SUMS
 
 LARGEST = 16 << 20  # bytes of a file
 ALL = 60_000_000  # bytes of a folder
@@ -49,6 +51,8 @@ def ship(runs: list[Path], to: Path, family: Family) -> dict[str, int]:
     large = [name for name, size in sizes.items() if size > LARGEST]
     if large or sum(sizes.values()) > ALL:
         raise WeightsProblem(f"{to}: {large or 'all files together'} are larger than {LARGEST:,} or {ALL:,} bytes")
+    sums = [f"{hashlib.sha256((to / name).read_bytes()).hexdigest()}  {name}\n" for name in sorted(sizes)]
+    (to / SUMS).write_text("".join(sums))
     return sizes
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from models.families.protocol import Family
 from models.kernels.fused import usable
 
-HALVED = ("chain", "vae", "text", "restorer", "enlarger")
+HALVED = ("chain", "vae", "encoder", "text", "restorer", "enlarger")
 """The networks that a family's `accelerator_dtype` is meant for; all others compute in float32 everywhere."""
 WHOLE = {"restorer": ("position_emb", "quantize.", "feat_emb.", "ft_layers.", "idx_pred_layer.")}
 """Tensors of these networks, by the beginning of their names, that stay in float32 all the same."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.autoencoder import vae
+from models.autoencoder.encoder import LatentEncoder
 from models.diffusion.clip import ChainNetworks
 from models.diffusion.movement import MovementNet
 from models.diffusion.text_modulation import TextBranch
@@ -93,6 +94,11 @@ def _number_positions(network: Any) -> None:
     network.embeddings.register_buffer("position_ids", positions, persistent=False)
 
 
+def _encoder_alone(tensors: Tensors) -> Tensors:
+    """Of an autoencoder's file what makes latents."""
+    return {name: tensor for name, tensor in tensors.items() if name.startswith(("encoder.", "quant_conv."))}
+
+
 def _without_module(tensors: Tensors) -> Tensors:
     """The detector was saved from a parallel wrapper, which put `module.` in front of every name."""
     return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
@@ -101,6 +107,7 @@ def _without_module(tensors: Tensors) -> Tensors:
 RECIPES: dict[str, Recipe] = {
     "chain": Recipe(lambda config: ChainNetworks(config.chain), unused=idle_tensors),
     "vae": Recipe(lambda config: vae.Vae(config.vae), lambda net: net.model, vae.published_names),
+    "encoder": Recipe(lambda config: LatentEncoder(config.vae), from_file=_encoder_alone),
     "speech": Recipe(
         lambda config: wav2vec.SpeechFeatures(config.speech),
         lambda net: net.model,

@@ -17,6 +17,7 @@ from pipeline.titles.title_plan import TitlePlan
 # for so many cores. On machines without accelerators they have a core each, one in four of them to publish.
 MOST_PREPARE, CORES_OF_PREPARE = 16, 8
 MOST_PUBLISH, CORES_OF_PUBLISH = 8, 16
+LIGHT_CHAIN = 0.25  # of a core: chains that need less of a machine without accelerators ask for none either
 CORES_BESIDE = 4  # of a machine with an accelerator that is still to come
 PUBLISH_OF = 4
 GIB = 1 << 30
@@ -60,7 +61,8 @@ def allocate(
 
     `chains` and `upscalers` cap the workers of these roles; by default both get devices in proportion to what a second
     of video costs them, chains no more than have titles for their lanes; what chains leave goes to upscalers. CPU
-    workers take as many cores as the family has threads; preparing and publishing are short and light.
+    workers take as many cores as the family has threads; preparing and publishing are short and light, and so is a
+    chain that costs next to nothing beside its upscaling (of `photo` on two cores 6 % of one).
     `halves`: accelerators of a chain worker; with more than one it has them to itself (`pipeline.driver.allocation`).
     `plain`: cores of machines without accelerators, beside those with some, that there are or that may come; `scratch`:
     GiB of local disk that these say they have. `largest`: bytes of it that one title takes at most.
@@ -73,7 +75,8 @@ def allocate(
     batch = lanes or family.lanes
     devices = int(gpus) if gpus >= 1 else int(cpus // family.threads)
     cost = GOP // CLIP * family.seconds_per_clip, GOP * family.seconds_per_frame
-    part = round(devices * cost[0] / sum(cost))
+    wanted = devices * cost[0] / sum(cost)
+    part, held = round(wanted), halves  # devices that all chains need, and that one of them has
     room = (devices - 1) // halves
     chain_count = chains or max(1, min(part // halves, room, -(-titles // batch)))
     if halves > 1:
@@ -83,12 +86,14 @@ def allocate(
         alone = gpus >= chain_count + 1
         chain, upscale = (Resources(1, 1.0), Resources(1, 1.0)) if alone else (Resources(1, 0.5), Resources(1, 0.45))
         devices = devices if alone else 1
+    elif chains is None and upscalers is None and wanted < LIGHT_CHAIN:
+        chain, upscale, held = Resources(0), Resources(float(min(family.threads, cpus))), 0
     else:
         workers = chain_count + (upscalers or 1)
         cores = min(float(family.threads), cpus / workers)
         chain = upscale = Resources(float(int(cores)) if cores >= 1 else round(cores * 0.99, 3))
     shares: dict[Role, Resources] = {"prepare": light, "chain": chain, "upscale": upscale, "publish": light}
-    most = upscalers or max(1, devices - chain_count * halves)
+    most = upscalers or max(1, devices - chain_count * held)
     limits = Limits(
         prepare=prepare,
         publish=publish,

@@ -1,8 +1,11 @@
 """Pixels to latents and back, in fixed groups."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from models.autoencoder.encoder import LatentEncoder
 from models.autoencoder.vae import Vae, published_names
 from models.families.config import VaeConfig
 from models.weights.synthetic import fill
@@ -56,3 +59,21 @@ def test_older_attention_names_are_read() -> None:
     assert old != {name: name for name in names}
     assert list(published_names({name: torch.empty(0) for name in old.values()})) == names
     assert list(published_names({name: torch.empty(0) for name in names})) == names
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("more", [{}, {"layers": 2, "shrink": 2}, {"cosines": True, "scale": 1.0, "unshuffle": 2}])
+def test_the_encoder_by_itself_gives_the_same_bits(more: dict[str, object]) -> None:
+    config = replace(SMALL, **more)  # type: ignore[arg-type]
+    whole = fill(Vae(config)).eval()
+    alone = LatentEncoder(config).eval()
+    named = whole.model.state_dict()
+    alone.load_state_dict({name: named[name] for name in alone.state_dict()}, strict=False)
+    assert set(alone.state_dict()) == {name for name in named if name.startswith(("encoder.", "quant_conv."))}
+    pixels = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    assert torch.equal(alone.encode(pixels), whole.encode(pixels))
+
+
+def test_an_encoder_by_itself_has_no_attention() -> None:
+    with pytest.raises(ValueError, match="no attention"):
+        LatentEncoder(VaeConfig())

@@ -23,10 +23,10 @@ def test_a_portrait_speaks() -> None:
     network, vae = MovementNet().eval(), trained_autoencoder(VAE)
     portrait = Portrait(picture(), face())
     heard = torch.randn(60, 7, 80)
-    movement = moved_by(network, vae, portrait, heard, range(10, 50))
+    movement = moved_by(network, vae.encode, portrait, heard, range(10, 50))
     assert movement.flow.shape == (40, 2, 32, 32)
     # A frame is what was heard around it, not which frames are asked for with it.
-    alone = moved_by(network, vae, portrait, heard, range(30, 31))
+    alone = moved_by(network, vae.encode, portrait, heard, range(30, 31))
     torch.testing.assert_close(alone.flow[0], movement.flow[20], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(alone.contours[0], movement.contours[20], atol=1e-3, rtol=1e-4)
     frames = list(speaking(portrait, read_teeth()[0], type(movement)(*(field[:3] for field in movement))))
@@ -40,7 +40,7 @@ def test_a_portrait_speaks() -> None:
 def test_a_blink_shuts_the_lids_whatever_the_mean_is() -> None:
     torch.manual_seed(2)
     network, vae = MovementNet().eval(), trained_autoencoder(VAE)
-    movement = moved_by(network, vae, Portrait(picture(), face()), torch.zeros(12, 7, 80), range(12))
+    movement = moved_by(network, vae.encode, Portrait(picture(), face()), torch.zeros(12, 7, 80), range(12))
     blink = torch.full((12,), -1.0)
     blink[4] = 2.0
     said = told(movement._replace(blink=blink))

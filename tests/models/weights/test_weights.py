@@ -55,7 +55,8 @@ def longtake(*argv: str) -> int:
 # The published names ---------------------------------------------------------------------------------------------
 
 
-OF_HALLO2 = [name for name in RECIPES if name not in ("movement", "face_points")]  # these are of family `photo`
+OF_PHOTO = ("encoder", "movement", "face_points")
+OF_HALLO2 = [name for name in RECIPES if name not in OF_PHOTO]
 PUBLISHED = {
     "chain": ("names_net", ""),
     "restorer": ("names_net_g", ""),

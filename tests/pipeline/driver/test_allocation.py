@@ -24,7 +24,7 @@ MINI = FAMILIES["mini"]
 
 @pytest.mark.parametrize(
     ("cpus", "gpus", "chain", "upscale", "after"),
-    [(1, 0, 1, 1, 1), (2, 0, 1, 1, 2), (4, 0, 1, 3, 4), (8, 1, 1, 1, 1), (32, 4, 1, 3, 4)],
+    [(1, 0, 1, 1, 1), (2, 0, 1, 2, 2), (4, 0, 1, 4, 4), (16, 0, 1, 15, 16), (8, 1, 1, 1, 1), (32, 4, 1, 3, 4)],
 )
 def test_workers_fit_the_cluster(cpus: int, gpus: int, chain: int, upscale: int, after: int) -> None:
     allocation = allocate(cpus, gpus, MINI, None, None)
@@ -35,6 +35,12 @@ def test_workers_fit_the_cluster(cpus: int, gpus: int, chain: int, upscale: int,
         used = shares["prepare"] + shares["publish"] + chain * shares["chain"] + upscale * shares["upscale"]
         assert used <= total
         assert after * shares["upscale"] <= total
+
+
+def test_what_is_asked_for_by_number_fits_the_cores() -> None:
+    allocation = allocate(2, 0, MINI, None, 3)
+    assert allocation.limits.upscale == 3
+    assert allocation.shares["chain"].cpus + 3 * allocation.shares["upscale"].cpus <= 2
 
 
 def test_the_chains_device_is_handed_on_when_the_chain_is_over() -> None:
