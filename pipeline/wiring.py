@@ -31,7 +31,7 @@ def executor_of(
     if request.executor == "inline":
         check_chain_devices(halves, gpus=0)
 
-        def make(role: Role) -> WorkerProtocol:
+        def make(role: Role) -> WorkerProtocol[TitlePlan]:
             return WORKERS[role](catalog.output, "cpu", run)
 
         limits = Limits(upscale=request.upscalers or 1, lanes=request.lanes or family.lanes)

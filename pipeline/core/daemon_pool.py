@@ -6,7 +6,8 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -20,11 +21,11 @@ class DaemonPool:
     def __init__(self, name: str, threads: int = 1):
         self._name, self._most, self._closed = name, threads, False
         self._threads: list[threading.Thread] = []
-        self._asked: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
 
     def submit(self, action: Callable[[], T]) -> Future[T]:
         answer: Future[T] = Future()
-        self._asked.put((answer, action))
+        self._asked.put(partial(self._carry_out, answer, action))
         if len(self._threads) < self._most:
             self._threads.append(threading.Thread(target=self._work, name=self._name, daemon=True))
             self._threads[-1].start()
@@ -38,12 +39,14 @@ class DaemonPool:
 
     def _work(self) -> None:
         while (asked := self._asked.get()) is not None:
-            answer, action = asked
-            if self._closed:
-                answer.cancel()
-            if not answer.set_running_or_notify_cancel():
-                continue
-            try:
-                answer.set_result(action())
-            except BaseException as error:  # noqa: BLE001 - raised where the answer is looked at
-                answer.set_exception(error)
+            asked()
+
+    def _carry_out(self, answer: Future[T], action: Callable[[], T]) -> None:
+        if self._closed:
+            answer.cancel()
+        if not answer.set_running_or_notify_cancel():
+            return
+        try:
+            answer.set_result(action())
+        except BaseException as error:  # noqa: BLE001 - raised where the answer is looked at
+            answer.set_exception(error)

@@ -10,7 +10,7 @@ from pipeline.scheduler.work import Assign, Command, Event, Finished, Launch, Pr
 from pipeline.scheduler.worker_protocol import WorkerProtocol
 from pipeline.titles.title_plan import TitlePlan
 
-MakeWorker = Callable[[Role], WorkerProtocol]
+MakeWorker = Callable[[Role], WorkerProtocol[TitlePlan]]
 
 
 class InlineExecutor:
@@ -19,7 +19,7 @@ class InlineExecutor:
         self._make = make_worker
         self._lanes = lanes
         self._plans = plans
-        self._workers: dict[str, WorkerProtocol] = {}
+        self._workers: dict[str, WorkerProtocol[TitlePlan]] = {}
         self._events: list[Event] = []
         self._queue: deque[Assign] = deque()
         self._draining = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
@@ -23,12 +22,11 @@ def connect(address: str | None, cores: int | None = None) -> None:
     if ray.is_initialized():
         return
     address = address or os.environ.get("RAY_ADDRESS")
-    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address is None:
-            local_ray.start(include_dashboard=False, num_cpus=cores, **options)
+            local_ray.start(include_dashboard=False, num_cpus=cores, logging_level=logging.ERROR, log_to_driver=False)
         else:
-            ray.init(address=address, **options)
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RayError, ValueError, RuntimeError) as error:
         raise SetupError(
             f"Ray at {address or 'this machine'}: {error}; check --address and the cluster's token "

@@ -74,7 +74,7 @@ class RayExecutor:
         plans: dict[str, TitlePlan],
         allocation: Allocation,
         run: str,
-        workers: Mapping[Role, type[WorkerProtocol]],
+        workers: Mapping[Role, type[WorkerProtocol[TitlePlan]]],
     ):
         """`workers`: the class that works in each role."""
         self._output, self._plans, self._allocation, self._run = output, plans, allocation, run
@@ -95,10 +95,10 @@ class RayExecutor:
                 if share.scratch:
                     options["resources"] = {SCRATCH: share.scratch}
                 options |= {"max_task_retries": 0, "concurrency_groups": {"control": 1}} | placement_options(role)
-                handle: Any = ray.remote(**options)(self._classes[role]).remote(self._output, device, self._run)
-                self._actors[name] = _Actor(handle, role)
+                handle = ray.remote(**options)(self._classes[role]).remote(self._output, device, self._run)
+                self._actors[name] = actor = _Actor(handle, role)
                 sample = next(iter(self._plans.values()))
-                self._calls[handle.ready.remote(sample, self._allocation.lanes)] = (name, "ready")
+                self._calls[actor.handle.ready.remote(sample, self._allocation.lanes)] = (name, "ready")
             case Retire(name):
                 self._end(name)
             case Assign(name, work):
@@ -137,7 +137,7 @@ class RayExecutor:
         for name in list(self._actors):
             self._end(name)
 
-    def _answer(self, name: str, kind: str, reference: Any) -> list[Event]:
+    def _answer(self, name: str, kind: str, reference: ray.ObjectRef[Any]) -> list[Event]:
         actor = self._actors[name]
         try:
             answer = ray.get(reference)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import ray
 from ray._private import ray_constants
@@ -29,7 +29,17 @@ TOKEN, TOKEN_FILE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 LOOPBACK = "127.0.0.1"
 
 
-def start(**options: Any) -> None:
+class RayOptions(TypedDict, total=False):
+    """What is asked of `ray.init` here."""
+
+    include_dashboard: bool
+    num_cpus: int | None
+    logging_level: int
+    log_to_driver: bool
+    _temp_dir: str
+
+
+def start(**options: Unpack[RayOptions]) -> None:
     """`ray.init` of a cluster on this machine alone. Raises SetupError where it would be open to others.
 
     Linux ends Ray's processes when the thread that started them ends, so they are started by one that lasts.
@@ -40,7 +50,7 @@ def start(**options: Any) -> None:
         DaemonPool("ray").submit(partial(_start, **options)).result()
 
 
-def _start(**options: Any) -> None:
+def _start(**options: Unpack[RayOptions]) -> None:
     give_token(os.environ)
     # Ray tells every user that a token is asked for, and how to do without.
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)

@@ -17,6 +17,7 @@ from ray.util import metrics
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import ROLES, Event, Finished, Outcome, Role, Work, WorkerLost
 from pipeline.scheduler.worker_protocol import WorkerProtocol
+from pipeline.titles.title_plan import TitlePlan
 
 EVERY = 2.0  # seconds between two looks of the driver
 SECONDS = [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]  # borders of the histogram
@@ -53,11 +54,11 @@ def metric(name: str) -> Any:
 # -- workers ------------------------------------------------------------------------------------------------------
 
 
-def measured(role: Role, kind: type[WorkerProtocol]) -> type[WorkerProtocol]:
+def measured(role: Role, kind: type[WorkerProtocol[TitlePlan]]) -> type[WorkerProtocol[TitlePlan]]:
     """A class of workers whose calls are counted, in the process where they run."""
 
     class MeteredWorker(kind):  # type: ignore[misc, valid-type]
-        def run(self, work: Work, plans: Mapping[str, object]) -> tuple[Outcome, ...]:
+        def run(self, work: Work, plans: Mapping[str, TitlePlan]) -> tuple[Outcome, ...]:
             started = time.monotonic()
             outcomes: tuple[Outcome, ...] = super().run(work, plans)
             metric("longtake_call_seconds").observe(time.monotonic() - started, {"stage": work.kind})

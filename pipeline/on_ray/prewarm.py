@@ -55,8 +55,8 @@ class Prewarm:
         self._until, self._said = time.monotonic() + LONGEST, float("-inf")
         if bundles:
             # On the driver's side nothing waits for it: a cluster that has no room for it grows without a head start.
-            options: dict[str, Any] = {"num_cpus": 0, "lifetime": "detached", "max_restarts": -1}
-            self._keeper = ray.remote(Keeper).options(**options).remote(lease)
+            kept = ray.remote(Keeper).options(num_cpus=0, lifetime="detached", max_restarts=-1)
+            self._keeper = kept.remote(lease)
             self.turn()
 
     def turn(self) -> None:

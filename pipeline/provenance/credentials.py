@@ -49,7 +49,7 @@ class Credentials:
     signer: str = ""
     source_type: str = ""
     ingredients: tuple[str, ...] = ()
-    facts: dict[str, Any] | None = None
+    facts: dict[str, object] | None = None
     faults: tuple[str, ...] = ()
     expired: bool = False  # the signer's certificate has run out since; it was valid when it signed
 
@@ -57,7 +57,7 @@ class Credentials:
     def good(self) -> bool:
         return self.state in ("valid", "trusted")
 
-    def said(self) -> dict[str, Any]:
+    def said(self) -> dict[str, object]:
         """For reports and pages."""
         return {
             "state": self.state,
@@ -69,7 +69,7 @@ class Credentials:
 
 
 def sign(
-    source: Path, target: Path, who: Identity, *, title: str, software: str, version: str, facts: dict[str, Any],
+    source: Path, target: Path, who: Identity, *, title: str, software: str, version: str, facts: dict[str, object],
     ingredients: Iterable[Ingredient] = (), alive: Callable[[], None] = lambda: None,
 ) -> str:  # fmt: skip
     """Write `source`, a finished MP4, with signed credentials to `target`; returns the sha256 of `source`.
@@ -217,7 +217,7 @@ def _kind(head: bytes) -> str:
 
 def _context() -> c2pa.Context:
     """Nothing is fetched from outside; thumbnails would make a picture's copy part of every video."""
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "core": {
             "backing_store_memory_threshold_in_mb": 32,  # of copies made while signing
             # Media data is hashed in pieces, whose hashes the statement holds, 4 kB for a gigabyte. Hashed as a whole

@@ -8,7 +8,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 LOOK_EVERY = 1.0  # seconds between two looks at what this process has read and written
 _STEP = 1 << 20  # bytes of it that are progress
@@ -34,7 +37,7 @@ class Watched(io.RawIOBase):
         self._alive()
         return len(data)
 
-    def write(self, data: Any) -> int:
+    def write(self, data: ReadableBuffer) -> int:
         self._alive()
         return self._file.write(data)
 

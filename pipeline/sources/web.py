@@ -14,8 +14,12 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp.abc import ResolveResult
 
 SILENCE = 60  # seconds
 ALLOW = "LONGTAKE_ALLOW_HOSTS"  # a variable of the environment: hosts as `--allow-host` takes them, with commas between
@@ -90,12 +94,14 @@ def refused_address(url: str) -> str | None:
         return "is not a web address"
 
 
-async def client(**options: Any) -> Any:
+async def client(**options: Any) -> aiohttp.ClientSession:
     """The session that fsspec asks with."""
     import aiohttp  # here, because local catalogs need none of it
 
     class Resolver(aiohttp.ThreadedResolver):
-        async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> Any:
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        ) -> list[ResolveResult]:
             found = await super().resolve(host, port, family)
             admit(host, (one["host"] for one in found))
             return found
@@ -111,7 +117,7 @@ def admit(host: str, addresses: Iterable[str]) -> None:
         _Reach.admitted |= {address.partition("%")[0] for address in addresses}
 
 
-def _socket(info: tuple[Any, ...]) -> socket.socket:
+def _socket(info: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
     """A socket for an address that a name has resolved to. Raises RefusedHost."""
     family, kind, protocol, _, address = info
     if why := refused(str(address[0])):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 from pipeline.core.daemon_pool import DaemonPool
 from pipeline.core.errors import LongtakeError, MissingObject, StoreError
@@ -19,10 +19,17 @@ MOST_PARTS = 9_000  # S3 allows 10,000
 AT_ONCE = 4  # parts on their way: so many are in memory
 
 
+class Answer(TypedDict, total=False):
+    """What is read of S3's answers."""
+
+    UploadId: str
+    ETag: str
+
+
 class Asks(Protocol):
     """A store whose requests are tried again, each on its own, while their trouble may pass."""
 
-    def ask(self, key: str, name: str, **asked: object) -> dict[str, Any]: ...
+    def ask(self, key: str, name: str, **asked: object) -> Answer: ...
 
     def size(self, key: str) -> int: ...
 
@@ -34,7 +41,7 @@ class Target:
         self._store, self._key = store, key
         self._bucket, _, self._name = path.partition("/")
 
-    def ask(self, name: str, **asked: object) -> dict[str, Any]:
+    def ask(self, name: str, **asked: object) -> Answer:
         """A request of S3 by its name. Raises MissingObject."""
         return self._store.ask(self._key, name, Bucket=self._bucket, Key=self._name, **asked)
 
@@ -79,9 +86,9 @@ def _read(read: Callable[[int], bytes], size: int, hear: Callable[[bytes], None]
 def _send(parts: Target, upload_id: str, pieces: Iterator[bytes]) -> list[dict[str, object]]:
     """ETags of all parts, in order."""
     found: dict[int, str] = {}
-    waiting: dict[Future[dict[str, Any]], int] = {}
+    waiting: dict[Future[Answer], int] = {}
 
-    def collect(done: set[Future[dict[str, Any]]]) -> None:
+    def collect(done: set[Future[Answer]]) -> None:
         for one in done:
             found[waiting.pop(one)] = one.result()["ETag"]
 

@@ -47,7 +47,7 @@ class Record:
     parent: str | None = None
     state: str | None = None
     uses: dict[str, str] = field(default_factory=dict)
-    numerics: dict[str, Any] = field(default_factory=dict)
+    numerics: dict[str, object] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
     version: int = VERSION

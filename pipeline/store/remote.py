@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypedDict, TypeVar
 
 import fsspec
 from fsspec.callbacks import Callback
@@ -22,7 +22,7 @@ from pipeline.core.scratch import writing_scratch
 from pipeline.sources.urls import protocol_of
 from pipeline.store.digests import sha256, sha256_of_file
 from pipeline.store.media_types import media_type
-from pipeline.store.multipart import PART, Target, upload
+from pipeline.store.multipart import PART, Answer, Target, upload
 from pipeline.store.remote_faults import SET_UP, may_pass, status_of
 from pipeline.store.store import Listed, Names, Sent, Store, Unfinished, check_key, key_in
 
@@ -43,6 +43,18 @@ _ONE_TRY = {
 }  # fmt: skip
 
 _memory = threading.Lock()  # fsspec's memory file system looks and writes in two steps
+
+
+class Info(TypedDict, total=False):
+    """What is known of an object or a folder; file systems have different names for the time of writing."""
+
+    name: str
+    type: str
+    size: int
+    LastModified: datetime | str | float | None
+    mtime: datetime | str | float | None
+    created: datetime | str | float | None
+    updated: datetime | str | float | None
 
 
 class RemoteStore(Store):
@@ -155,8 +167,8 @@ class RemoteStore(Store):
     def modified(self, key: str) -> float:
         return self._written_at(key, self._info(key))
 
-    def _written_at(self, key: str, info: dict[str, Any]) -> float:
-        at = next((info[name] for name in ("LastModified", "mtime", "created", "updated") if name in info), None)
+    def _written_at(self, key: str, info: Info) -> float:
+        at = info.get("LastModified", info.get("mtime", info.get("created", info.get("updated"))))
         if isinstance(at, str):
             at = datetime.fromisoformat(at)
         if isinstance(at, datetime):
@@ -187,14 +199,14 @@ class RemoteStore(Store):
         with contextlib.suppress(MissingObject):
             self._try(one.key, lambda: self.fs.call_s3("abort_multipart_upload", **asked))
 
-    def _info(self, key: str) -> dict[str, Any]:
+    def _info(self, key: str) -> Info:
         """Size, time and type of an object: on S3 by one request, also where there is none."""
         if self._s3:
             bucket, _, place = self.path(key).partition("/")
             asked = {"Bucket": bucket, "Key": place, **self.fs.req_kw}
             found = self._try(key, lambda: self.fs.call_s3("head_object", **asked))
             return {"size": found["ContentLength"], "LastModified": found["LastModified"], "type": "file"}
-        info = self._try(key, lambda: self.fs.info(self.path(key)))
+        info: Info = self._try(key, lambda: self.fs.info(self.path(key)))
         if info["type"] != "file":
             raise MissingObject(f"{key}: no such object in {self}")
         return info
@@ -227,10 +239,10 @@ class RemoteStore(Store):
             failed = {one.get("Key") for one in answer.get("Errors", [])}
             super().delete_all(key for key in batch if self.path(key).partition("/")[2] in failed)
 
-    def ask(self, key: str, name: str, **asked: object) -> dict[str, Any]:
+    def ask(self, key: str, name: str, **asked: object) -> Answer:
         """A request of S3 about an object, by its name; what is not there raises MissingObject."""
 
-        def attempt() -> dict[str, Any]:
+        def attempt() -> Answer:
             try:
                 return self.fs.call_s3(name, **asked)
             except OSError as error:
@@ -240,7 +252,7 @@ class RemoteStore(Store):
 
         return self._try(key, attempt, writes=name == "create_multipart_upload")
 
-    def _entries(self, prefix: str, after: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    def _entries(self, prefix: str, after: str = "") -> Iterator[tuple[str, Info]]:
         """Names of what lies directly in a folder, sorted, with size, time and type."""
         path = self.path(prefix) if prefix else self.root
         if self._s3:
@@ -257,7 +269,7 @@ class RemoteStore(Store):
             if name.startswith(start):
                 yield name.removeprefix(start), info
 
-    def _pages(self, path: str, after: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _pages(self, path: str, after: str) -> Iterator[tuple[str, Info]]:
         """As `_entries`, on S3: page after page, beginning behind the name `after`."""
         bucket, _, folder = path.partition("/")
         folder = f"{folder}/" if folder else ""
