@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypedDict
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from models.families.registry import FAMILIES
 from models.image.film import Film
@@ -62,6 +64,23 @@ PUBLISHED = (
 )
 
 Boxes = tuple[float, float, float, float]
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class Scores(Protocol):
+    """As `models.measures.published` has it, where torch is: not to be imported here."""
+
+    def of(self, video: object) -> dict[str, float]: ...
+
+
+class Placed(TypedDict, total=False):
+    """What a report's options say of where the portrait stands; earlier versions did not keep all of it."""
+
+    resolution: int
+    base_size: int
+    canvas: str
+    canvas_place: str
+    film: list[int] | None
 
 
 @click.command()
@@ -110,7 +129,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure finished titles of a manifest or an output, or any video; exit 1 if there was none."""
-    measured = []
+    measured: list[dict[str, object]] = []
     scores = _scores(read_metric_networks(backbones, score), reference)
     with_video = {"--portrait": portrait, "--sound": sound, "--curves": curves, "--landmarks": landmarks}
     _check_together(target, video, with_video)
@@ -146,7 +165,7 @@ def _check_together(target: str | None, video: Path | None, with_video: dict[str
 
 
 def _of_target(
-    target: str, output: str | None, only: tuple[str, ...], scores: object, watch: Watch | None
+    target: str, output: str | None, only: tuple[str, ...], scores: Scores | None, watch: Watch | None
 ) -> list[dict[str, object]]:
     titles = []
     opened = open_selection(target, output, only)
@@ -162,15 +181,15 @@ def _of_target(
 
 
 def evaluate_title(
-    store: Store, folders: TitleFolders, scores: Any = None, watch: Watch | None = None
-) -> dict[str, Any] | None:
+    store: Store, folders: TitleFolders, scores: Scores | None = None, watch: Watch | None = None
+) -> dict[str, object] | None:
     """Measures of a title's final file, kept beside it as `evaluation.json`; None where it is not finished."""
     report = read_json(store, f"{folders.title}/report.json")
     if not report or not store.exists(f"{folders.title}/final.mp4"):
         return None
-    square, regions = _regions(store, folders, report)
+    square, regions = _regions(store, folders, report.get("options", {}))
     with local_copy(store, f"{folders.title}/final.mp4") as path:
-        measured = _measured(folders.title, path, regions, square, _clip_of(report), scores)
+        measured = _measured(folders.title, path, regions, square, _clip_of(report.get("family", "")), scores)
         if watch:
             measured = _joined(measured, watch.film(path, _portrait_of(store, folders), folders.title))
     measured["stream"] = report.get("hashes", {}).get("stream")
@@ -179,7 +198,7 @@ def evaluate_title(
 
 
 def evaluate_video(
-    path: Path, face: Boxes | None, lips: Boxes | None, clip: int, scores: object = None
+    path: Path, face: Boxes | None, lips: Boxes | None, clip: int, scores: Scores | None = None
 ) -> dict[str, object]:
     """Measures of any video of one face, the boxes x, y, width, height in its pixels."""
     regions, square = _of_video(path, face, lips)
@@ -211,7 +230,7 @@ def _of_video(
     return (given, mouth), (x, y, float(side))
 
 
-def _scores(backbones: dict[str, object], references: tuple[Path, ...]) -> object:
+def _scores(backbones: dict[str, object], references: tuple[Path, ...]) -> Scores | None:
     """What gives the published scores; None where no network is named."""
     if not backbones:
         if references:
@@ -223,7 +242,8 @@ def _scores(backbones: dict[str, object], references: tuple[Path, ...]) -> objec
         regions, square = _of_video(path, None, None)
         real.append(published.Watched(path, square, picture.Regions(*regions)))
     with faults_of(Path("backbones")):
-        return published.Scores(backbones, real)
+        scores: Scores = published.Scores(backbones, real)
+    return scores
 
 
 def _portrait_of(store: Store, folders: TitleFolders) -> tuple[bytes, str] | None:
@@ -237,8 +257,12 @@ def _portrait_of(store: Store, folders: TitleFolders) -> tuple[bytes, str] | Non
     return store.get(key), f"{folders.title}: its portrait"
 
 
-def _joined(one: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    return one | more | {"per_second": {**one["per_second"], **more.get("per_second", {})}}
+def _joined(one: dict[str, object], more: dict[str, object]) -> dict[str, object]:
+    curves: dict[str, object] = {}
+    for found in (one, more):
+        if isinstance(some := found.get("per_second"), dict):
+            curves |= some
+    return one | more | {"per_second": curves}
 
 
 def _say(text: str) -> None:
@@ -250,13 +274,18 @@ def without_curves(measured: dict[str, object]) -> dict[str, object]:
 
 
 def _measured(
-    title: str, path: Path, regions: tuple[Any, Any], square: tuple[float, float, float], clip: int, scores: Any = None
-) -> dict[str, Any]:
+    title: str,
+    path: Path,
+    regions: tuple[Boxes, Boxes],
+    square: tuple[float, float, float],
+    clip: int,
+    scores: Scores | None = None,
+) -> dict[str, object]:
     # Known by name: torch is imported where something is measured, and not by importing this command.
     video, course, picture = (import_module(f"models.measures.{name}") for name in ("video", "course", "picture"))
     with faults_of(path):
         taken = video.measure(path, picture.Regions(*regions), square)
-        more = {}
+        more: dict[str, float] = {}
         if scores is not None:
             watched = import_module("models.measures.published").Watched
             more = scores.of(watched(path, square, picture.Regions(*regions)))
@@ -272,10 +301,9 @@ def _measured(
 
 
 def _regions(
-    store: Store, folders: TitleFolders, report: dict[str, Any]
+    store: Store, folders: TitleFolders, options: Placed
 ) -> tuple[tuple[float, float, float], tuple[Boxes, Boxes]]:
     """Where the portrait stands in the final picture, and its boxes in pixels there."""
-    options = report.get("options", {})
     side, x, y = options.get("resolution", 512), 0, 0
     if options.get("canvas", "none") != "none":
         where = canvas_layout(options["canvas"], options.get("canvas_place", "centre"))
@@ -291,7 +319,7 @@ def _regions(
 
 
 def _around_the_face(
-    arrays: Mapping[str, Any], portrait: list[int], options: dict[str, Any], placed: tuple[int, int, int]
+    arrays: Arrays, portrait: list[int], options: Placed, placed: tuple[int, int, int]
 ) -> tuple[tuple[float, float, float], tuple[Boxes, Boxes]]:
     """Of a film whose chain saw the square around the face alone: that square, moved into the picture, and the boxes
     in it. `placed`: where a square film stands in the final picture."""
@@ -309,7 +337,7 @@ def _around_the_face(
     return (x + left, y + top, wide), (face, lips)  # type: ignore[return-value]
 
 
-def boxes_of(conditioning: Mapping[str, Any], scale: float, side: float) -> tuple[Boxes, Boxes]:
+def boxes_of(conditioning: Arrays, scale: float, side: float) -> tuple[Boxes, Boxes]:
     """Face and lips in a square `side` pixels wide, `scale` times as large as the chain's frames.
 
     Conditioning holds boxes as audio attention wants them, larger than what they are of: eyes are looked for at a
@@ -332,20 +360,20 @@ def _assumed(side: float) -> Boxes:
     return x0, y0, x1, y1
 
 
-def _clip_of(report: dict[str, Any]) -> int:
-    family = FAMILIES.get(report.get("family", ""))
+def _clip_of(name: str) -> int:
+    family = FAMILIES.get(name)
     return family.networks.chain.clip_frames if family and family.networks else 16
 
 
-def _print(measured: dict[str, Any]) -> None:
+def _print(measured: dict[str, object]) -> None:
     click.echo(f"{measured['title']}: {measured['frames']} frames")
     for name, words in (*SHOWN, *PUBLISHED, *SENSED):
         if name not in measured:
             continue
         value = measured[name]
         click.echo(f"  {words:<36}{'-' if value is None else value:>10}")
-    if len(measured.get("per_minute", ())) > 1:
-        minutes = ", ".join(f"{'-' if one['mouth_r'] is None else one['mouth_r']}" for one in measured["per_minute"])
+    if isinstance(parts := measured.get("per_minute"), list) and len(parts) > 1:
+        minutes = ", ".join(f"{'-' if one['mouth_r'] is None else one['mouth_r']}" for one in parts)
         click.echo(f"  {'mouth r, minute by minute':<36}{minutes}")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
-from typing import Any
 
 import click
 
@@ -36,7 +35,7 @@ class Workers(click.ParamType):
 
     name = "CHAIN,UPSCALE"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         parts = str(value).split(",")
         if len(parts) != 2 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
             self.fail(f"{value!r}: expected two numbers above 0, such as 1,4 for one chain worker and four upscalers")

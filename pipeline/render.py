@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Literal, TypedDict, Unpack
 
 import click
 
@@ -28,17 +28,40 @@ MOST_LANES = 64
 NOTHING = "Nothing is left to render."
 
 
+class Wanted(TypedDict):
+    """Options of the command that `api.render` takes as they are."""
+
+    preview: float | None
+    accept_crop: bool
+    skip_invalid: bool
+    skip_done: bool
+    retry_failed: bool
+    renew: tuple[str, ...]
+    fail_fast: bool
+    executor: Literal["ray", "inline"]
+    address: str | None
+    chains: int | None
+    upscalers: int | None
+    min_upscalers: int
+    gpus: int | None
+    cores: int | None
+    scratch: int | None
+    lanes: int | None
+    grace: float
+
+
 class Lanes(click.ParamType):
     """A number of lanes; `auto` becomes 0."""
 
     name = "N|auto"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if value == "auto":
             return 0
-        if not str(value).isdecimal() or not 1 <= int(value) <= MOST_LANES:
+        number = str(value)
+        if not number.isdecimal() or not 1 <= int(number) <= MOST_LANES:
             self.fail(f"{value!r}: expected a number from 1 to {MOST_LANES}, or auto")
-        return int(value)
+        return int(number)
 
 
 @click.command()
@@ -97,7 +120,7 @@ def command(
     only: tuple[str, ...],
     dry_run: bool,
     json_log: bool,
-    **options: Any,
+    **options: Unpack[Wanted],
 ) -> None:
     """Render every title of MANIFEST; run it again to continue after any interruption."""
     with Stop() as stop:
@@ -117,16 +140,23 @@ def command(
     sys.exit(code)
 
 
-def _render(catalog: api.Catalog, screen: Screen, options: dict[str, Any]) -> int:
+def _render(catalog: api.Catalog, screen: Screen, options: Wanted) -> int:
     result = api.render(catalog, on_event=screen.hear, cancel=screen.cancel, watch=screen.watch, **options)
     screen.conclude(result)
     return result.exit_code
 
 
-def _dry_run(catalog: api.Catalog, screen: Screen, options: dict[str, Any]) -> int:
+def _dry_run(catalog: api.Catalog, screen: Screen, options: Wanted) -> int:
     open_output(catalog)
-    names = ("accept_crop", "skip_invalid", "skip_done", "retry_failed")
-    found = api.plan(catalog, check_weights=True, on_event=screen.hear, **{name: options[name] for name in names})
+    found = api.plan(
+        catalog,
+        accept_crop=options["accept_crop"],
+        skip_invalid=options["skip_invalid"],
+        skip_done=options["skip_done"],
+        retry_failed=options["retry_failed"],
+        check_weights=True,
+        on_event=screen.hear,
+    )
     if found.titles:
         show_plan(found.titles, as_json=False)
     else:

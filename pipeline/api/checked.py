@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from pipeline.checks.final import check_final
 from pipeline.checks.playlists import check_playlists
@@ -63,7 +62,7 @@ class VerifiedTitle:
     def fault_count(self) -> int:
         return len(self.faults) + self.more_faults
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {
             "id": self.id,
             "stream": self.stream,

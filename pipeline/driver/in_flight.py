@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, cast, get_args
+from typing import TypedDict, cast, get_args
 
 from pipeline.core.errors import LongtakeError
 from pipeline.scheduler.quarantine import NEXT, Deaths, InterruptedJob, Quarantine
@@ -26,6 +26,14 @@ PATIENCE = 5.0  # seconds that the end of a run waits for a mark that is being w
 
 
 _InHand = frozenset[tuple[str, Kind, int, int]]
+
+
+class _Marks(TypedDict):
+    """As `InFlight` writes them; whether they are so is seen as they are read."""
+
+    in_hand: list[list[object]]
+    exact: bool
+    suspects: list[tuple[list[object], list[str], list[str]]]
 
 
 class InFlight:
@@ -107,7 +115,7 @@ class InFlight:
                 self._writing.release()
 
 
-def _read_marks(facts: Any, run: str) -> tuple[list[InterruptedJob], list[tuple[Unit, Deaths]]]:
+def _read_marks(facts: _Marks, run: str) -> tuple[list[InterruptedJob], list[tuple[Unit, Deaths]]]:
     """What a driver has left; anything but that raises ValueError, KeyError or TypeError."""
     jobs = [(*_read_unit(job[:3]), _number(job[3])) for job in facts["in_hand"]]
     alone = bool(facts["exact"]) and len(jobs) == 1 and jobs[0][3] == 1
@@ -115,7 +123,7 @@ def _read_marks(facts: Any, run: str) -> tuple[list[InterruptedJob], list[tuple[
     return marks, [_read_deaths(one) for one in facts["suspects"]]
 
 
-def _read_deaths(one: list[Any]) -> tuple[Unit, Deaths]:
+def _read_deaths(one: tuple[list[object], list[str], list[str]]) -> tuple[Unit, Deaths]:
     unit, among, alone = one
     return _read_unit(unit), Deaths({str(run) for run in among}, {str(run) for run in alone})
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from pipeline.core.errors import DamagedObject, MissingObject
 from pipeline.core.safe_text import redact
@@ -41,7 +41,7 @@ class Entry(TypedDict):
     sha256: str
     size: int
     stamp: str
-    facts: Any
+    facts: object
     address: NotRequired[str]
     place: NotRequired[str]
 

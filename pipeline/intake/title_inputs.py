@@ -28,7 +28,7 @@ class InputFile:
 
     place: str
     url: str
-    read: Callable[[Path], Any]
+    read: Callable[[Path], object]
     kind: type
     largest: int = LARGEST
 
@@ -48,7 +48,7 @@ class TitleInputs:
 
     title: Title
     portrait: SourceFile
-    portrait_facts: tuple[Any, ...]  # width, height and, if not empty, what `reading_of` says
+    portrait_facts: tuple[int, int, *tuple[str, ...]]  # width, height and, if not empty, what `reading_of` says
     audio: tuple[SourceFile, ...]
     facts: tuple[AudioFacts, ...]
     face_embedding: SourceFile | None

@@ -163,7 +163,8 @@ class _Check:
             if loc in self.wrong:
                 continue
             self.check_required(loc, given)
-            self.check_id(loc, given, first_use)
+            if "id" in given:
+                self.check_id((*loc, "id"), given["id"], first_use)
             self.check_addresses(loc, given)
             self.check_prompts(loc, given.get("prompts", ()), family)
             self.check_moments((*loc, "chapters"), given.get("chapters", ()), "chapter")
@@ -178,10 +179,7 @@ class _Check:
             for name, text in faults_of(defaults, family):
                 self.fault(sources.get(name, ("defaults",)), text)
 
-    def check_id(self, loc: Loc, given: Mapping[str, Any], first_use: dict[str, int]) -> None:
-        if "id" not in given:
-            return
-        name, place = given["id"], (*loc, "id")
+    def check_id(self, place: Loc, name: str, first_use: dict[str, int]) -> None:
         if name.endswith("."):
             self.fault(place, f"value {shown(name)}: must not end in a dot; write {name.rstrip('.')}")
         elif name in RESERVED or name.split(".")[0] in DEVICES:

@@ -115,9 +115,9 @@ def default_crf(codec: str, effort: str) -> int:
     return (DEFAULT_CRF if effort == "fast" else THOROUGH_CRF)[codec]
 
 
-def default_resolution(given: Mapping[str, Any]) -> int:
+def default_resolution(given: Mapping[str, object]) -> int:
     """Of a title whose options are these: what its canvas shows best, else 1024."""
-    size = CANVASES.get(given.get("canvas", "none"))
+    size = CANVASES.get(str(given.get("canvas", "none")))
     return min(size) if size else DEFAULT_RESOLUTION
 
 

@@ -64,7 +64,7 @@ class _Open:
     """A collection whose end has not come yet; `key` is that of the value to come, for a mapping."""
 
     loc: Loc
-    container: dict[str, Any] | list[Any]
+    container: dict[str, object] | list[object]
     key: str | None = None
     expects_key: bool = True
     skip_value: bool = False
@@ -129,8 +129,9 @@ class _Builder:
         self.open: list[_Open] = []
         self.documents = 0
 
-    def read(self, events: Iterator[Any]) -> None:
+    def read(self, events: Iterator[yaml.Event]) -> None:
         for event in events:
+            assert event.start_mark is not None  # none but events made by hand are without
             line = event.start_mark.line + 1
             if isinstance(event, yaml.DocumentStartEvent):
                 self.documents += 1
@@ -157,9 +158,10 @@ class _Builder:
             return True
         return False
 
-    def check_comment(self, event: Any) -> None:
+    def check_comment(self, event: yaml.ScalarEvent) -> None:
         """Whether a comment behind a value without quotes may be a part of it."""
         end, loc = event.end_mark, self.next_loc()
+        assert end is not None
         rest = self.lines[end.line][end.column :] if end.line < len(self.lines) else ""
         key = next((part for part in reversed(loc) if isinstance(part, str)), "")
         if text := comment_in(key, event.value, rest):

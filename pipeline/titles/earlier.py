@@ -125,7 +125,7 @@ def _begun(store: Store, plan: TitlePlan, stream: str, note: Mapping[str, Any]) 
     return Earlier(stream, changed, own=theirs)
 
 
-def _changed(plan: TitlePlan, note: Mapping[str, Any]) -> tuple[Change, ...]:
+def _changed(plan: TitlePlan, note: Mapping[str, object]) -> tuple[Change, ...]:
     """What a plan was made with that is another one now; nothing where no note tells."""
     was, now = note.get("made_with"), plain(plan.made_with())
     if not isinstance(was, dict):

@@ -14,9 +14,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypedDict
+
+if TYPE_CHECKING:
+    from mediapipe.solutions.face_mesh import FaceMesh
 
 CONFIDENCE = 0.4  # of a face, from which it is one
+
+
+class Asked(TypedDict, total=False):
+    do: str
+    height: int
+    width: int
 
 
 class Networks:
@@ -30,7 +39,7 @@ class Networks:
         self._still, self._film = self._new(True), self._new(False)
         self._face = dlib.face_recognition_model_v1(face_network)
 
-    def answer(self, asked: dict[str, Any], data: bytes) -> dict[str, Any]:
+    def answer(self, asked: Asked, data: bytes) -> dict[str, object]:
         if asked["do"] == "restart":
             self._film.close()
             self._film = self._new(False)
@@ -45,7 +54,7 @@ class Networks:
         height, width = picture.shape[:2]
         return {"points": [[p.x * width, p.y * height, p.z * width] for p in found[0].landmark]}
 
-    def _new(self, still: bool) -> Any:
+    def _new(self, still: bool) -> FaceMesh:
         return self._mesh(
             static_image_mode=still, max_num_faces=1, refine_landmarks=True, min_detection_confidence=CONFIDENCE
         )
@@ -53,7 +62,7 @@ class Networks:
 
 def serve(networks: Networks, asked: BinaryIO, said: BinaryIO) -> None:
     while line := asked.readline():
-        one = json.loads(line)
+        one: Asked = json.loads(line)
         data = asked.read(one.get("height", 0) * one.get("width", 0) * 3)
         said.write(json.dumps(networks.answer(one, data)).encode() + b"\n")
         said.flush()
