@@ -248,7 +248,9 @@ def test_mistakes_are_exceptions_with_fields(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["pipeline.api", "docs/library.md"])
 def test_examples(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_manifest(tmp_path, [{"id": "one", "frames": 70}, {"id": "two", "frames": 50}])
+    manifest = write_manifest(tmp_path, [{"id": "one", "frames": 70}, {"id": "two", "frames": 50}])
+    (tmp_path / "notes.txt").write_text("a text")
+    (tmp_path / "wrong.yaml").write_text(manifest.read_text().replace("portrait-1.png", "notes.txt"))
     monkeypatch.chdir(tmp_path)
     if text.endswith(".md"):
         failed, tried = doctest.testfile(str(ROOT / text), module_relative=False)
