@@ -88,7 +88,7 @@ class PublishWorker(Worker):
         self.store.put(f"{plan.id}/contact.jpg", sheet)
         notes = [plan.constants.note] if plan.constants.note else []
         notes += [note for fact in plan.audio_facts for note in fact.notes]
-        notes += notes_of(self.store, plan) + plan.marks.notes()
+        notes += [*(note.text for note in notes_of(self.store, plan)), *plan.marks.notes()]
         if credentials is not None and credentials.state == "valid":
             notes.append(UNTRUSTED)
         stored = files["final"]

@@ -28,6 +28,7 @@ CROP_PER_FACE = 2.0  # a crop is this many times as wide as the face
 SMALL_FACE = 0.3  # of the picture's side; below, a note is left
 ASSUMED_FACE = (0.2, 0.15, 0.8, 0.85)  # of the crop's side, where nothing is known
 LIP_HEIGHT = 0.35  # of the distance between the corners of the mouth
+NO_EMBEDDING = "no face embedding: zeros were used, the likeness rests on the picture alone"  # a note
 
 
 class PortraitProblem(ValueError):
@@ -212,7 +213,7 @@ def _mouth(landmarks: NDArray[np.float64]) -> Box:
 def _embedding(hints: PortraitHints, found: FoundFace | None, length: int, notes: list[str]) -> NDArray[np.float32]:
     given = hints.face_embedding if hints.face_embedding is not None else found.embedding if found else None
     if given is None:
-        notes.append("no face embedding: zeros were used, the likeness rests on the picture alone")
+        notes.append(NO_EMBEDDING)
         return np.zeros(length, np.float32)
     embedding = np.asarray(given, np.float32).reshape(-1)
     if len(embedding) != length or not np.isfinite(embedding).all():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.floating[Any]]
 
-OUT_OF_DOMAIN = "out of domain"
+OUT_OF_DOMAIN = "out of domain"  # how the warning begins
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ def warning(found: Reproduction, least: Reproduction) -> str:
         f"{least.mouth:g}: the video will be a poor likeness; use a portrait nearer to those, a closer crop of the "
         "face, or another family"
     )
+
+
+def is_warning(note: str) -> bool:
+    """Whether a note is such a warning: records keep notes as text alone, so this is where it is told from others."""
+    return note.startswith(OUT_OF_DOMAIN)
 
 
 def _psnr(one: NDArray[np.float32], other: NDArray[np.float32], box: NDArray[np.float32]) -> float:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models.faces.face_finding import Finder, FoundFace, OnnxFaces, mesh_finder, open_onnx, torch_finder
-from models.faces.portrait import MeshFinder, PortraitHints, PortraitSizes, prepare_portrait
+from models.faces.portrait import NO_EMBEDDING, MeshFinder, PortraitHints, PortraitSizes, prepare_portrait
 from models.families.protocol import Arrays, Family, Hints
 from models.families.reproduction import reproduction, warning
 from models.image.masks import Box
@@ -60,7 +60,7 @@ class Prepare(Part):
         if self.config.identity == "pooled_latents":
             pooled = torch.nn.functional.adaptive_avg_pool2d(latents, CELLS)
             arrays["face_embedding"] = pooled.flatten().cpu().numpy()
-            notes = [note for note in notes if "embedding" not in note]
+            notes = [note for note in notes if note != NO_EMBEDDING]
         return arrays, self._notes + notes
 
     @torch.inference_mode()

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.core.errors import Problem
-from pipeline.scheduler.work import Cause, Kind
+from pipeline.scheduler.work import Cause, Kind, ReasonKind
 
 How = Literal["rendered", "found done", "not opened", "of an earlier version"]
 
@@ -105,22 +105,29 @@ class TitleDone:
 
 @dataclass(frozen=True)
 class TitleFailed:
-    """`done` of `gops` GOPs are there."""
+    """`done` of `gops` GOPs are there. `reason` is for people, `kind` of a fixed set.
+
+    `place`: the unit that did it, such as `chain 3`, where it was one.
+    """
 
     title: str
     reason: str
     done: int
     gops: int
+    kind: ReasonKind
+    place: str = ""
 
 
 @dataclass(frozen=True)
 class TitlePaused:
-    """`done` of `gops` GOPs are there."""
+    """As `TitleFailed`; `kind` is `stopped` where nothing is wrong with the title."""
 
     title: str
     reason: str
     done: int
     gops: int
+    kind: ReasonKind
+    place: str = ""
 
 
 Event = (

@@ -104,8 +104,8 @@ def _of_other_versions(
     for name, plan in plans.items():
         if name in waiting:
             reason = "made by an earlier version, which this one cannot go on with; `renew` renders it anew"
-            emit(told.TitlePaused(name, reason, 0, plan.gops))
-            yield TitleEnd(name, "paused", 0, plan.gops, reason=reason)
+            emit(told.TitlePaused(name, reason, 0, plan.gops, "version"))
+            yield TitleEnd(name, "paused", 0, plan.gops, reason=reason, kind="version")
         elif name not in chosen:
             file = f"{store}/{name}/final.mp4"
             emit(told.TitleDone(name, file, "of an earlier version"))

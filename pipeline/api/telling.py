@@ -12,7 +12,7 @@ from pipeline.core.safe_text import redact
 from pipeline.driver.progress import Told
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.title_state import TitleState
-from pipeline.scheduler.work import Done, Event, Finished, Progress, WorkerLost
+from pipeline.scheduler.work import Done, Event, Finished, Progress, Reason, WorkerLost
 
 OnEvent = Callable[[told.Event], None]
 
@@ -93,14 +93,15 @@ class Telling:
         self.observe(schedule, [])
         for name, title in schedule.titles.items():
             if name not in self._over:
-                self._emit(_paused(name, title, schedule.stopping or "stopped"))
+                self._emit(_paused(title, Reason("stopped", name, schedule.stopping or "stopped")))
 
     def _end(self, name: str, title: TitleState) -> told.Event:
         if title.done:
             return told.TitleDone(name, self._file_of(name), "rendered")
         if title.failed is not None:
-            return told.TitleFailed(name, redact(str(title.failed)), title.streamed, title.work.gops)
-        return _paused(name, title, str(title.paused or "stopped"))
+            why = title.failed
+            return told.TitleFailed(name, redact(str(why)), title.streamed, title.work.gops, why.kind, why.place)
+        return _paused(title, title.paused or Reason("stopped", name, "stopped"))
 
     def _done(self, schedule: Schedule, done: tuple[Done, ...], *, last: bool) -> None:
         for item in self._told.first(done, last=last):
@@ -113,5 +114,5 @@ class Telling:
                 self._emit(told.StepDone(item.title, item.kind, item.unit, item.seconds))
 
 
-def _paused(name: str, title: TitleState, reason: str) -> told.TitlePaused:
-    return told.TitlePaused(name, redact(reason), title.streamed, title.work.gops)
+def _paused(title: TitleState, why: Reason) -> told.TitlePaused:
+    return told.TitlePaused(why.title, redact(str(why)), title.streamed, title.work.gops, why.kind, why.place)

@@ -16,7 +16,8 @@ LongtakeError            exit 1
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 
 class LongtakeError(Exception):
@@ -32,15 +33,41 @@ class UserError(LongtakeError):
 MOST_LISTED = 501  # problems that a text lists
 
 
+ProblemKind = Literal[
+    "manifest",  # the file as it is written
+    "selection",  # no such titles, or none known, as `only` or `retry_failed` ask for
+    "output",
+    "weights",  # their address, or that they lack what a title needs
+    "portrait",  # the picture, or the embedding of its face
+    "sound",
+    "captions",
+    "picture",  # a cover, or what fills a canvas
+    "prompts",
+    "chapters",
+    "option",  # it does not go with the inputs
+]
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing that is wrong: `place` is `file:line: key`, `text` says value, expectation and remedy."""
+    """One thing that is wrong. `str()` is all of it as one line for people.
+
+    `place`: `file:line: key`. `text`: what is wrong, with the value and what was expected. `remedy`: what to do, empty
+    where the text says it. `title`: id of the title that it keeps from being rendered, empty where it is none or all.
+    """
 
     place: str
     text: str
+    remedy: str = ""
+    kind: ProblemKind = field(kw_only=True)
+    title: str = field(default="", kw_only=True)
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.text}"
+        return f"{self.place}: {with_remedy(self.text, self.remedy)}"
+
+
+def with_remedy(text: str, remedy: str) -> str:
+    return f"{text}; {remedy}" if remedy else text
 
 
 class ManifestError(UserError):
@@ -55,7 +82,12 @@ class ManifestError(UserError):
 
 
 class InputError(UserError):
-    pass
+    """`place`: the file; `text`: what is wrong; `remedy`: what to do. Empty where the text says them."""
+
+    def __init__(self, text: str = "", remedy: str = "", *, place: str = ""):
+        self.place, self.text, self.remedy = place, text, remedy
+        told = with_remedy(text, remedy)
+        super().__init__(f"{place}: {told}" if place else told)
 
 
 class OutputError(UserError):

@@ -10,7 +10,7 @@ from pipeline.core.errors import OutputError, StoreError
 from pipeline.core.safe_text import redact
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.title_state import TitleWork
-from pipeline.scheduler.work import Reason
+from pipeline.scheduler.work import Reason, ReasonKind
 from pipeline.store.store import Store
 from pipeline.titles.catalog_report import row_of, write_report
 from pipeline.titles.title_plan import TitlePlan
@@ -20,7 +20,8 @@ from pipeline.titles.title_plan import TitlePlan
 class TitleEnd:
     """How a title ended. Of its `gops` in this run `done` are there.
 
-    `file`: path or URL of the finished file, where `state` is done; else `reason` says why there is none.
+    `file`: path or URL of the finished file, where `state` is done; else `reason` says why there is none, `kind` is
+    that of the reason, and `place` the unit that did it, such as `chain 3`, where it was one.
     """
 
     id: str
@@ -29,6 +30,8 @@ class TitleEnd:
     gops: int
     file: str | None = None
     reason: str | None = None
+    kind: ReasonKind | None = None
+    place: str = ""
 
 
 def file_of(plan: TitlePlan, work: TitleWork) -> str:
@@ -51,7 +54,7 @@ def conclude(
         state: Literal["failed", "paused"] = "failed" if title.failed else "paused"
         reason = title.failed or title.paused or Reason("stopped", name, schedule.stopping or "stopped")
         ends[name] = _ended(state, reason, title.streamed)
-        found.append(TitleEnd(name, state, *counts, reason=redact(str(reason))))
+        found.append(TitleEnd(name, state, *counts, reason=redact(str(reason)), kind=reason.kind, place=reason.place))
     summary = (json.dumps({"run": run, "titles": ends}, indent=1) + "\n").encode()
     try:
         store.put(f"_runs/{run}.json", summary)

@@ -19,6 +19,10 @@ from pipeline.sources.inputs import name_of
 from pipeline.store.store import Store
 from pipeline.titles.earlier import earlier
 
+_REMEDY = (
+    "expected face_box: [x, y, width, height] beside it, in pixels from the top left corner of the upright picture; "
+    "or --accept-crop, where the face is in the middle"
+)
 MOST_CROPPED = 0.05  # of the longer edge: what a hand that cuts a square may be off by
 
 
@@ -34,7 +38,8 @@ def without_blind_crops(
         if finds_faces(family, found) or not _cut_blindly(family, one) or _begun(catalog, store, family, one):
             kept.append(one)
         else:
-            problems.append(Problem(catalog.place(f"{one.title.key}.portrait"), _text(family, one)))
+            place = catalog.place(f"{one.title.key}.portrait")
+            problems.append(Problem(place, _text(family, one), _REMEDY, kind="portrait", title=one.title.id))
     return kept, problems
 
 
@@ -67,7 +72,5 @@ def _text(family: Family, inputs: TitleInputs) -> str:
     name, file = family.name, name_of(inputs.portrait.url)
     return (
         f"{file} has {width}x{height} pixels, and nothing in the weights of family {name} finds the face: the square "
-        f"in its middle would be taken, without {long - short} of {long} {unit}, and maybe without half of the face; "
-        "expected face_box: [x, y, width, height] beside it, in pixels from the top left corner of the upright "
-        "picture; or --accept-crop, where the face is in the middle"
+        f"in its middle would be taken, without {long - short} of {long} {unit}, and maybe without half of the face"
     )

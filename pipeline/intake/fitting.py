@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.core.errors import Problem
+from pipeline.core.errors import InputError, Problem, ProblemKind
 from pipeline.core.safe_text import redact
 from pipeline.core.timeline import FPS
 from pipeline.intake.title_inputs import TitleInputs
 from pipeline.intake.weight_tree import FoundTree
-from pipeline.manifest.catalog import Catalog, check_prompts
+from pipeline.manifest.catalog import Catalog, Title, check_prompts
 from pipeline.manifest.film_shape import frame_fault
 from pipeline.media.sound_in.probe import cut_off
 from pipeline.sources.captions import clock
@@ -22,12 +22,18 @@ def misfits(catalog: Catalog, inputs: TitleInputs) -> list[Problem]:
     return [*_cut_off(catalog, inputs), *prompts, *_check_boxes(catalog, inputs), *_check_captions(catalog, inputs)]
 
 
+def problem_of(error: InputError, catalog: Catalog, title: Title, key: str, kind: ProblemKind) -> Problem:
+    """What is wrong with the file that a title names under a key, such as `audio[0]`."""
+    text = f"{error.place}: {error.text}" if error.place else error.text
+    return Problem(catalog.place(f"{title.key}.{key}"), text, error.remedy, kind=kind, title=title.id)
+
+
 def _cut_off(catalog: Catalog, inputs: TitleInputs) -> list[Problem]:
     """Sound files that hold less than they state, where that is not meant."""
     if inputs.title.options.accept_short:
         return []
     return [
-        Problem(catalog.place(f"{inputs.title.key}.audio[{number}]"), str(cut_off(name_of(source.url), fact.short)))
+        problem_of(cut_off(name_of(source.url), fact.short), catalog, inputs.title, f"audio[{number}]", "sound")
         for number, (source, fact) in enumerate(zip(inputs.audio, inputs.facts, strict=True))
         if fact.short
     ]
@@ -35,7 +41,7 @@ def _cut_off(catalog: Catalog, inputs: TitleInputs) -> list[Problem]:
 
 def _check_boxes(catalog: Catalog, inputs: TitleInputs) -> list[Problem]:
     width, height = inputs.portrait_size
-    problems = []
+    problems: list[tuple[str, str]] = []
     for name in ("face_box", "lip_box"):
         box = getattr(inputs.title.options, name)
         if box and (box[0] + box[2] > width or box[1] + box[3] > height):
@@ -43,28 +49,28 @@ def _check_boxes(catalog: Catalog, inputs: TitleInputs) -> list[Problem]:
                 f"value {list(box)}: reaches beyond the portrait of {width}x{height} pixels; "
                 "expected [x, y, width, height] inside it"
             )
-            problems.append(Problem(catalog.place(f"{inputs.title.key}.{name}"), text))
+            problems.append((name, text))
     if fault := frame_fault(inputs.title.options, inputs.portrait_size):
-        problems.append(Problem(catalog.place(f"{inputs.title.key}.{fault[0]}"), fault[1]))
-    return problems
+        problems.append(fault)
+    title = inputs.title
+    return [
+        Problem(catalog.place(f"{title.key}.{name}"), text, kind="option", title=title.id) for name, text in problems
+    ]
 
 
 def _check_captions(catalog: Catalog, inputs: TitleInputs) -> list[Problem]:
     if "captions" not in inputs.extras:
         return []
     title, facts, end = inputs.title, inputs.extras["captions"][1], inputs.frames * 1000 // FPS
-    problems = []
+    problems: list[tuple[str, str]] = []
     if facts["last"] >= end:
-        problems.append(
-            f"the cue of line {facts['line']} begins at {clock(facts['last'])}, the title ends at {clock(end)}; "
-            "give the captions of this sound"
-        )
+        text = f"the cue of line {facts['line']} begins at {clock(facts['last'])}, the title ends at {clock(end)}"
+        problems.append((text, "give the captions of this sound"))
     if title.options.burn_captions and facts["cannot_be_drawn"]:
-        problems.append(
-            f"holds {facts['cannot_be_drawn'][:20]!r}, which the font of captions in the picture has not; leave "
-            "burn_captions out: players draw the text track with fonts of their own"
-        )
-    return [Problem(catalog.place(f"{title.key}.captions"), text) for text in problems]
+        text = f"holds {facts['cannot_be_drawn'][:20]!r}, which the font of captions in the picture has not"
+        problems.append((text, "leave burn_captions out: players draw the text track with fonts of their own"))
+    place = catalog.place(f"{title.key}.captions")
+    return [Problem(place, text, remedy, kind="captions", title=title.id) for text, remedy in problems]
 
 
 def without_impossible(
@@ -84,9 +90,10 @@ def _prompts_without_text(catalog: Catalog, inputs: TitleInputs, found: FoundTre
     if not inputs.title.prompts or found is None or found.has("text"):
         return []
     name = next((file.path for file in found.absent if file.network == "text"), "text branch")
-    remedy = f"without which family {catalog.family} takes no prompts; remove `prompts`, or use weights that have it"
-    text = f"{len(inputs.title.prompts)} given, but the weights at {redact(found.url)} have no {name}, {remedy}"
-    return [Problem(catalog.place(f"{inputs.title.key}.prompts"), text)]
+    why = f"the weights at {redact(found.url)} have no {name}, without which family {catalog.family} takes no prompts"
+    text, remedy = f"{len(inputs.title.prompts)} given, but {why}", "remove `prompts`, or use weights that have it"
+    place = catalog.place(f"{inputs.title.key}.prompts")
+    return [Problem(place, text, remedy, kind="weights", title=inputs.title.id)]
 
 
 def _voices_without_separator(catalog: Catalog, inputs: TitleInputs, found: FoundTree | None) -> list[Problem]:
@@ -97,4 +104,4 @@ def _voices_without_separator(catalog: Catalog, inputs: TitleInputs, found: Foun
         f"value separate: {where} no separator of voice and music (audio_separator/Kim_Vocal_2.onnx and its table); "
         "expected as_is; speech without music under it needs no separation"
     )
-    return [Problem(catalog.place(f"{inputs.title.key}.vocals"), text)]
+    return [Problem(catalog.place(f"{inputs.title.key}.vocals"), text, kind="weights", title=inputs.title.id)]

@@ -33,8 +33,12 @@ def select_titles(catalog: Catalog, only: Sequence[str]) -> Catalog:
     has = ", ".join(ids[:_SHOWN]) + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
     unknown = [name for name in only if name not in ids]
     if unknown:
+        place = redact(catalog.source)
         raise ManifestError(
-            [Problem(redact(catalog.source), f"--only {name}: no such title; it has {has}") for name in unknown]
+            [
+                Problem(place, f"--only {name}: no such title; it has {has}", kind="selection", title=name)
+                for name in unknown
+            ]
         )
     return replace(catalog, titles=tuple(title for title in catalog.titles if title.id in only))
 
@@ -62,13 +66,8 @@ def only_failed(catalog: Catalog, store: Store) -> Catalog:
     """The catalog's titles that failed when they were last tried, as the catalog report has it."""
     failed = failed_titles(store)
     if failed is None:
-        raise ManifestError(
-            [
-                Problem(
-                    f"{redact(str(store))}/{CSV}", "--retry-failed: no report of an earlier run; leave the option out"
-                )
-            ]
-        )
+        place, text = f"{redact(str(store))}/{CSV}", "--retry-failed: no report of an earlier run"
+        raise ManifestError([Problem(place, text, "leave the option out", kind="selection")])
     return replace(catalog, titles=tuple(title for title in catalog.titles if title.id in failed))
 
 

@@ -15,7 +15,7 @@ from pipeline.core.daemon_pool import DaemonPool
 from pipeline.core.errors import InputError, OutputError, Problem, StoreError
 from pipeline.core.parallel import parallel_as_done, parallel_map
 from pipeline.core.timeline import FPS, clip_of_second
-from pipeline.intake.fitting import misfits
+from pipeline.intake.fitting import misfits, problem_of
 from pipeline.intake.input_reader import InputReader, InputsRecord, Tell
 from pipeline.intake.title_inputs import InputFile, Inspected, TitleInputs, input_files, inputs_of, stored_input
 from pipeline.intake.weight_intake import NO_WEIGHTS, Weights
@@ -99,10 +99,9 @@ def _judged(
     inputs: list[TitleInputs] = []
     problems: list[Problem] = []
     for title in catalog.titles:
-        places = (file.place for file in input_files(title))
-        mine = [(place, wrong[title.id, place]) for place in places if (title.id, place) in wrong]
+        mine = [(file, wrong[title.id, file.place]) for file in input_files(title) if (title.id, file.place) in wrong]
         if mine:
-            problems += [Problem(catalog.place(f"{title.key}.{place}"), str(error)) for place, error in mine]
+            problems += [problem_of(error, catalog, title, file.place, file.matter) for file, error in mine]
             continue
         one = inputs_of(title, notes[title.id].found)
         if faults := misfits(catalog, one):

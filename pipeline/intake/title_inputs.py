@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.errors import ProblemKind
 from pipeline.core.safe_text import redact
 from pipeline.core.timeline import frames_of
 from pipeline.manifest.catalog import Title
@@ -24,12 +25,16 @@ from pipeline.store.record import Stored
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file at its place in a title (`audio[3]`): `read` makes facts of it, of type `kind` when remembered."""
+    """A file at its place in a title (`audio[3]`): `read` makes facts of it, of type `kind` when remembered.
+
+    `matter`: what a problem with it is about.
+    """
 
     place: str
     url: str
     read: Callable[[Path], object]
     kind: type
+    matter: ProblemKind
     largest: int = LARGEST
 
 
@@ -95,17 +100,19 @@ class TitleInputs:
 
 def input_files(title: Title) -> Iterator[InputFile]:
     """All files of a title, in the order of `TitleInputs.sources`."""
-    yield InputFile("portrait", title.portrait, partial(_portrait, url=title.portrait), list, LARGEST_PORTRAIT)
+    yield InputFile(
+        "portrait", title.portrait, partial(_portrait, url=title.portrait), list, "portrait", LARGEST_PORTRAIT
+    )
     for number, url in enumerate(title.audio):
-        yield InputFile(f"audio[{number}]", url, _sound, dict)
+        yield InputFile(f"audio[{number}]", url, _sound, dict, "sound")
     if title.options.face_embedding:
-        yield InputFile("face_embedding", title.options.face_embedding, _check_embedding, type(None))
+        yield InputFile("face_embedding", title.options.face_embedding, _check_embedding, type(None), "portrait")
     for name, url in extra_urls(title).items():
         if name == "captions":
-            yield InputFile(name, url, partial(_read_captions, url=url), dict, LARGEST_CAPTIONS)
+            yield InputFile(name, url, partial(_read_captions, url=url), dict, "captions", LARGEST_CAPTIONS)
         else:
             read = _portrait if name == "canvas_fill" else _size  # a cover is in no hash of pictures
-            yield InputFile(name, url, partial(read, url=url), list, LARGEST_PORTRAIT)
+            yield InputFile(name, url, partial(read, url=url), list, "picture", LARGEST_PORTRAIT)
 
 
 def inputs_of(title: Title, found: Mapping[str, Inspected]) -> TitleInputs:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from models.families.protocol import Family
-from models.families.reproduction import OUT_OF_DOMAIN
 from models.families.vocabulary import words_of
 from pipeline.core.errors import OutputError, StoreError
 from pipeline.scheduler.work import Event, Finished, Progress
@@ -39,7 +38,7 @@ def portrait_warnings(store: Store, plan: TitlePlan) -> Iterator[str]:
         notes = notes_of(store, plan)
     except (StoreError, OutputError):
         return
-    yield from (f"{plan.id}: {note}" for note in notes if note.startswith(OUT_OF_DOMAIN))
+    yield from (f"{plan.id}: {note.text}" for note in notes if note.out_of_domain)
 
 
 def prepared(events: Iterable[Event]) -> set[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
-from pipeline.core.errors import InputError, LongtakeError, ManifestError, Problem
+from pipeline.core.errors import InputError, LongtakeError, ManifestError, Problem, ProblemKind
 from pipeline.core.safe_text import redact
 from pipeline.core.timeline import FPS
 from pipeline.manifest import check as manifest_check
@@ -33,6 +34,7 @@ __all__ = [
     "options_entering",
 ]
 
+_ID = re.compile(r"[a-z0-9][a-z0-9._\-]{0,99}")
 MOST_PROBLEMS = 500  # listed; a file with more is damaged as a whole
 
 Place = Callable[[str], str]
@@ -139,7 +141,8 @@ def load_valid_titles(
     parsed = parse_yaml(text)
     origins = add_titles(parsed, source, _held(parsed, source, output))
     checked = manifest_check.check(parsed, source, families, output)
-    problems = _problems(source, _explained(checked.faults, parsed.doubts), origins)
+    ids = _ids(parsed.data)
+    problems = _problems(source, _explained(checked.faults, parsed.doubts), origins, ids)
     lost = {fault.loc[1] for fault in checked.faults if len(fault.loc) > 1 and fault.loc[0] == "titles"}
     whole = any(fault.loc[:1] != ("titles",) or len(fault.loc) < 2 for fault in checked.faults)
     if whole or lost.issuperset(checked.titles):
@@ -154,7 +157,7 @@ def load_valid_titles(
         titles=titles,
         output_given=output if output is not None else str(parsed.data["output"]),
         named=frozenset(str(given.get("id")) for given in checked.titles.values()),
-        doubts=tuple(_problems(source, parsed.doubts, origins)),
+        doubts=tuple(_problems(source, parsed.doubts, origins, ids)),
         problems=tuple(problems),
         allow_hosts=tuple(allow_hosts),
         lines={key_path(loc): line for loc, line in parsed.lines.items()},
@@ -189,14 +192,21 @@ def check_prompts(title: Title, frames: int, where: Place) -> list[Problem]:
     end = Fraction(frames, FPS)
     return [
         Problem(
-            where(f"{title.key}.{what}s[{index}].at"),
-            f"value {_clock(one.at)}: the title ends at {_clock(end)}; expected an earlier moment; "
-            f"move or remove the {what}",
+            where(f"{title.key}.{kind}[{index}].at"),
+            f"value {_clock(one.at)}: the title ends at {_clock(end)}; expected an earlier moment",
+            f"move or remove the {kind.removesuffix('s')}",
+            kind=kind,
+            title=title.id,
         )
-        for what, entries in (("prompt", title.prompts), ("chapter", title.chapters))
+        for kind, entries in _moments(title)
         for index, one in enumerate(entries)
         if one.at >= end
     ]
+
+
+def _moments(title: Title) -> Iterator[tuple[Literal["prompts", "chapters"], tuple[Prompt, ...]]]:
+    yield "prompts", title.prompts
+    yield "chapters", title.chapters
 
 
 def seed_of(title_id: str) -> int:
@@ -212,7 +222,8 @@ def _read(source: str) -> bytes:
         with urls.reading(source), urls.open_whole(source) as file:
             return _read_up_to(file, MAX_BYTES + 1)
     except InputError as error:
-        raise ManifestError([Problem(name, f"manifest: {str(error).removeprefix(f'{name}: ')}")]) from error
+        text = error.text if error.place in ("", name) else f"{error.place}: {error.text}"
+        raise ManifestError([Problem(name, f"manifest: {text}", error.remedy, kind="manifest")]) from error
 
 
 def _read_up_to(file: BinaryIO, most: int) -> bytes:
@@ -224,30 +235,57 @@ def _read_up_to(file: BinaryIO, most: int) -> bytes:
     return b"".join(parts)
 
 
-def _problems(source: str, faults: Sequence[YamlProblem], origins: Mapping[int, str]) -> list[Problem]:
+_KINDS: Mapping[str | int, ProblemKind] = {"output": "output", "--output": "output", "weights": "weights"}
+
+
+def _problems(
+    source: str, faults: Sequence[YamlProblem], origins: Mapping[int, str], ids: Mapping[int, str]
+) -> list[Problem]:
     name, ordered = redact(source), sorted(dict.fromkeys(faults), key=lambda fault: fault.line)
     problems = [
         Problem(
             ":".join(filter(None, (name, str(fault.line or ""), f" {key_path(fault.loc)}".rstrip()))),
-            fault.text + _origin(fault, origins),
+            fault.text if fault.remedy else fault.text + _origin(fault, origins),
+            fault.remedy and fault.remedy + _origin(fault, origins),
+            kind=_KINDS.get(fault.loc[0] if fault.loc else "", "manifest"),
+            title=_of_title(fault, ids),
         )
         for fault in ordered[:MOST_PROBLEMS]
     ]
     if len(ordered) > MOST_PROBLEMS:
-        problems.append(Problem(name, f"{len(ordered) - MOST_PROBLEMS} more problems; correct these first"))
+        text = f"{len(ordered) - MOST_PROBLEMS} more problems"
+        problems.append(Problem(name, text, "correct these first", kind="manifest"))
     return problems
 
 
 def _explained(faults: Sequence[YamlProblem], doubts: Sequence[YamlProblem]) -> list[YamlProblem]:
     """Faults, with what may have led to them."""
     found = {doubt.loc: doubt.text for doubt in doubts}
-    return [replace(one, text=f"{one.text}; {found[one.loc]}") if one.loc in found else one for one in faults]
+    return [
+        replace(one, remedy=f"{one.remedy}; {found[one.loc]}" if one.remedy else found[one.loc])
+        if one.loc in found
+        else one
+        for one in faults
+    ]
 
 
 def _origin(fault: YamlProblem, origins: Mapping[int, str]) -> str:
     """Where a title from a table stands: its line in the manifest is that of the table's address."""
+    return f" ({place})" if (place := _of_title(fault, origins)) else ""
+
+
+def _ids(data: object) -> dict[int, str]:
+    """The ids of titles by their place in the list, also of titles with mistakes; not those that can be none."""
+    titles = data.get("titles") if isinstance(data, dict) else None
+    given = enumerate(titles if isinstance(titles, list) else ())
+    found = ((index, title.get("id")) for index, title in given if isinstance(title, dict))
+    return {index: name for index, name in found if isinstance(name, str) and _ID.fullmatch(name)}
+
+
+def _of_title(fault: YamlProblem, known: Mapping[int, str]) -> str:
+    """What is known of the title that a fault is in, by its place in the list."""
     place = fault.loc[1] if len(fault.loc) > 1 and fault.loc[0] == "titles" else None
-    return f" ({origins[place]})" if isinstance(place, int) and place in origins else ""
+    return known.get(place, "") if isinstance(place, int) else ""
 
 
 def _title(given: Mapping[str, Any], index: int, family: FamilyFacts) -> Title:

@@ -61,9 +61,9 @@ class _Check:
         self.wrong: set[Loc] = {_removable(loc) for loc in parsed.refused}  # places without a usable value
         self.data = copy.deepcopy(parsed.data)
 
-    def fault(self, loc: Loc, text: str) -> None:
+    def fault(self, loc: Loc, text: str, remedy: str = "") -> None:
         place = self.known(loc)
-        self.checked.faults.append(YamlProblem(self.lines[place], loc, text))
+        self.checked.faults.append(YamlProblem(self.lines[place], loc, text, remedy))
 
     def near(self, name: str, names: Iterable[str]) -> list[str]:
         """The name that was meant, if one is alike. Not looked for in a file that is damaged as a whole."""
@@ -93,7 +93,7 @@ class _Check:
             else:
                 place = self.known(loc)
                 if not any(place[:depth] in self.wrong for depth in range(len(place) + 1)):
-                    self.fault(place, describe(place, kind, value))
+                    self.fault(place, *describe(place, kind, value))
             self.wrong.add(_removable(place))
         for loc in sorted(self.wrong, key=len, reverse=True):
             self.data = _without(self.data, loc)
@@ -112,7 +112,7 @@ class _Check:
             remedy = "it belongs in a title; `defaults` holds options only"
         else:
             remedy = f"remove it, or use one of {', '.join(sorted(model.model_fields))}"
-        self.fault(loc, f"unknown key with value {shown(value)}; {remedy}")
+        self.fault(loc, f"unknown key with value {shown(value)}", remedy)
 
     def check_required(self, loc: Loc, given: Mapping[str, object]) -> None:
         model = model_at(loc)
@@ -122,7 +122,7 @@ class _Check:
             if name not in given and place not in self.wrong and not (place == ("output",) and self.output is not None):
                 extra = model.model_fields[name].json_schema_extra
                 assert isinstance(extra, dict)
-                self.fault(place, f"missing: expected {extra['expected']}; add `{name}: …`")
+                self.fault(place, f"missing: expected {extra['expected']}", f"add `{name}: …`")
 
     def address(self, loc: Loc, written: str, base: str) -> str:
         try:
@@ -148,7 +148,7 @@ class _Check:
         if name not in self.families:
             near = self.near(name, self.families)
             remedy = f"did you mean {near[0]}?" if near else "choose one of these"
-            self.fault(("family",), f"value {shown(name)}: expected {' or '.join(sorted(self.families))}; {remedy}")
+            self.fault(("family",), f"value {shown(name)}: expected {' or '.join(sorted(self.families))}", remedy)
             return None
         self.checked.family = name
         return self.families[name]
@@ -172,21 +172,23 @@ class _Check:
             own = {name: value for name, value in given.items() if name in OptionFields.model_fields}
             places = sources | {name: (*loc, name) for name in own}
             given["options"] = defaults | own
-            for name, text in faults_of(given["options"], family):
-                self.fault(places.get(name, loc), text)
+            for name, text, remedy in faults_of(given["options"], family):
+                self.fault(places.get(name, loc), text, remedy)
             self.checked.titles[index] = given
         if not self.checked.titles and defaults:
-            for name, text in faults_of(defaults, family):
-                self.fault(sources.get(name, ("defaults",)), text)
+            for name, text, remedy in faults_of(defaults, family):
+                self.fault(sources.get(name, ("defaults",)), text, remedy)
 
     def check_id(self, place: Loc, name: str, first_use: dict[str, int]) -> None:
         if name.endswith("."):
-            self.fault(place, f"value {shown(name)}: must not end in a dot; write {name.rstrip('.')}")
+            self.fault(place, f"value {shown(name)}: must not end in a dot", f"write {name.rstrip('.')}")
         elif name in RESERVED or name.split(".")[0] in DEVICES:
-            self.fault(place, f"value {shown(name)}: this name is reserved; choose another, for example title-{name}")
+            self.fault(
+                place, f"value {shown(name)}: this name is reserved", f"choose another, for example title-{name}"
+            )
         elif name in first_use:
             self.fault(
-                place, f"value {shown(name)}: used before in line {first_use[name]}; every title needs its own id"
+                place, f"value {shown(name)}: used before in line {first_use[name]}", "every title needs its own id"
             )
         else:
             first_use[name] = self.lines[self.known(place)]
@@ -205,13 +207,13 @@ class _Check:
         if prompts and family is not None and not family.text:
             able = [name for name, other in sorted(self.families.items()) if other.text]
             remedy = "remove `prompts`" + (f" or use family {' or '.join(able)}" if able else "")
-            self.fault((*loc, "prompts"), f"family {family.name} takes no prompts, {len(prompts)} given; {remedy}")
+            self.fault((*loc, "prompts"), f"family {family.name} takes no prompts, {len(prompts)} given", remedy)
         self.check_moments((*loc, "prompts"), prompts, "prompt")
 
     def check_first_chapter(self, loc: Loc, chapters: list[dict[str, object]]) -> None:
         if chapters and "at" in chapters[0] and moment(chapters[0]["at"]) > 0:
-            text = f"value {shown(chapters[0]['at'])}: expected 0, chapters leave no gap; begin with one at 0"
-            self.fault(loc, text)
+            text = f"value {shown(chapters[0]['at'])}: expected 0, chapters leave no gap"
+            self.fault(loc, text, "begin with one at 0")
 
     def check_moments(self, loc: Loc, entries: list[dict[str, object]], what: str) -> None:
         """Entries of a list in order of time."""
@@ -226,7 +228,7 @@ class _Check:
             at = moment(entry["at"])
             if last is not None and at <= last[0]:
                 text = f"value {shown(entry['at'])}: expected later than the {what} before it ({shown(last[1])})"
-                self.fault((*place, "at"), f"{text}; put {what}s in order of time, one for each moment")
+                self.fault((*place, "at"), text, f"put {what}s in order of time, one for each moment")
             last = (at, entry["at"])
 
 

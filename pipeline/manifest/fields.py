@@ -235,13 +235,13 @@ def wrong_values(data: object) -> Iterator[tuple[Loc, str, object]]:
             yield tuple(item["loc"]), item["type"], item["input"]
 
 
-def describe(loc: Loc, kind: str, value: object) -> str:
-    """One wrong value as text: value, expectation, remedy."""
+def describe(loc: Loc, kind: str, value: object) -> tuple[str, str]:
+    """One wrong value as text: value and expectation; remedy."""
     if kind == "string_too_long" and isinstance(value, str):
         found = f"value {shown(value)} of {len(value)} characters"
     else:
         found = f"value {shown(value)}"
-    return f"{found}: expected {expected_at(loc)}; {_remedy(loc, kind, value)}"
+    return f"{found}: expected {expected_at(loc)}", _remedy(loc, kind, value)
 
 
 def _remedy(loc: Loc, kind: str, value: object) -> str:

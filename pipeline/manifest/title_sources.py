@@ -41,7 +41,7 @@ def add_titles(parsed: Parsed, source: str, holds: Holds = lambda title, address
             continue
         kinds = [kind for kind in ("table", "glob") if isinstance(entry.get(kind), str)]
         if len(kinds) != 1:
-            parsed.faults.append(YamlProblem(line, loc, "expected either `table` or `glob`; give one of them"))
+            parsed.faults.append(YamlProblem(line, loc, "expected either `table` or `glob`", "give one of them"))
             continue
         rest = {name: value for name, value in entry.items() if name not in ("table", "glob")}
         try:
@@ -51,8 +51,8 @@ def add_titles(parsed: Parsed, source: str, holds: Holds = lambda title, address
             parsed.faults.append(YamlProblem(line, (*loc, kinds[0]), f"value {shown(entry[kinds[0]])}: {error}"))
             continue
         if not titles:
-            text = f"value {shown(entry[kinds[0]])}: holds no title; check the address"
-            parsed.faults.append(YamlProblem(line, (*loc, kinds[0]), text))
+            text = f"value {shown(entry[kinds[0]])}: holds no title"
+            parsed.faults.append(YamlProblem(line, (*loc, kinds[0]), text, "check the address"))
         for origin, title in titles:
             found.append({**{name: _with_name(value, title) for name, value in rest.items()}, **title})
             origins.append(origin)

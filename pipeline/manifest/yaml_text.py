@@ -33,11 +33,15 @@ _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 @dataclass(frozen=True)
 class YamlProblem:
-    """Something wrong at a place of the file; `line` counts from 1, 0 means the file as a whole."""
+    """Something wrong at a place of the file; `line` counts from 1, 0 means the file as a whole.
+
+    `remedy`: what to do, empty where the text says it.
+    """
 
     line: int
     loc: Loc
     text: str
+    remedy: str = ""
 
 
 @dataclass
@@ -74,12 +78,12 @@ def parse_yaml(content: bytes) -> Parsed:
     """Read one YAML document. Never raises for bad content: every fault is in the result."""
     parsed = Parsed()
     if len(content) > MAX_BYTES:
-        return _refuse(parsed, 0, f"larger than {MAX_BYTES >> 20} MiB; split the catalog into several manifests")
+        return _refuse(parsed, 0, f"larger than {MAX_BYTES >> 20} MiB", "split the catalog into several manifests")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        return _refuse(parsed, line, f"byte {error.start} is not UTF-8; save the manifest as UTF-8 text")
+        return _refuse(parsed, line, f"byte {error.start} is not UTF-8", "save the manifest as UTF-8 text")
     try:
         _Builder(parsed, text).read(yaml.parse(text, Loader=_LOADER))
     except _Stop:
@@ -92,7 +96,7 @@ def parse_yaml(content: bytes) -> Parsed:
         if not remedy and first is not None:
             remedy = quotes_within("\n".join(lines[first.line : line]))
         remedy = remedy or "correct the syntax here or just above"
-        _refuse(parsed, line, f"not valid YAML: {_reason(error)}; {remedy}")
+        _refuse(parsed, line, f"not valid YAML: {_reason(error)}", remedy)
     return parsed
 
 
@@ -136,7 +140,7 @@ class _Builder:
             if isinstance(event, yaml.DocumentStartEvent):
                 self.documents += 1
                 if self.documents > 1:
-                    self.stop(line, "a second document begins; keep one document a file (no `---` inside)")
+                    self.stop(line, "a second document begins", "keep one document a file (no `---` inside)")
             elif isinstance(event, yaml.AliasEvent):
                 self.refuse_reference(line, f"alias *{event.anchor}")
                 self.scalar(None, line, refused=True)
@@ -154,7 +158,7 @@ class _Builder:
         if event.anchor is not None:
             self.refuse_reference(line, f"anchor &{event.anchor}")
         if event.tag is not None:
-            self.fault(line, f"tag {shown(event.tag)} is not accepted; write the plain value without a tag")
+            self.fault(line, f"tag {shown(event.tag)} is not accepted", "write the plain value without a tag")
             return True
         return False
 
@@ -169,7 +173,9 @@ class _Builder:
 
     def refuse_reference(self, line: int, what: str) -> None:
         self.fault(
-            line, f"{redact(what)[:60]} is not accepted; write the value out, or put shared options under `defaults`"
+            line,
+            f"{redact(what)[:60]} is not accepted",
+            "write the value out, or put shared options under `defaults`",
         )
 
     def next_loc(self) -> Loc:
@@ -211,12 +217,12 @@ class _Builder:
                 text = "a key is a collection: expected a word as key; write `key: value`"
             else:
                 text = f"key {shown(value)}: expected a word as key; put it in quotes"
-            self.fault(line, text, top.loc)
+            self.fault(line, text, loc=top.loc)
         elif value == "<<":
-            self.fault(line, "merge key << is not accepted; put shared options under `defaults`", top.loc)
+            self.fault(line, "merge key << is not accepted", "put shared options under `defaults`", top.loc)
         elif value in top.container:
             first = self.parsed.lines[(*top.loc, value)]
-            self.fault(line, f"key {shown(value)} given twice (first in line {first}); remove one", (*top.loc, value))
+            self.fault(line, f"key {shown(value)} given twice (first in line {first})", "remove one", (*top.loc, value))
         else:
             top.key, top.skip_value = value, False
 
@@ -238,11 +244,11 @@ class _Builder:
         if refused:
             self.parsed.refused.add(loc)
 
-    def fault(self, line: int, text: str, loc: Loc | None = None) -> None:
-        self.parsed.faults.append(YamlProblem(line, self.next_loc() if loc is None else loc, text))
+    def fault(self, line: int, text: str, remedy: str = "", loc: Loc | None = None) -> None:
+        self.parsed.faults.append(YamlProblem(line, self.next_loc() if loc is None else loc, text, remedy))
 
-    def stop(self, line: int, text: str) -> None:
-        self.fault(line, text)
+    def stop(self, line: int, text: str, remedy: str = "") -> None:
+        self.fault(line, text, remedy)
         self.parsed.refused.add(())
         raise _Stop
 
@@ -256,8 +262,8 @@ def _plain(text: str) -> object:
     return float(text) if _FLOAT.fullmatch(text) and not re.fullmatch(r"[-+]?[0-9]+", text) else text
 
 
-def _refuse(parsed: Parsed, line: int, text: str) -> Parsed:
-    parsed.faults.append(YamlProblem(line, (), text))
+def _refuse(parsed: Parsed, line: int, text: str, remedy: str) -> Parsed:
+    parsed.faults.append(YamlProblem(line, (), text, remedy))
     parsed.refused.add(())
     return parsed
 

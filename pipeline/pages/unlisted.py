@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from pipeline.pages.catalog import KEY, VERSION
 from pipeline.pages.html import encode, page, plain
@@ -19,6 +20,23 @@ MARK = "not in the manifest of the last run"
 REMEDY = "put it back into the manifest to go on with it, or remove its folder"
 
 
+@dataclass(frozen=True)
+class Reason:
+    """Why a title is as it is: `text`, empty where all is well, and whether the manifest names it no longer."""
+
+    text: str
+    unlisted: bool = False
+
+    def __str__(self) -> str:
+        return "; ".join(part for part in (MARK if self.unlisted else "", self.text) if part)
+
+
+def read_reason(stored: str) -> Reason:
+    """A reason as page and tables keep it, which have one text for both: only here is it taken apart."""
+    text = stored.removeprefix(MARK)
+    return Reason(text.removeprefix("; "), unlisted=text != stored)
+
+
 def mark_unlisted(store: Store, named: Collection[str]) -> list[str]:
     """Bring the catalog's page and tables up to date with the ids that a manifest names; returns what is marked anew.
 
@@ -27,17 +45,21 @@ def mark_unlisted(store: Store, named: Collection[str]) -> list[str]:
     there = set(store.folders(""))
     newly: set[str] = set()
 
-    def reason_of(title: str, reason: str) -> str | None:
-        known = reason.removeprefix(MARK).removeprefix("; ")
+    def reason_of(title: str, stored: str) -> Reason | None:
+        before = read_reason(stored)
         if title in named:
-            return known
+            return Reason(before.text)
         if title not in there:
             return None
-        if not reason.startswith(MARK):
+        if not before.unlisted:
             newly.add(title)
-        return f"{MARK}; {known}" if known else MARK
+        return Reason(before.text, unlisted=True)
 
-    change_reasons(store, reason_of)
+    def changed(title: str, stored: str) -> str | None:
+        reason = reason_of(title, stored)
+        return None if reason is None else str(reason)
+
+    change_reasons(store, changed)
     data = read_json(store, KEY) or {}
     before = data.get("titles")
     if data.get("version") == VERSION and isinstance(before, list):
@@ -49,7 +71,7 @@ def mark_unlisted(store: Store, named: Collection[str]) -> list[str]:
     return sorted(newly)
 
 
-def _changed(entry: dict[str, object], reason: str | None) -> dict[str, object] | None:
-    if reason is None or reason == entry.get("reason"):
+def _changed(entry: dict[str, object], reason: Reason | None) -> dict[str, object] | None:
+    if reason is None or str(reason) == entry.get("reason"):
         return entry if reason is not None else None
-    return entry | {"reason": reason, "remedy": REMEDY if reason.startswith(MARK) else ""}
+    return entry | {"reason": str(reason), "remedy": REMEDY if reason.unlisted else ""}

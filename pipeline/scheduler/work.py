@@ -77,6 +77,7 @@ ReasonKind = Literal[
     "poison",  # a unit failed, or took its machine or driver along, again and again while nothing else was there
     "records",  # what the store holds of the title cannot be read, or not made good
     "workers",  # nobody works in a role that the title needs
+    "version",  # an earlier version made it, and this one cannot go on with it; known before anything is scheduled
 ]
 
 

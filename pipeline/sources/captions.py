@@ -75,13 +75,13 @@ def read_captions(source: bytes | Path, where: str, note: Callable[[str], None] 
             wrong.append(f"line {number}: the cue {error}")
     if wrong:
         more = f"; and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
-        raise InputError(f"{where}: {'; '.join(wrong[:_TOLD])}{more}; correct the captions")
+        raise InputError(f"{'; '.join(wrong[:_TOLD])}{more}", "correct the captions", place=where)
     if mended or empty:
         note(f"{where}: {mended} cues that overlapped the next one end earlier, {empty} empty ones are left out")
     if not cues:
-        raise InputError(f"{where}: holds no captions; give a SubRip (.srt) or WebVTT (.vtt) file")
+        raise InputError("holds no captions", "give a SubRip (.srt) or WebVTT (.vtt) file", place=where)
     if len(cues) > MOST_CUES:
-        raise InputError(f"{where}: {len(cues)} cues, expected at most {MOST_CUES}; cut the title into several")
+        raise InputError(f"{len(cues)} cues, expected at most {MOST_CUES}", "cut the title into several", place=where)
     return tuple(cues)
 
 
@@ -97,13 +97,13 @@ def _decoded(data: bytes, where: str) -> str:
     if len(data) > LARGEST_CAPTIONS:
         raise InputError(f"{where}: has {len(data):,} bytes, expected at most {LARGEST_CAPTIONS:,}; is it captions?")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(f"{where}: is encoded as UTF-16; save it as UTF-8")
+        raise InputError("is encoded as UTF-16", "save it as UTF-8", place=where)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InputError(
-            f"{where}: line {line} is not UTF-8 (byte {data[error.start]:#04x}); save it as UTF-8"
+            f"line {line} is not UTF-8 (byte {data[error.start]:#04x})", "save it as UTF-8", place=where
         ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 

@@ -50,15 +50,15 @@ def stamp_of(url: str, largest: int = LARGEST) -> tuple[int, str]:
             if stat.S_ISDIR(facts.st_mode):
                 raise IsADirectoryError
             if not stat.S_ISREG(facts.st_mode):
-                raise InputError(f"{name}: is no ordinary file; name a file on a disk")
+                raise InputError("is no ordinary file", "name a file on a disk", place=name)
             size, stamp = facts.st_size, str(facts.st_mtime_ns)
         else:
             fs, path = urls.file_system(url)
             size, stamp = _remote_facts(fs.info(path))
     if size == 0:
-        raise InputError(f"{name}: is empty (0 bytes); put the complete file there")
+        raise InputError("is empty (0 bytes)", "put the complete file there", place=name)
     if size > largest:
-        raise InputError(f"{name}: has {size:,} bytes, expected at most {largest:,}; give a smaller file")
+        raise InputError(f"has {size:,} bytes, expected at most {largest:,}", "give a smaller file", place=name)
     return size, stamp
 
 
@@ -83,7 +83,7 @@ def fetch(url: str, folder: str | Path, largest: int = LARGEST) -> tuple[Path, S
         read = file.tell()
     after = stamp_of(url, largest)
     if read != size or after[0] != size or (after[1] != stamp and not stamp.startswith(_NEW)):
-        raise InputError(f"{redact(url)}: changed while it was read; run again when it is complete")
+        raise InputError("changed while it was read", "run again when it is complete", place=redact(url))
     return path, SourceFile(url, digest.hexdigest(), size, stamp)
 
 
@@ -113,8 +113,9 @@ def _download(url: str, folder: Path, size: int) -> Path:
 def _check_pace(url: str, arrived: int, seconds: float) -> None:
     if seconds > PATIENCE and arrived < SLOWEST * seconds:
         raise InputError(
-            f"{redact(url)}: only {arrived:,} bytes came in {seconds:.0f} seconds; fetch the file to a disk or a store "
-            "and name it there"
+            f"only {arrived:,} bytes came in {seconds:.0f} seconds",
+            "fetch the file to a disk or a store and name it there",
+            place=redact(url),
         )
 
 

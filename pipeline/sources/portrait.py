@@ -37,7 +37,7 @@ def read_portrait(source: str | Path | bytes, where: str, reading: str | None = 
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check(image, where)
                 if image.format in ("JPEG", "MPO") and (scans := data.count(b"\xff\xda")) > MOST_SCANS:
-                    raise InputError(f"{where}: a JPEG of {scans:,} scans, at most {MOST_SCANS}; save it anew")
+                    raise InputError(f"a JPEG of {scans:,} scans, at most {MOST_SCANS}", "save it anew", place=where)
                 try:
                     image.load()
                 except OSError:
@@ -48,17 +48,17 @@ def read_portrait(source: str | Path | bytes, where: str, reading: str | None = 
                 return np.asarray(_rgb(ImageOps.exif_transpose(image), meant))
         except TooBright as bright:
             raise InputError(
-                f"{where}: a picture for HDR screens ({bright}); export it as an ordinary one, in sRGB"
+                f"a picture for HDR screens ({bright})", "export it as an ordinary one, in sRGB", place=where
             ) from None
         except Image.UnidentifiedImageError:
             raise InputError(
-                f"{where}: not a PNG, JPEG or WebP picture ({_looks_like(data)}); convert it to one of these"
+                f"not a PNG, JPEG or WebP picture ({_looks_like(data)})", "convert it to one of these", place=where
             ) from None
         except Image.DecompressionBombError:
-            raise InputError(_too_large(where, "more than twice that")) from None
+            raise _too_large(where, "more than twice that") from None
         except _DAMAGED as error:
             reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-            raise InputError(f"{where}: the picture is damaged or cut off ({reason}); export it again") from None
+            raise InputError(f"the picture is damaged or cut off ({reason})", "export it again", place=where) from None
 
 
 def reading_of(source: str | Path | bytes, where: str) -> str:
@@ -75,39 +75,42 @@ def _bytes(source: str | Path | bytes, where: str) -> bytes:
         path = Path(source)
         try:
             if not path.is_file():
-                raise InputError(f"{where}: no such file; give the path of a PNG, JPEG or WebP picture")
+                raise InputError("no such file", "give the path of a PNG, JPEG or WebP picture", place=where)
             with path.open("rb") as stream:
                 source = stream.read(LARGEST_FILE + 1)
         except OSError as error:
             raise InputError(
-                f"{where}: cannot be read ({error.strerror}); check the path and its permissions"
+                f"cannot be read ({error.strerror})", "check the path and its permissions", place=where
             ) from None
     if not source:
-        raise InputError(f"{where}: the file is empty (0 bytes); give a PNG, JPEG or WebP picture")
+        raise InputError("the file is empty (0 bytes)", "give a PNG, JPEG or WebP picture", place=where)
     if len(source) > LARGEST_FILE:
-        raise InputError(f"{where}: larger than {LARGEST_FILE >> 20} MiB; make the picture smaller")
+        raise InputError(f"larger than {LARGEST_FILE >> 20} MiB", "make the picture smaller", place=where)
     return source
 
 
-def _too_large(where: str, pixels: str) -> str:
-    return f"{where}: {pixels} pixels, at most {MOST_PIXELS // 1_000_000} million can be used; make the picture smaller"
+def _too_large(where: str, pixels: str) -> InputError:
+    text = f"{pixels} pixels, at most {MOST_PIXELS // 1_000_000} million can be used"
+    return InputError(text, "make the picture smaller", place=where)
 
 
 def _check(image: Image.Image, where: str) -> None:
     """Everything that the header tells, before any pixel is unpacked."""
     width, height = image.size
     if width * height > MOST_PIXELS:
-        raise InputError(_too_large(where, f"{width}×{height}"))
+        raise _too_large(where, f"{width}×{height}")
     if min(width, height) < SMALLEST:
         raise InputError(
             f"{where}: {width}×{height} pixels; both edges must have {SMALLEST} or more, 512 or more look good"
         )
     if max(width, height) > MOST_STRETCHED * min(width, height):
         raise InputError(
-            f"{where}: {width}×{height} pixels; one edge is over {MOST_STRETCHED} times the other; cut out the face"
+            f"{width}×{height} pixels; one edge is over {MOST_STRETCHED} times the other",
+            "cut out the face",
+            place=where,
         )
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # MPO: a still with a preview in the same file
-        raise InputError(f"{where}: an animation; give one still picture")
+        raise InputError("an animation", "give one still picture", place=where)
 
 
 def _ended(data: bytes) -> bytes | None:

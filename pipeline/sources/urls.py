@@ -119,31 +119,31 @@ def reading(address: str) -> Iterator[None]:
     except (InputError, ScratchFull):
         raise
     except Exception as error:  # each file system behind fsspec has an exception tree of its own
-        raise InputError(f"{redact(address)}: {_explained(error, address)}") from error
+        raise InputError(*_explained(error, address), place=redact(address)) from error
 
 
-def _explained(error: Exception, address: str) -> str:
+def _explained(error: Exception, address: str) -> tuple[str, str]:
+    """What is wrong, and what to do."""
     protocol = protocol_of(address)
     if protocol in _WEB and (why := web.refusal_in(error)):
-        return f"{why}; give the address of a file"
+        return why, "give the address of a file"
     match error:
         case FileNotFoundError() if protocol in _WEB:
-            return "not found, or the host does not answer; correct the address"
+            return "not found, or the host does not answer", "correct the address"
         case FileNotFoundError():
-            return "no such file; correct the path or put the file there"
+            return "no such file", "correct the path or put the file there"
         case IsADirectoryError():
-            return "is a folder; name a file in it"
+            return "is a folder", "name a file in it"
         case NotADirectoryError():
-            return "no such file, a part of the path is no folder; correct the path"
+            return "no such file, a part of the path is no folder", "correct the path"
         case PermissionError():
-            return (
-                f"access denied; check the {'permissions' if protocol == 'file' else 'credentials in the environment'}"
-            )
+            what = "permissions" if protocol == "file" else "credentials in the environment"
+            return "access denied", f"check the {what}"
         case ImportError():
-            return f"{redact_about(str(error), address)}; install the package that is missing"
+            return redact_about(str(error), address), "install the package that is missing"
     reason = redact_about(" ".join(str(getattr(error, "strerror", None) or error).split()), address)[:200]
     remedy = "check the path" if protocol == "file" else "check address, connection and credentials"
-    return f"cannot be read ({reason or type(error).__name__}); {remedy}"
+    return f"cannot be read ({reason or type(error).__name__})", remedy
 
 
 def file_system(address: str) -> tuple[AbstractFileSystem, str]:
@@ -180,4 +180,4 @@ def _open_ordinary(path: str) -> BinaryIO:
     os.close(descriptor)
     if stat.S_ISDIR(kind):
         raise IsADirectoryError
-    raise InputError(f"{path}: is no ordinary file; name a file on a disk")
+    raise InputError("is no ordinary file", "name a file on a disk", place=path)

@@ -14,6 +14,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -39,7 +40,14 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class RefusedHost(OSError):
-    """A connection that is not made."""
+    """A connection that is not made, to whatever nobody can allow."""
+
+
+class PrivateHost(RefusedHost):
+    """One that `--allow-host` would allow."""
+
+
+_refusals: ContextVar[list[RefusedHost] | None] = ContextVar("refusals", default=None)
 
 
 class _Reach:
@@ -58,6 +66,11 @@ def limit_reach(*, public_only: bool, hosts: Iterable[str] = ()) -> None:
 
 def refused(host: str) -> str | None:
     """Why nothing is read from this host, as far as its spelling tells; names are looked at when they resolve."""
+    refusal = _refusal(host)
+    return str(refusal) if refusal else None
+
+
+def _refusal(host: str) -> RefusedHost | None:
     plain = host.partition("%")[0].strip("[]")
     try:
         address: Address = ipaddress.ip_address(plain)
@@ -68,10 +81,10 @@ def refused(host: str) -> str | None:
             return None
     for within in _meant(address):
         if within.is_link_local or within in _METADATA:
-            return f"{within} {REFUSED}"
+            return RefusedHost(f"{within} {REFUSED}")
     allowed = {plain.lower(), str(address)} & (_Reach.hosts | _Reach.admitted)
     if _Reach.public_only and not allowed and not all(within.is_global for within in _meant(address)):
-        return f"{address} {PRIVATE}"
+        return PrivateHost(f"{address} {PRIVATE}")
     return None
 
 
@@ -106,8 +119,23 @@ async def client(**options: Any) -> aiohttp.ClientSession:
             admit(host, (one["host"] for one in found))
             return found
 
+    class Connector(aiohttp.TCPConnector):
+        async def connect(self, *request: Any, **more: Any) -> Any:
+            """Of addresses that fail in different ways aiohttp keeps the texts, in an error without number: the refusal
+            is put behind it."""
+            refusals: list[RefusedHost] = []
+            before = _refusals.set(refusals)
+            try:
+                return await super().connect(*request, **more)
+            except aiohttp.ClientConnectorError as error:
+                if refusals and error.os_error.errno is None and not isinstance(error.os_error, RefusedHost):
+                    raise error from next((one for one in refusals if not isinstance(one, PrivateHost)), refusals[0])
+                raise
+            finally:
+                _refusals.reset(before)
+
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)
-    connector = aiohttp.TCPConnector(socket_factory=_socket, resolver=Resolver())
+    connector = Connector(socket_factory=_socket, resolver=Resolver())
     return aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False, **options)
 
 
@@ -120,8 +148,10 @@ def admit(host: str, addresses: Iterable[str]) -> None:
 def _socket(info: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
     """A socket for an address that a name has resolved to. Raises RefusedHost."""
     family, kind, protocol, _, address = info
-    if why := refused(str(address[0])):
-        raise RefusedHost(why)
+    if refusal := _refusal(str(address[0])):
+        if (asked := _refusals.get()) is not None:
+            asked.append(refusal)
+        raise refusal
     return socket.socket(family, kind, protocol)
 
 
@@ -148,9 +178,7 @@ def refusal_in(error: BaseException | None) -> str | None:
     for _ in range(20):
         if error is None:
             return None
-        text = str(error)
-        for why in (REFUSED, PRIVATE):
-            if why in text:
-                return text[: text.index(why)].split()[-1] + f" {why}"
+        if isinstance(error, RefusedHost):
+            return str(error)
         error = error.__cause__ or error.__context__
     return None

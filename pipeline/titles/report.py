@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
+from models.families.reproduction import is_warning
 from pipeline import __version__
 from pipeline.media.final_file import NOTICE, SOURCE_TYPE
 from pipeline.store.ledger import Ledger
@@ -118,8 +119,17 @@ class RecordsDigest:
         return self._whole.hexdigest()
 
 
-def notes_of(store: Store, plan: TitlePlan) -> list[str]:
-    """What was approximated when the portrait was prepared."""
+@dataclass(frozen=True)
+class PortraitNote:
+    """`out_of_domain`: the family cannot show the portrait; other notes say what was approximated."""
+
+    text: str
+    out_of_domain: bool = False
+
+
+def notes_of(store: Store, plan: TitlePlan) -> list[PortraitNote]:
+    """What was noted when the portrait was prepared."""
     record = Ledger(store, plan.prefix("conditioning")).read(0)
     notes = record.facts.get("notes") if record else None
-    return [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
+    texts = [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
+    return [PortraitNote(text, out_of_domain=is_warning(text)) for text in texts]

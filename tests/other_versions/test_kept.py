@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from models.families.registry import FAMILIES
-from pipeline import status, verify
+from pipeline import api, status, verify
 from pipeline.media import encode, ffmpeg
 from pipeline.titles import title_plan
 from tests.conftest import render_inline
@@ -155,6 +155,9 @@ def test_what_cannot_go_on_waits(
     assert "this one cannot go on with it: " in told
     assert "costs 3 GOPs (4.0 s of video) anew: --renew title-0" in told
     assert contents(manifest.parent / "out", "title-0") == before
+    events: list[api.Event] = []
+    (end,) = api.render(manifest, executor="inline", on_event=events.append).titles
+    assert [one.kind for one in events if isinstance(one, api.TitlePaused)] == [end.kind] == ["version"]
     assert render_inline(manifest, "--renew") == 0
     assert render_inline(manifest) == 0
     assert "title-0: done (" in capsys.readouterr().err

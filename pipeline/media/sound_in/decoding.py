@@ -28,13 +28,13 @@ READABLE = "wav, mp3, m4a, m4b, flac, ogg, opus and what else ffmpeg reads"
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     try:
         if not path.is_file():
-            raise InputError(f"{path.name}: no such file; give the path of a sound file ({READABLE})")
+            raise InputError("no such file", f"give the path of a sound file ({READABLE})", place=path.name)
         if path.stat().st_size == 0:
-            raise InputError(f"{path.name}: the file is empty (0 bytes); give a sound file ({READABLE})")
+            raise InputError("the file is empty (0 bytes)", f"give a sound file ({READABLE})", place=path.name)
         stream = path.open("rb")
     except OSError as error:
         raise InputError(
-            f"{path.name}: cannot be read ({error.strerror}); check the path and its permissions"
+            f"cannot be read ({error.strerror})", "check the path and its permissions", place=path.name
         ) from None
     with stream:
         yield stream
@@ -44,11 +44,13 @@ def _refused(path: Path, error: ffmpeg.FfmpegFailed) -> InputError:
     """The user's text for a file that the program would not decode."""
     name, said = path.name, error.said
     if error.late:
-        return InputError(f"{name}: decoding was {said}; cut the file into smaller ones and list them")
+        return InputError(f"decoding was {said}", "cut the file into smaller ones and list them", place=name)
     if "matches no streams" in said:
         return no_sound(name)
     if "not on whitelist" in said or "extension" in said:
-        return InputError(f"{name}: is a playlist or another kind of file that is not read as sound; use {READABLE}")
+        return InputError(
+            "is a playlist or another kind of file that is not read as sound", f"use {READABLE}", place=name
+        )
     return InputError(
         f"{name}: cannot be decoded as sound ({said}); the file is damaged, cut off or not sound: "
         f"export it again ({READABLE})"
@@ -56,7 +58,7 @@ def _refused(path: Path, error: ffmpeg.FfmpegFailed) -> InputError:
 
 
 def no_sound(name: str) -> InputError:
-    return InputError(f"{name}: holds no sound (a video or an image without an audio stream); give a sound file")
+    return InputError("holds no sound (a video or an image without an audio stream)", "give a sound file", place=name)
 
 
 def layout_of(path: Path) -> ByteLayout:

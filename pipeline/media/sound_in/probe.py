@@ -42,7 +42,7 @@ def probe(path: str | Path, accept_short: bool = False) -> AudioFacts:
         raise cut_off(path.name, layout.short)
     if layout.second:
         text = f"holds more than one file: another begins at byte {layout.second:,}, and its sound would be lost"
-        raise InputError(f"{path.name}: {text}; cut them apart and list them under audio")
+        raise InputError(text, "cut them apart and list them under audio", place=path.name)
     if layout.empty:
         raise _no_samples(path.name)
     reached: list[int] = []
@@ -70,12 +70,12 @@ def probe(path: str | Path, accept_short: bool = False) -> AudioFacts:
 
 
 def _no_samples(name: str) -> InputError:
-    return InputError(f"{name}: holds no samples (zero length); give a file with sound in it")
+    return InputError("holds no samples (zero length)", "give a file with sound in it", place=name)
 
 
 def cut_off(name: str, short: str) -> InputError:
     """Of a file that holds less than it states."""
-    return InputError(f"{name}: was cut off: {short}; {CUT_OFF}")
+    return InputError(f"was cut off: {short}", CUT_OFF, place=name)
 
 
 def _missing(facts: AudioFacts, layout: ByteLayout, look: Look) -> str:
@@ -140,8 +140,10 @@ def _check_form(path: Path, rate: int, channels: int) -> None:
         return
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or not 1 <= channels <= MOST_CHANNELS:
         raise InputError(
-            f"{path.name}: {channels} channels of {rate:,} samples a second, expected at most {MOST_CHANNELS} channels "
-            f"and {LOWEST_RATE:,} to {HIGHEST_RATE:,} samples; export it again"
+            f"{channels} channels of {rate:,} samples a second, expected at most {MOST_CHANNELS} channels "
+            f"and {LOWEST_RATE:,} to {HIGHEST_RATE:,} samples",
+            "export it again",
+            place=path.name,
         )
 
 
@@ -154,7 +156,7 @@ def _count(path: Path, stream: IO[bytes], rate: int, channels: int, unfolded: in
         if channels == 2:
             phases.hear(np.frombuffer(block[: len(block) // 8 * 8], ">f4").reshape(-1, 2))
         if count > most:
-            raise InputError(f"{path.name}: longer than {LONGEST // 3600} hours; cut it into several titles")
+            raise InputError(f"longer than {LONGEST // 3600} hours", "cut it into several titles", place=path.name)
         if count > unfolded:
             raise InputError(
                 f"{path.name}: unfolds to more than {unfolded >> 20:,} MiB of samples from "
@@ -186,7 +188,7 @@ def _gaps(path: Path, times: Path, rate: int, look: Look) -> tuple[tuple[int, in
     try:
         return tuple(gaps_of(frames(), rate, begins)) if times.exists() else ()
     except ValueError as error:
-        raise InputError(f"{path.name}: {error}; export it again") from None
+        raise InputError(str(error), "export it again", place=path.name) from None
 
 
 def _with_channels(path: Path, facts: AudioFacts, look: Look) -> AudioFacts:

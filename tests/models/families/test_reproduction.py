@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,10 +15,16 @@ from PIL import Image
 from models.data.drawn_portrait import draw_portrait
 from models.families.protocol import Hints
 from models.families.registry import MINI_FAMILY
-from models.families.reproduction import OUT_OF_DOMAIN, Reproduction, reproduction, warning
+from models.families.reproduction import Reproduction, is_warning, reproduction, warning
 from models.parts.prepare import Prepare
 from models.weights.shipped import shipped_weights
 from models.weights.synthetic_tree import write_tree
+from pipeline.intake.title_warnings import portrait_warnings
+from pipeline.store.ledger import Ledger, new_attempt
+from pipeline.store.opening import open_store
+from pipeline.store.record import Record
+from pipeline.titles.report import PortraitNote, notes_of
+from pipeline.titles.title_plan import TitlePlan
 from tests.conftest import render_inline, write_manifest
 
 ROOT = Path(__file__).parents[3]
@@ -36,6 +44,18 @@ def test_only_what_is_in_the_boxes_counts() -> None:
     assert found.below(Reproduction(40, 19))
     assert not found.below(Reproduction(30, 19))
     assert "20.0 dB" in warning(found, Reproduction(30, 21))
+
+
+def test_notes_of_records_know_what_they_are(tmp_path: Path) -> None:
+    said = warning(Reproduction(20, 20), Reproduction(30, 21))
+    store = open_store(str(tmp_path))
+    plan = cast(TitlePlan, SimpleNamespace(id="x", prefix=lambda stage: f"x/{stage}/0"))
+    ledger, attempt = Ledger(store, plan.prefix("conditioning")), new_attempt()
+    objects = {"arrays": ledger.stage_object(0, attempt, "arrays", b"-")}
+    facts = {"notes": ["the face is small", said]}
+    ledger.commit(Record("conditioning", "x", "p", 0, 48, attempt, objects=objects, facts=facts))
+    assert notes_of(store, plan) == [PortraitNote("the face is small"), PortraitNote(said, out_of_domain=True)]
+    assert list(portrait_warnings(store, plan)) == [f"x: {said}"]
 
 
 def test_a_box_beyond_the_edge_is_cut() -> None:
@@ -64,7 +84,7 @@ def test_a_photograph_is_not(prepare: Prepare) -> None:
 def test_weights_by_rule_are_not_judged() -> None:
     photograph = np.asarray(Image.open(PHOTOGRAPH).convert("RGB"))
     _, notes = Prepare(MINI_FAMILY, None, "cpu").conditioning(photograph, 512, Hints((176, 62, 100, 128)))
-    assert not any(note.startswith(OUT_OF_DOMAIN) for note in notes)
+    assert not any(is_warning(note) for note in notes)
 
 
 @pytest.mark.slow
@@ -79,4 +99,4 @@ def test_it_is_said_on_screen_and_in_the_report(tmp_path: Path, capsys: pytest.C
     printed = capsys.readouterr()
     assert (printed.out + printed.err).count("title-0: out of domain: ") == 1
     report = json.loads((tmp_path / "out" / "title-0" / "report.json").read_text())
-    assert any(note.startswith(OUT_OF_DOMAIN) for note in report["notes"])
+    assert any(is_warning(note) for note in report["notes"])

@@ -115,13 +115,13 @@ def test_cancelled_from_another_thread_it_pauses_and_goes_on_later(tmp_path: Pat
 
     result = render(catalog, hear, cancel=cancel)
     (end,) = result.titles
-    assert (end.state, end.reason) == ("paused", "enough")
+    assert (end.state, end.reason, end.kind, end.place) == ("paused", "enough", "stopped", "")
     assert end.done < end.gops == 15
     assert result.exit_code == 75
     with pytest.raises(api.TitlesPaused) as paused:
         result.check()
     assert paused.value.titles == {"one": "enough"}
-    assert told[-1] == api.TitlePaused("one", "enough", end.done, end.gops)
+    assert told[-1] == api.TitlePaused("one", "enough", end.done, end.gops, "stopped")
     assert render(catalog).check().titles[0].done == 15
 
 
@@ -196,15 +196,36 @@ def test_a_title_that_fails_is_told_and_does_not_raise(catalog: api.Catalog, mon
     monkeypatch.setattr(UpscaleWorker, "work_on", failing)
     told: list[api.Event] = []
     result = render(catalog, told.append)
-    assert [(end.id, end.state) for end in result.titles] == [("one", "failed"), ("two", "done")]
+    assert [(end.id, end.state, end.kind) for end in result.titles] == [
+        ("one", "failed", "user"),
+        ("two", "done", None),
+    ]
     assert result.exit_code == 1
     (failed,) = [one for one in told if isinstance(one, api.TitleFailed)]
-    assert failed == api.TitleFailed("one", "the picture cannot be made", 0, 2)
+    assert failed == api.TitleFailed("one", "the picture cannot be made", 0, 2, "user")
     (unit,) = [one for one in told if isinstance(one, api.UnitFailed)]
     assert (unit.title, unit.stage, unit.first, unit.cause) == ("one", "upscale", 0, "user")
     with pytest.raises(api.TitlesFailed) as raised:
         result.check()
     assert raised.value.titles == {"one": "the picture cannot be made"}
+
+
+def test_a_unit_that_fails_again_and_again_is_told_with_its_place(
+    catalog: api.Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_on = UpscaleWorker.work_on
+
+    def failing(self, job, plan):  # type: ignore[no-untyped-def]
+        if job.title == "one":
+            raise ZeroDivisionError
+        yield from work_on(self, job, plan)
+
+    monkeypatch.setattr(UpscaleWorker, "work_on", failing)
+    told: list[api.Event] = []
+    end = render(catalog, told.append).titles[0]
+    (failed,) = [one for one in told if isinstance(one, api.TitleFailed)]
+    assert (failed.kind, failed.place) == (end.kind, end.place) == ("poison", "upscale 0")
+    assert failed.reason == end.reason
 
 
 def test_mistakes_are_exceptions_with_fields(tmp_path: Path) -> None:
@@ -227,7 +248,9 @@ def test_mistakes_are_exceptions_with_fields(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["pipeline.api", "docs/library.md"])
 def test_examples(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_manifest(tmp_path, [{"id": "one", "frames": 70}, {"id": "two", "frames": 50}])
+    manifest = write_manifest(tmp_path, [{"id": "one", "frames": 70}, {"id": "two", "frames": 50}])
+    (tmp_path / "notes.txt").write_text("a text")
+    (tmp_path / "wrong.yaml").write_text(manifest.read_text().replace("portrait-1.png", "notes.txt"))
     monkeypatch.chdir(tmp_path)
     if text.endswith(".md"):
         failed, tried = doctest.testfile(str(ROOT / text), module_relative=False)

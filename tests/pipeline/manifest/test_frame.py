@@ -38,14 +38,14 @@ def test_families_that_decode_make_squares() -> None:
     assert film_size(complete({}, HALLO2_FAMILY), (3000, 2000)) is None
     assert complete({}, HALLO2_FAMILY).frame_size == (1024, 1024)
     (fault,) = faults_of({"frame": "portrait"}, HALLO2_FAMILY)
-    assert fault == ("frame", 'value "portrait": family hallo2 makes square pictures; leave it out')
+    assert fault == ("frame", 'value "portrait": family hallo2 makes square pictures', "leave it out")
     assert list(faults_of({"frame": "square"}, HALLO2_FAMILY)) == []
 
 
 def test_a_canvas_holds_a_square() -> None:
     (fault,) = faults_of({"frame": "portrait", "canvas": "1920x1080"}, MOVING)
     assert fault[0] == "frame"
-    assert "leave out frame or canvas" in fault[1]
+    assert "leave out frame or canvas" in fault[2]
 
 
 def test_a_picture_that_would_be_too_long_is_said_with_what_fits() -> None:

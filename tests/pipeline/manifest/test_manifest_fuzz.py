@@ -37,7 +37,7 @@ def _load_anything(content: bytes) -> None:
     fsspec.filesystem("memory").pipe_file("/test_manifest_fuzz/m.yaml", content)
     try:
         load_valid_titles(address, families=FAMILIES)
-        problems: tuple[Problem, ...] = (Problem(address, "none"),)
+        problems: tuple[Problem, ...] = (Problem(address, "none", kind="manifest"),)
     except ManifestError as error:
         problems = error.problems
     assert problems

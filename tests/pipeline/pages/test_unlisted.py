@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.pages.unlisted import MARK, mark_unlisted
+from pipeline.pages.unlisted import MARK, Reason, mark_unlisted, read_reason
 from pipeline.store.opening import open_store
 from pipeline.titles.catalog_report import Row, write_report
 from tests.conftest import render_inline, write_manifest
@@ -64,6 +64,13 @@ def test_another_run_keeps_the_mark_and_a_title_that_comes_back_loses_it(tmp_pat
     shutil.rmtree(tmp_path / "out/d")
     assert render_inline(manifest) == 0
     assert reasons(tmp_path / "out") == (dict.fromkeys("ab", ""), dict.fromkeys("ab", ""))
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason(""), Reason("no disk"), Reason("", True), Reason("no disk; try again", True)]
+)
+def test_a_reason_is_read_as_it_was_written(reason: Reason) -> None:
+    assert read_reason(str(reason)) == reason
 
 
 def test_why_it_failed_is_still_said(tmp_path: Path) -> None:

@@ -51,6 +51,33 @@ def test_what_a_name_resolves_to_is_looked_at(monkeypatch: pytest.MonkeyPatch) -
     assert "planted" not in str(caught.value)
 
 
+@pytest.mark.parametrize("public_only", [False, True])
+def test_of_addresses_that_fail_in_different_ways_too(public_only: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One error is made of them, which is no refusal; what nobody can allow is said first."""
+    web.limit_reach(public_only=public_only)
+    fsspec.get_filesystem_class("http").clear_instance_cache()
+
+    async def resolve(self: Any, host: str, port: int, **more: Any) -> list[tuple[Any, ...]]:
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 1, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 1)),
+        ]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", resolve)
+    with pytest.raises(InputError) as caught:
+        stamp_of("http://harmless.test:1/a.wav")
+    assert str(caught.value) == (
+        f"http://harmless.test:1/a.wav: 169.254.169.254 {web.REFUSED}; give the address of a file"
+    )
+
+
+def test_a_refusal_is_known_by_its_type() -> None:
+    assert web.refusal_in(OSError(f"127.0.0.1 {web.PRIVATE}")) is None, "a host may say so, too"
+    behind = FileNotFoundError("http://host/x")
+    behind.__cause__ = web.PrivateHost("10.0.0.7 is out of reach")
+    assert web.refusal_in(behind) == "10.0.0.7 is out of reach"
+
+
 def test_a_socket_for_such_an_address_is_not_made() -> None:
     with pytest.raises(web.RefusedHost):
         web._socket((socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1%eth0", 80, 0, 2)))
