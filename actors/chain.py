@@ -196,9 +196,9 @@ class ChainWorker(Worker):
                 "device; continue it on the class of machine that it was begun on"
             )
         numerics = self.numerics(plan, "chain", part, in_lanes(lanes) | arithmetic)
-        chain = self._chains.get(plan.id)
+        chain = self._chains.get(plan.name)
         if chain is None or (chain.gop, chain.visit, chain.reader.plan) != (job.first, job.visit, plan):
-            chain = self._chains[plan.id] = self._resume(plan, job.first, job.visit)
+            chain = self._chains[plan.name] = self._resume(plan, job.first, job.visit)
         conditioning = chain.reader.conditioning()[1]
         clips = list(gop_clips(job.first, plan.frames))
         return _Run(job, plan, chain, conditioning, numerics, lanes, started, chain.state, clips)
@@ -213,7 +213,7 @@ class ChainWorker(Worker):
         if there is None:
             return False
         if not self._follows(there, run.chain, run):
-            run.chain = self._chains[run.plan.id] = self._resume(run.plan, run.job.first, run.job.visit)
+            run.chain = self._chains[run.plan.name] = self._resume(run.plan, run.job.first, run.job.visit)
             run.state = run.chain.state
             if not self._follows(there, run.chain, run):  # nor from what the store holds: it is not what I remembered
                 run.chain.there.void(there, "made from another state or of other inputs than are there now")
@@ -230,8 +230,8 @@ class ChainWorker(Worker):
     def _passed(self, run: _Run) -> Done:
         """The GOP is another's: go on from the state that it left."""
         if run.job.first + 1 < run.plan.gops:
-            self._chains[run.plan.id] = self._resume(run.plan, run.job.first + 1, run.job.visit)
-        return self.committed(Done(run.plan.id, "chain", run.job.first, won=False))
+            self._chains[run.plan.name] = self._resume(run.plan, run.job.first + 1, run.job.visit)
+        return self.committed(Done(run.plan.name, "chain", run.job.first, won=False))
 
     def _resume(self, plan: TitlePlan, gop: int, visit: int) -> _Chain:
         """The chain before GOP `gop`, from the store: as if it had never stopped."""
@@ -302,7 +302,7 @@ class ChainWorker(Worker):
                 raise DamagedObject(f"title {plan.id}: GOP {gop} was chained elsewhere from another state")
             return self._passed(run)
         chain.gop, chain.state, chain.state_hash = gop + 1, run.state, sha256(state)
-        return self.committed(Done(plan.id, "chain", gop, True, record.made["seconds"], commit.record.to_json()))
+        return self.committed(Done(plan.name, "chain", gop, True, record.made["seconds"], commit.record.to_json()))
 
 
 def _not_finite(run: _Run) -> str | None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from actors.inputs import fetch_input
-from pipeline.core.timeline import FPS
+from pipeline.core.timeline import FPS, round_half_up
 from pipeline.media.burn import Burner
 from pipeline.media.canvas import Canvas, fill_planes
+from pipeline.media.sound_in.padding import in_padded
 from pipeline.sources.captions import Cue, cut, read_captions
 from pipeline.sources.portrait import read_portrait
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
+from pipeline.titles.scenes import cues_within
 from pipeline.titles.title_plan import TitlePlan
 
 
@@ -24,7 +28,9 @@ class Compositor:
     def __init__(self, store: Store, plan: TitlePlan):
         self._canvas = _canvas(store, plan)
         width, height = plan.options.frame_size
-        self._burner = Burner(read_cues(store, plan), width, height) if plan.options.burn_captions else None
+        self._burner = None
+        if plan.options.burn_captions:
+            self._burner = Burner(cues_within(read_cues(store, plan), plan.first_frame, plan.frames), width, height)
 
     def on(self, planes: np.ndarray, frame: int) -> np.ndarray:
         """yuv420p planes of the portrait in frame number `frame` → those of the finished picture."""
@@ -36,13 +42,18 @@ class Compositor:
 
 
 def read_cues(store: Store, plan: TitlePlan) -> tuple[Cue, ...]:
-    """The title's captions, up to its end."""
+    """The title's captions, up to its end; those of a scene's whole title."""
     if plan.metadata.captions is None:
         return ()
     what = f"title {plan.id}: captions"
     with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
         cues = read_captions(fetch_input(store, plan.metadata.captions, Path(folder), what), what)
-    return cut(cues, plan.frames * 1000 // FPS)
+    cues = tuple(replace(cue, start=_in_film(cue.start, plan), end=_in_film(cue.end - 1, plan) + 1) for cue in cues)
+    return cues if plan.scene else cut(cues, plan.frames * 1000 // FPS)
+
+
+def _in_film(milliseconds: int, plan: TitlePlan) -> int:
+    return round_half_up(1000 * in_padded(Fraction(milliseconds, 1000), plan.audio_facts))
 
 
 def read_picture(store: Store, plan: TitlePlan, stored: Stored, name: str, reading: str | None = None) -> np.ndarray:

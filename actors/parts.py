@@ -18,6 +18,7 @@ from pipeline.store.stages import STAGES, dropped
 from pipeline.store.store import Store
 from pipeline.store.transfer import fetch_object
 from pipeline.titles.report import RecordsDigest, stage_facts
+from pipeline.titles.scenes import read_scenes
 from pipeline.titles.title_plan import TitlePlan
 
 AHEAD = 16  # fragments on their way at a time, of 2 MB each at 4096 x 4096
@@ -49,17 +50,23 @@ def read_parts(store: Store, plan: TitlePlan, run: str, known: Mapping[str, Mapp
     digest, fragments, gone = RecordsDigest(), dict[str, list[Stored]](), list[str]()
     leaving = {name for name in dropped(plan.options.keep) if STAGES[name].when_done}
 
+    scenes = read_scenes(store, plan)
+
     def passing(stage: str) -> Iterator[Record]:
-        view = StageView(store, plan.prefix(stage), fold=True).give(known[stage])
-        for record in digest.hear(view.unbroken(range(0, plan.frames, GOP))):
-            if stage in leaving:
-                gone.extend(view.ledger.own_objects(record))
-            if stage == "stream":
-                for one in plan.renditions:
-                    fragments.setdefault(one.suffix, []).append(record.objects[f"fragment{one.suffix}"])
-            yield record
+        for part in scenes if stage == "chain" and scenes else [plan]:
+            view = StageView(store, part.prefix(stage), fold=True).give(known[stage])
+            for record in digest.hear(view.unbroken(range(0, part.frames, GOP))):
+                if stage in leaving:
+                    gone.extend(view.ledger.own_objects(record))
+                if stage == "stream":
+                    for one in plan.renditions:
+                        fragments.setdefault(one.suffix, []).append(record.objects[f"fragment{one.suffix}"])
+                yield record
 
     stages = {name: stage_facts(run, passing(stage)) for name, stage in (("chain", "chain"), ("upscale", "stream"))}
+    for scene in scenes if "stream" in leaving else ():
+        view = StageView(store, scene.prefix("stream"))
+        gone.extend(key for record in view.records() for key in view.ledger.own_objects(record))
     check_whole(plan, fragments.get("", []), plan.gops)
     return Parts(fragments, stages, digest.read(), gone)
 

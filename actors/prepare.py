@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from actors.compositing import read_cues
 from actors.inputs import fetch_input
 from actors.portraits import Prepared, keep_portrait, portrait_key, recall_portrait
 from actors.worker import Worker
 from models.families.protocol import Hints
 from models.speech.speech_level import speech_level
 from pipeline.core.errors import DamagedObject, InputError
-from pipeline.core.timeline import CLIP, SPEECH_PER_FRAME
+from pipeline.core.timeline import CLIP, GOP, SPEECH_PER_FRAME
 from pipeline.media.loudness import write_levelled
 from pipeline.media.sound import read_speech, write_sound
 from pipeline.scheduler.work import Done, Job
@@ -28,6 +31,8 @@ from pipeline.store.arrays import pack
 from pipeline.store.digests import sha256
 from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.record import Record, Stored
+from pipeline.titles.scene_borders import at_chapters, every, frame_energies
+from pipeline.titles.scenes import Scene, captions_digest, chapter_frames, cues_within, without_edges
 from pipeline.titles.title_plan import TitlePlan
 
 SPEECH_CHUNK = 1500  # frames; a minute of speech is read and checked at a time
@@ -71,7 +76,7 @@ class PrepareWorker(Worker):
             facts={"notes": list(prepared.notes), "portrait_size": list(prepared.size)},
             made=self.made(started),
         )
-        return Done(plan.id, "conditioning", 0, ledger.commit(record).won, record.made["seconds"])
+        return Done(plan.name, "conditioning", 0, ledger.commit(record).won, record.made["seconds"])
 
     def _prepare_portrait(self, plan: TitlePlan, part: Any) -> Prepared:
         with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
@@ -95,12 +100,56 @@ class PrepareWorker(Worker):
         return Hints(options.face_box, options.lip_box, embedding, options.compat)
 
     def _sound(self, plan: TitlePlan) -> Done:
-        """The sound and, where a loudness is asked for, another track of that loudness; what is there already stays."""
-        if plan.metadata.loudness is None:
-            return self._plain_sound(plan)
+        """The sound and, where a loudness is asked for, another track of that loudness; what is there already stays.
+
+        Where the title is parted the scenes are told from it.
+        """
+        done = None
         if Ledger(self.store, plan.prefix("sound")).read(0, mend=True) is None:
-            self._plain_sound(plan)
-        return self._levelled(plan, plan.metadata.loudness)
+            done = self._plain_sound(plan)
+        if plan.metadata.loudness is not None:
+            done = self._levelled(plan, plan.metadata.loudness)
+        if plan.in_scenes:
+            done = self._scenes(plan)
+        return done or Done(plan.name, "sound", 0, won=False)
+
+    def _scenes(self, plan: TitlePlan) -> Done:
+        """Where the title's scenes begin, and what of the sound and the captions is theirs."""
+        started = time.monotonic()
+        record = self._sound_record(plan)
+        energies = frame_energies(
+            self._pcm(plan, record, first, min(first + SPEECH_CHUNK, plan.frames))
+            for first in range(0, plan.frames, SPEECH_CHUNK)
+        )
+        if plan.options.scenes == "chapters":
+            firsts = at_chapters(energies, chapter_frames(plan))
+        else:
+            assert isinstance(plan.options.scenes, int)
+            firsts = every(energies, plan.options.scenes)
+        cues = read_cues(self.store, plan) if plan.options.burn_captions else ()
+        scenes = []
+        for first, stop in pairwise([*firsts, plan.gops]):
+            start, frames = first * GOP, min(stop * GOP, plan.frames) - first * GOP
+            speech = self._speech_of(plan, record, start, start + frames)
+            burnt = captions_digest(cues_within(cues, start, frames))
+            scenes.append(Scene(first, frames, *speech, burnt))
+        ledger = Ledger(self.store, plan.prefix("scenes"))
+        facts = {"scenes": [asdict(scene) for scene in scenes]}
+        return self._kept(plan, "scenes", ledger, new_attempt(), {}, facts, started)
+
+    def _speech_of(self, plan: TitlePlan, record: Record, start: int, stop: int) -> tuple[str, float]:
+        """sha256 of a stretch of speech, and how loud it is; read a minute at a time."""
+        digest = hashlib.sha256()
+
+        def blocks() -> Iterator[np.ndarray]:
+            for first in range(start, stop, SPEECH_CHUNK):
+                end = min(first + SPEECH_CHUNK, stop)
+                samples = without_edges(self._pcm(plan, record, first, end), first - start, stop - end)
+                digest.update(samples.tobytes())
+                yield read_speech(samples.tobytes())
+
+        level = speech_level(blocks())
+        return digest.hexdigest(), level
 
     def _sources(self, plan: TitlePlan, folder: Path) -> list[Path]:
         """The sound files under their own names, which messages say."""
@@ -172,7 +221,7 @@ class PrepareWorker(Worker):
             facts=facts,
             made=self.made(started),
         )
-        return Done(plan.id, "sound", 0, ledger.commit(record).won, record.made["seconds"])
+        return Done(plan.name, "sound", 0, ledger.commit(record).won, record.made["seconds"])
 
     def _features(self, plan: TitlePlan, block: int) -> Done:
         """Features of one block from a range of the stored speech, heard with a halo on both sides or cut hard.
@@ -189,7 +238,7 @@ class PrepareWorker(Worker):
         left, right = min(halo, first), min(halo, plan.frames - stop)
         record_of_sound, speech = self._speech(plan, first - left, stop + right)
         silence = plan.clips * CLIP - plan.frames if stop == plan.frames else 0
-        level = record_of_sound.facts["speech_level"]
+        level = plan.scene.level if plan.scene else record_of_sound.facts["speech_level"]
         features = part.features(speech, left, stop - first, right, silence, level)
         ledger, attempt = Ledger(self.store, plan.prefix("features")), new_attempt()
         record = Record(
@@ -200,18 +249,28 @@ class PrepareWorker(Worker):
             frames=stop - first,
             attempt=attempt,
             objects={"features": ledger.stage_object(first, attempt, "features", pack({"features": features}))},
-            uses={"speech": record_of_sound.objects["speech"].sha256},
+            uses={"speech": plan.scene.speech if plan.scene else record_of_sound.objects["speech"].sha256},
             numerics=numerics,
             made=self.made(started),
         )
-        return Done(plan.id, "features", block, ledger.commit(record).won, record.made["seconds"])
+        return Done(plan.name, "features", block, ledger.commit(record).won, record.made["seconds"])
 
     def _speech(self, plan: TitlePlan, first: int, stop: int) -> tuple[Record, np.ndarray]:
-        """Record of the sound stage, and speech float32 of frames [first, stop), read in checked chunks."""
-        ledger = Ledger(self.store, plan.prefix("sound"))
-        record = ledger.read(0)
+        """Record of the sound stage, and speech float32 of the plan's frames [first, stop)."""
+        record = self._sound_record(plan)
+        samples = self._pcm(plan, record, plan.first_frame + first, plan.first_frame + stop)
+        if plan.scene:
+            samples = without_edges(samples, first, plan.frames - stop)
+        return record, read_speech(samples.tobytes())
+
+    def _sound_record(self, plan: TitlePlan) -> Record:
+        record = Ledger(self.store, plan.prefix("sound")).read(0)
         if record is None:
             raise DamagedObject(f"title {plan.id}: the record of its sound is gone")
+        return record
+
+    def _pcm(self, plan: TitlePlan, record: Record, first: int, stop: int) -> np.ndarray:
+        """Speech int16 of the title's frames [first, stop), read in checked chunks."""
         key, hashes = record.objects["speech"].key, record.facts["speech_chunks"]
         chunks = range(first // SPEECH_CHUNK, -(-stop // SPEECH_CHUNK))
         parts = []
@@ -219,12 +278,12 @@ class PrepareWorker(Worker):
             data = self.store.get_range(key, chunk * SPEECH_CHUNK_BYTES, (chunk + 1) * SPEECH_CHUNK_BYTES)
             if chunk >= len(hashes) or sha256(data) != hashes[chunk]:
                 reason = f"title {plan.id}: {key} differs from its record at frame {chunk * SPEECH_CHUNK}"
-                ledger.void(record, reason)
+                Ledger(self.store, plan.prefix("sound")).void(record, reason)
                 raise DamagedObject(reason)
-            parts.append(read_speech(data))
+            parts.append(np.frombuffer(data, "<i2"))
         start = first - chunks.start * SPEECH_CHUNK
         samples = np.concatenate(parts)
-        return record, samples[start * SPEECH_PER_FRAME : (start + stop - first) * SPEECH_PER_FRAME]
+        return samples[start * SPEECH_PER_FRAME : (start + stop - first) * SPEECH_PER_FRAME]
 
 
 def level_of(path: Path, alive: Callable[[], None] = lambda: None) -> float:

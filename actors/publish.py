@@ -15,6 +15,7 @@ from typing import Any
 
 from actors.captions import Captions
 from actors.compositing import read_cues, read_picture
+from actors.film_stream import end_scenes, place_fragments
 from actors.parts import Parts, load_fragment, passing_fragments, read_parts, side_by_side
 from actors.playlists import Playlists, sound_of
 from actors.signing import UNTRUSTED, signed
@@ -50,6 +51,9 @@ class PublishWorker(Worker):
 
     def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
         self.check_stop()
+        if plan.in_scenes:
+            began = time.monotonic()
+            place_fragments(self.store, plan, job.count, lambda: self.made(began), self.alive)
         self._playlists.visit(plan, job.visit)
         if job.kind == "playlist":
             shown = self._playlists.shown(plan)
@@ -68,7 +72,7 @@ class PublishWorker(Worker):
         else:
             self._finish(plan)
         self._playlists.forget(plan)
-        yield Done(plan.id, "finish", 0, True, round(time.monotonic() - started, 3))
+        yield Done(plan.name, "finish", 0, True, round(time.monotonic() - started, 3))
 
     # -- the finished file ----------------------------------------------------------------------------------------
 
@@ -103,6 +107,8 @@ class PublishWorker(Worker):
         self._put_json(f"{plan.id}/provenance.json", provenance(plan, stored.sha256))
         more["views"] = views.written(self.store, plan)
         self._put_json(f"{plan.id}/report.json", title_report(plan, self.run_id, parts.stages, more))
+        if plan.in_scenes:
+            end_scenes(self.store, plan, lambda: self.made(time.monotonic()))
         done = Ledger(self.store, plan.prefix("done"))
         before = done.read(0, mend=True)
         if before is not None and before.objects != files:

@@ -154,7 +154,7 @@ class UpscaleWorker(Worker):
         latents, used = reader.latent_range(start, end)
         conditioning = self._conditioning(reader, used)
         if self._is_there(reader.fragments, gop_range(gop, plan.frames)[0], used):
-            yield Done(plan.id, "upscale", gop, won=False)
+            yield Done(plan.name, "upscale", gop, won=False)
             return
         self._decode(plan, start, latents, part, conditioning)
         ledger, dressing, draw = reader.fragments.ledger, self._dressing_of(plan), self._drawer_of(plan)
@@ -207,7 +207,7 @@ class UpscaleWorker(Worker):
             )
         self._ended = time.monotonic()
         written = commit.record.to_json() if commit.won else b""
-        return Done(plan.id, "upscale", making.gop, commit.won, record.made["seconds"], written)
+        return Done(plan.name, "upscale", making.gop, commit.won, record.made["seconds"], written)
 
     def _conditioning(self, reader: TitleReader, used: dict[str, str]) -> Arrays:
         """What prepare gave, and the portrait's own pixels where the family moves them; `used` names both."""

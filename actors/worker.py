@@ -125,7 +125,7 @@ class Worker:
 
     def known(self, plan: TitlePlan, kind: Kind) -> dict[int, bytes]:
         """Records of a title that came with the work in hand, by first frame: they need not be read."""
-        return {one.unit * GOP: one.record for one in self._known if (one.title, one.kind) == (plan.id, kind)}
+        return {one.unit * GOP: one.record for one in self._known if (one.title, one.kind) == (plan.name, kind)}
 
     def committed(self, done: Done) -> Done:
         self.alive()

@@ -37,10 +37,11 @@ from pipeline.forecast.simulate import Title, simulate
 from pipeline.intake.survey import copy_inputs, plan_title, survey
 from pipeline.manifest.catalog import load_manifest
 from pipeline.scheduler.schedule import Limits, Schedule
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import Assign, Command, Done, Event, Finished, Role, Scanned, WorkerReady
 from pipeline.store.opening import open_store
 from pipeline.titles import scan
+from pipeline.titles.scenes import read_scenes
 from pipeline.titles.title_work import title_work
 
 SPEECH_RATE = 8_000
@@ -269,8 +270,14 @@ def render(
     clock = Clock(schedule)
     record = Record(RayExecutor(catalog.output, plans, Allocation(shares, limits), "makespan", WORKERS))
     began = time.monotonic()
+
+    def look_up(title: str) -> Scanned:
+        found = scan.scan(store, plans[title], works[title].gops)
+        plans.update({one.name: one for one in read_scenes(store, plans[title])})
+        return found
+
     try:
-        drive(schedule, record, lambda title: scan.scan(store, plans[title], works[title].gops))
+        drive(schedule, record, look_up)
     finally:
         record.close()
         ray.shutdown()

@@ -248,7 +248,7 @@ def _scores(backbones: dict[str, object], references: tuple[Path, ...]) -> Score
 
 def _portrait_of(store: Store, folders: TitleFolders) -> tuple[bytes, str] | None:
     """The picture that a title was made of, and its name for messages; None where it is no longer there."""
-    ledger = folders.ledger(store, "conditioning")
+    ledger = folders.parts[0].ledger(store, "conditioning")
     record = ledger.read(0) if ledger else None
     key = f"_inputs/{record.uses.get('portrait')}" if record else ""
     if not key or not store.exists(key):
@@ -308,7 +308,7 @@ def _regions(
     if options.get("canvas", "none") != "none":
         where = canvas_layout(options["canvas"], options.get("canvas_place", "centre"))
         side, x, y = where.side, where.x, where.y
-    ledger = folders.ledger(store, "conditioning")
+    ledger = folders.parts[0].ledger(store, "conditioning")
     record = ledger.read(0) if ledger else None
     if record is None:
         raise LongtakeError(f"{folders.title}: the record of its portrait is gone; render it again")

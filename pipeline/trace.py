@@ -74,11 +74,12 @@ def records_of(store: Store, titles: Iterable[TitleFolders]) -> Iterator[Record]
     """All records that count and can be read, one stage after the other; those that titles share once."""
     seen: set[str] = set()
     for title in titles:
-        for stage in STAGES:
-            view = title.view(store, stage)
-            if view is not None and view.prefix not in seen:
-                seen.add(view.prefix)
-                yield from view.records(skip=lambda first, error: None)
+        for part in dict.fromkeys((title, *title.scenes)):
+            for stage in STAGES:
+                view = part.view(store, stage)
+                if view is not None and view.prefix not in seen:
+                    seen.add(view.prefix)
+                    yield from view.records(skip=lambda first, error: None)
 
 
 def _bar(record: Record) -> Bar | None:

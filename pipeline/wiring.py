@@ -18,6 +18,7 @@ from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import Event, Role
 from pipeline.scheduler.worker_protocol import WorkerProtocol
 from pipeline.store.store import Store
+from pipeline.titles.scenes import expected
 from pipeline.titles.title_plan import TitlePlan
 
 
@@ -51,7 +52,7 @@ def executor_of(
         family,
         request.chains,
         request.upscalers,
-        titles=len(plans),
+        titles=sum(max(1, len(expected(plan))) for plan in plans.values()),
         lanes=request.lanes,
         floor=request.min_upscalers,
         halves=halves,

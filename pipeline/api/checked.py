@@ -18,6 +18,7 @@ from pipeline.intake.selection import Selection, open_selection, select_titles
 from pipeline.manifest.catalog import Catalog
 from pipeline.store.opening import open_store
 from pipeline.store.store import Store
+from pipeline.titles.report import RecordsDigest
 from pipeline.titles.title_folders import TitleFolders
 
 TITLES = 4  # that are looked at side by side
@@ -141,6 +142,19 @@ def opened_at(target: Where, output: str | None, only: Sequence[str]) -> Selecti
     return open_selection(os.fspath(target), output, only)
 
 
+def _check_scenes(check: TitleCheck, store: Store, planes: bool) -> None:
+    """Whatever the title's scenes are made of, one after the other."""
+    first = 0
+    for number in range(len(check.folders.scenes)):
+        scene = check.of_scene(number, first)
+        check_preparation(scene, store)
+        scene.chained = check_chain(scene, store)
+        scene.records = RecordsDigest()  # the title's own stream counts for its digest
+        check_stream(scene, store, every_picture=planes)
+        check.take(scene)
+        first += scene.folders.gops
+
+
 def _check(store: Store, found: TitleFolders, notes: tuple[str, ...], planes: bool) -> VerifiedTitle:
     """All checks of one title. Memory does not grow with its length, but for its playlists' text."""
     check = TitleCheck(found)
@@ -148,7 +162,10 @@ def _check(store: Store, found: TitleFolders, notes: tuple[str, ...], planes: bo
         with suppress(Unreadable):
             check.done = read_record(check, done, "done", 0)
     check_preparation(check, store)
-    check.chained = check_chain(check, store)
+    if found.scenes:
+        _check_scenes(check, store, planes)
+    else:
+        check.chained = check_chain(check, store)
     check.upscaled = check_stream(check, store, every_picture=planes)
     check_playlists(check, store, check.upscaled)
     check_final(check, store, every_picture=planes)

@@ -85,5 +85,5 @@ def plan(
     if check_weights and catalog.weights and urls.is_local(catalog.weights):  # others would be fetched only to be lost
         take_weights(family, found, store, emit.note, write=False)
     plans = [plan_title(family, one) for one in seen]
-    titles = tuple(costs.cost_of(one, device, workers[1]) for one in plans)
+    titles = tuple(costs.cost_of(one, device, workers[1], workers[0]) for one in plans)
     return Plan(str(store), titles, workers, tuple(problems))

@@ -40,12 +40,15 @@ from pipeline.pages.missing import restore
 from pipeline.pages.unlisted import mark_unlisted
 from pipeline.pages.writer import Pages
 from pipeline.provenance.signing_identity import identity
+from pipeline.scheduler.film_events import of_titles
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import Event, Scanned
 from pipeline.store.lease import Lease
 from pipeline.store.store import Store
 from pipeline.titles import scan
 from pipeline.titles.earlier import note_plan
+from pipeline.titles.scenes import read_scenes
+from pipeline.titles.title_folders import note_scenes
 from pipeline.titles.title_plan import TitlePlan
 from pipeline.titles.title_work import title_work
 from pipeline.wiring import executor_of, metrics_of
@@ -141,8 +144,9 @@ def _run(
         return _Ends([TitleEnd(name, "done", works[name].gops, works[name].gops, file=files[name]) for name in plans])
     if any(plan.marks.wanted for plan in plans.values()):
         identity()  # a key that cannot sign is found now, not after hours
+    handed_out = dict(plans)  # and those of scenes, once it is known where they begin
     with _signals_kept():  # Ray has handlers of its own
-        workers, limits = executor_of(request, catalog, store, family, plans, run)
+        workers, limits = executor_of(request, catalog, store, family, handed_out, run)
     recent = Recent()
     executor, shown = Handing(workers, recent), partial(Pages, recent=recent)
     in_flight = InFlight(store, run)
@@ -160,6 +164,7 @@ def _run(
             warnings = Warnings(store, plans, emit.note)
 
             def observe(schedule: Schedule, events: list[Event]) -> None:
+                events = of_titles(events, schedule.scenes)
                 if watcher:
                     watcher.observe(schedule, events)
                 telling.observe(schedule, events)
@@ -178,7 +183,7 @@ def _run(
             drive(
                 schedule,
                 executor,
-                lambda name: _look_up(request, store, plans[name], works[name].gops),
+                lambda name: _look_up(request, store, plans[name], works[name].gops, handed_out),
                 stop=lambda: cancel.reason or (lease.lost if lease else None) or _first_failure(request, schedule),
                 grace=request.grace,
                 mark=in_flight.note,
@@ -218,10 +223,14 @@ def _all_done(store: Store, plans: dict[str, TitlePlan]) -> bool:
     return all(parallel_map(partial(scan.is_done, store), plans.values()))
 
 
-def _look_up(request: Request, store: Store, plan: TitlePlan, goal: int) -> Scanned:
+def _look_up(request: Request, store: Store, plan: TitlePlan, goal: int, handed_out: dict[str, TitlePlan]) -> Scanned:
     found = scan.scan(store, plan, goal, renew=EVERY in request.renew or plan.id in request.renew)
     if not found.done:
         note_plan(store, plan)
+    if found.scenes:
+        scenes = read_scenes(store, plan)
+        handed_out |= {one.name: one for one in scenes}
+        note_scenes(store, plan, scenes)
     return found
 
 

@@ -22,7 +22,7 @@ from pipeline.store.record import Record
 from pipeline.store.stage_view import StageView
 from pipeline.store.stages import STAGES, dropped
 from pipeline.store.store import Listed, Store, Unfinished
-from pipeline.titles.title_folders import TitleFolders, read_json
+from pipeline.titles.title_folders import TitleFolders, folders_in_output, read_json
 
 OLD = 2 * ATTEMPT_LIFE  # seconds
 _OBJECT = re.compile(r"/objects/(\d{8})-[0-9a-f]{16,32}-[^/]+$")
@@ -62,11 +62,10 @@ def attempts(store: Store, folders: TitleFolders, now: float) -> Iterator[Garbag
 
 
 def prefixes(store: Store, folders: TitleFolders, stage: str) -> list[str]:
-    """Where the records of a stage lie; of loudness all that the title has."""
+    """Where the records of a stage lie, those of scenes included; of loudness all that the title has."""
     if stage == "loudness":
         return [f"{folders.title}/loudness/{name}" for name in store.folders(f"{folders.title}/loudness")]
-    prefix = folders.prefix(stage)
-    return [prefix] if prefix else []
+    return list(dict.fromkeys(prefix for one in (folders, *folders.scenes) if (prefix := one.prefix(stage))))
 
 
 def _unnamed(store: Store, title: str, prefix: str, now: float) -> Iterator[Garbage]:
@@ -124,7 +123,7 @@ def released(store: Store, mine: TitleFolders, all_of_title: Iterable[TitleFolde
         if stage not in dropped(keep_of(mine, done)):
             continue
         for prefix in prefixes(store, mine, stage):
-            sharing = [one for one in others if stage == "loudness" or one.prefix(stage) == prefix]
+            sharing = [one for one in others if stage == "loudness" or prefix in prefixes(store, one, stage)]
             if not any(not _spares(store, one, stage) for one in sharing):
                 yield from _all_of(store, mine.title, prefix)
 
@@ -170,13 +169,18 @@ def abandoned(store: Store, mine: TitleFolders, now: float, days: float) -> Iter
     plan = mine.plan
     if plan is None:
         return
-    mine_now = {place.rpartition("/")[2] for place in (mine.chain, mine.stream, mine.sound, plan.prefix("loudness"))}
+    places = [plan.prefix("loudness"), plan.prefix("scenes")]
+    places += [place for one in (mine, *mine.scenes) for place in (one.chain, one.stream, one.sound)]
+    mine_now = {place.rpartition("/")[2] for place in places}
     shown = done_record(store, mine) is None
     hashes = (read_json(store, f"{mine.title}/report.json") or {}).get("hashes") if shown else None
     seen = {str(value)[:16] for value in hashes.values()} if isinstance(hashes, dict) else set()
-    for kind in ("sound", "loudness", "chain", "stream", "hls"):
+    shown_scenes = [one for one in folders_in_output(store, mine.title) if one.scenes and one.stream_hash in seen]
+    parts = [part for one in shown_scenes for part in one.scenes]
+    seen |= {place.rpartition("/")[2] for part in parts for place in (part.chain, part.stream)}
+    for kind in ("sound", "loudness", "scenes", "chain", "stream", "hls"):
         for name in store.folders(f"{mine.title}/{kind}"):
-            if name in mine_now | seen or (kind == "loudness" and seen):
+            if name in mine_now | seen or (kind in ("loudness", "scenes") and seen):
                 continue
             found = list(_under(store, f"{mine.title}/{kind}/{name}"))
             if found and now - max(one.modified for one in found) > days * DAY:

@@ -24,18 +24,27 @@ KEPT = 2  # blocks of features that a GOP may name
 
 def check_preparation(check: TitleCheck, store: Store) -> None:
     """Sound, conditioning and blocks of features."""
-    for stage in ("sound", "conditioning"):
-        if ledger := check.folders.ledger(store, stage):
-            with suppress(Unreadable):
-                _check_single(check, ledger, stage)
-    title = check.folders.title
-    for name in store.folders(f"{title}/loudness"):
+    if not check.film:
+        _check_sound(check, store)
+    if check.folders.scenes:
+        return  # all else is theirs
+    if ledger := check.folders.ledger(store, "conditioning"):
         with suppress(Unreadable):
-            _check_single(check, Ledger(store, f"{title}/loudness/{name}"), "loudness")
+            _check_single(check, ledger, "conditioning")
     if view := check.folders.view(store, "features", folds=False):
         for first, found, looked in read_whole(view, view.firsts):
             with suppress(Unreadable):
                 _check_features(check, view.ledger, told(check, view.ledger, "features", first, found), looked)
+
+
+def _check_sound(check: TitleCheck, store: Store) -> None:
+    if ledger := check.folders.ledger(store, "sound"):
+        with suppress(Unreadable):
+            _check_single(check, ledger, "sound")
+    title = check.folders.title
+    for name in store.folders(f"{title}/loudness"):
+        with suppress(Unreadable):
+            _check_single(check, Ledger(store, f"{title}/loudness/{name}"), "loudness")
 
 
 def _check_single(check: TitleCheck, ledger: Ledger, stage: str) -> None:

@@ -91,6 +91,9 @@ def _count(store: Store, folders: TitleFolders) -> _Counts:
     chain, stream, done = (folders.view(store, stage) for stage in ("chain", "stream", "done"))
     if done and done.read(0):
         return _Counts(True, folders.gops, folders.gops, True)
+    if folders.scenes:
+        parts = [_count(store, one) for one in folders.scenes]
+        return _Counts(True, sum(one.chained for one in parts), sum(one.upscaled for one in parts), False)
     latents = scan.linked(chain.records()) if chain else {}
     upscaled = sum(not scan.stale_uses(record.uses, latents) for record in stream.records()) if stream else 0
     return _Counts(folders.frames > 0, len(latents), upscaled, False)

@@ -50,6 +50,10 @@ def check_stream(check: TitleCheck, store: Store, *, every_picture: bool = False
             if one.wrong != MISSING:
                 check.fragments.setdefault(one.name, {})[first // GOP] = one.stored.key
         _check_record(check, ledger, record, latents)
+        if check.film and "fragment" in record.objects:
+            check.made[first // GOP] = record.objects["fragment"].sha256
+        if check.folders.scenes:
+            _check_scene(check, ledger, record)
         picture = record.facts.get("picture")
         if isinstance(picture, str) and picture not in pictures:
             pictures.add(picture)
@@ -178,6 +182,14 @@ def _check_record(check: TitleCheck, ledger: Ledger, record: Record, latents: Ca
             holds = f"{there[:12]}…" if there else "none"
             text = f"it was made of {name} with sha256 {digest[:12]}…, the chain holds {holds}"
             check.fault("stream", first, text, remedy)
+
+
+def _check_scene(check: TitleCheck, ledger: Ledger, record: Record) -> None:
+    """A title's fragment is that of its scene, moved to its place."""
+    digest, made_of = next(iter(record.uses.values()), ""), check.made_of.get(record.first // GOP)
+    if made_of is not None and digest != made_of:
+        text = f"it was made of a fragment with sha256 {digest[:12]}…, its scene holds {made_of[:12]}…"
+        check.fault("stream", record.first, text, check.remedy(ledger, record.first, record.generation))
 
 
 def _check_picture(check: TitleCheck, ledger: Ledger, record: Record, number: int) -> None:

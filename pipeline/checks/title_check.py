@@ -44,6 +44,11 @@ class TitleCheck:
 
     folders: TitleFolders
     done: Record | None = None
+    film: TitleFolders | None = None  # of a scene, its title's
+    name: str = ""  # of a scene, as faults name it
+    first: int = 0  # of a scene, its first GOP in the title
+    made: dict[int, str] = field(default_factory=dict)  # of a scene: sha256 of its fragments, by GOP
+    made_of: dict[int, str] = field(default_factory=dict)  # of a title in scenes: the same of all of them
     faults: list[Fault] = field(default_factory=list)
     more: int = 0  # faults beyond those kept
     notes: list[str] = field(default_factory=list)
@@ -71,15 +76,18 @@ class TitleCheck:
 
     def fault(self, stage: str, frame: int | None, found: str, remedy: str) -> None:
         if len(self.faults) < MOST_FAULTS:
-            self.faults.append(Fault(self.folders.title, stage, frame, redact(found), remedy))
+            self.faults.append(Fault(self.name or self.folders.title, stage, frame, redact(found), remedy))
         else:
             self.more += 1
 
     def remedy(self, ledger: Ledger, first: int, generation: int = 0) -> str:
         """How to have a unit made again: by void markers, which say that its record does not count."""
         voids = [f"{ledger.key(first, generation)}.void"]
-        if self.done and ledger.prefix != self.folders.prefix("done"):
-            voids.append(f"{self.folders.prefix('done')}/{0:08d}.{self.done.generation}.json.void")
+        title = self.film or self.folders
+        if self.film:
+            voids.append(f"{self.folders.prefix('scene')}/{0:08d}.0.json.void")
+        if self.done and ledger.prefix != title.prefix("done"):
+            voids.append(f"{title.prefix('done')}/{0:08d}.{self.done.generation}.json.void")
         plural = "s" if len(voids) > 1 else ""
         return f"to have it made again, create the empty object{plural} {' and '.join(voids)}, then render"
 
@@ -89,6 +97,22 @@ class TitleCheck:
             return "render again: it is written from records"
         void = f"{self.folders.prefix('done')}/{0:08d}.{self.done.generation}.json.void"
         return f"to have it written again from records, create the empty object {void}, then render"
+
+    def of_scene(self, number: int, first: int) -> TitleCheck:
+        """The check of one of the title's scenes, which begins at GOP `first`; `take` takes what it found."""
+        folders = self.folders.scenes[number]
+        name = f"{self.folders.title}@{number}"
+        return TitleCheck(folders, self.done, self.folders, name, first, records=self.records)
+
+    def take(self, scene: TitleCheck) -> None:
+        room = MOST_FAULTS - len(self.faults)
+        self.faults += scene.faults[:room]
+        self.more += scene.more + len(scene.faults[room:])
+        self.objects += scene.objects
+        self.bytes += scene.bytes
+        self.pictures += scene.pictures
+        self.chained += scene.chained
+        self.made_of |= {scene.first + gop: digest for gop, digest in scene.made.items()}
 
     def other_plan(self, stage: str, text: str) -> None:
         """A view that shows another plan: wrong if this plan was asked for, else one of several that were rendered."""

@@ -9,7 +9,7 @@ from typing import Literal
 from pipeline.core.errors import OutputError, StoreError
 from pipeline.core.safe_text import redact
 from pipeline.scheduler.schedule import Schedule
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import Reason, ReasonKind
 from pipeline.store.store import Store
 from pipeline.titles.catalog_report import row_of, write_report

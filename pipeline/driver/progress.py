@@ -132,7 +132,7 @@ class Reporter:
             gops = title.work.gops
             state = "done" if title.done else "failed" if title.failed else "paused" if title.paused else ""
             if not state:
-                prepared = title.sound and title.conditioning and len(title.blocks) >= title.work.blocks
+                prepared = title.prepared
                 state = "publish" if title.streamed == gops else "render" if prepared else "prepare"
             rate = self._pace[name].rate
             left = (gops - title.streamed) * GOP / rate if rate else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TypedDict
 
 from models.families.protocol import Family
@@ -18,6 +18,7 @@ from pipeline.core.timeline import CLIP, FPS, SPEECH_PER_FRAME
 from pipeline.manifest.option_fields import DEFAULT_CRF
 from pipeline.manifest.options import Options
 from pipeline.media.sound import BITRATE, MUSIC_RATE
+from pipeline.titles.scenes import expected
 from pipeline.titles.title_plan import TitlePlan
 
 # -- speed --------------------------------------------------------------------------------------------------------
@@ -201,17 +202,18 @@ def store_bytes(plan: TitlePlan) -> Bytes:
     latent = channels * height * width * family.latent_bytes
     state = latent if family.carry == "latents" else options.base_size**2 * PIXEL_STATE_BYTES
     track, speech = sound_bytes(plan)
-    fragments = stream_bytes(options, plan.frames)
+    pictures = stream_bytes(options, plan.frames)
+    scenes = len(expected(plan))
     return Bytes(
         inputs=plan.portrait.size + sum(one.size for one in plan.audio),
         sound=2 * track + speech,
-        conditioning=options.base_size**2 * CONDITIONING_BYTES.get(family.name, PORTRAIT_BYTES),
+        conditioning=max(1, scenes) * options.base_size**2 * CONDITIONING_BYTES.get(family.name, PORTRAIT_BYTES),
         features=plan.clips * CLIP * FEATURE_BYTES.get(family.name, WAV2VEC_BYTES),
         latents=plan.frames * latent,
         state=plan.gops * family.motion_frames * state,
-        fragments=fragments,
-        final=fragments + track,
-        records=(2 * plan.gops + plan.blocks + 3) * RECORD_BYTES,
+        fragments=pictures * (2 if scenes else 1),  # a scene's own, and the same at their places in the film
+        final=pictures + track,
+        records=((3 if scenes else 2) * plan.gops + plan.blocks + 3 + 2 * scenes) * RECORD_BYTES,
     )
 
 
@@ -297,12 +299,12 @@ def hours(chain: float, upscale: float) -> dict[str, float]:
     return {name: round(value, 6) for name, value in parts.items()}
 
 
-def cost_of(plan: TitlePlan, device: str | None = None, upscalers: int = 1) -> Cost:
+def cost_of(plan: TitlePlan, device: str | None = None, upscalers: int = 1, chains: int = 1) -> Cost:
     speed = speed_of(FAMILIES[plan.family], device)
     chain = plan.clips * clip_seconds(speed, plan.options)
     frame = frame_seconds(speed, plan.options)
-    wall = _wall(chain, plan.frames * frame, upscalers, _last_segment(plan, frame))
-    return Cost(plan, speed.device, chain, plan.frames * frame, wall)
+    alone = Cost(plan, speed.device, chain, plan.frames * frame, 0.0)
+    return replace(alone, wall=catalog_wall([alone], chains, upscalers))
 
 
 def _last_segment(plan: TitlePlan, frame: float) -> float:
@@ -315,12 +317,20 @@ def _wall(chain: float, upscale: float, upscalers: int, last: float) -> float:
     return max(chain + last, upscale / upscalers)
 
 
+def sequences(cost: Cost) -> list[float]:
+    """Seconds of a title's chains: of each of its scenes, else of the whole."""
+    return [cost.chain * scene.frames / cost.plan.frames for scene in expected(cost.plan)] or [cost.chain]
+
+
 def catalog_wall(costs: Sequence[Cost], chains: int, upscalers: int) -> float:
-    """Wall time of a catalog: titles go to chain workers longest first, each is sequential; upscalers share all."""
+    """Wall time of a catalog: titles go to chain workers longest first, each is sequential, or each of its scenes;
+    upscalers share all."""
     ends = [0.0] * chains
     last = 0.0
-    for cost in sorted(costs, key=lambda one: -one.chain):
-        heapq.heapreplace(ends, ends[0] + cost.chain)
+    chained = sorted((seconds for cost in costs for seconds in sequences(cost)), reverse=True)
+    for seconds in chained:
+        heapq.heapreplace(ends, ends[0] + seconds)
+    for cost in costs:
         last = max(last, _last_segment(cost.plan, cost.upscale / cost.plan.frames))
     return _wall(max(ends), sum(cost.upscale for cost in costs), upscalers, last)
 

@@ -19,8 +19,9 @@ from pipeline.forecast.cluster_spec import ClusterSpec
 from pipeline.forecast.simulate import Machine, Simulation, Title, simulate
 from pipeline.scheduler.pools import Limits
 from pipeline.scheduler.work import ROLES, Role, Scanned
+from pipeline.titles.scenes import expected
 from pipeline.titles.title_plan import TitlePlan
-from pipeline.titles.title_work import title_work
+from pipeline.titles.title_work import scene_works, title_work
 
 PLAIN_WIDTH = 140  # columns where the output is no terminal
 SEED = 1  # of preemptions
@@ -126,12 +127,17 @@ def forecast(
     """
     family = FAMILIES[plans[0].family]
     lanes = spec.chain.lanes or family.lanes
-    limits = limits_of(spec, family, len(plans), lanes, max(map(costs.scratch_bytes, plans)))
+    parted = [expected(plan) for plan in plans]
+    chains = sum(max(1, len(scenes)) for scenes in parted)
+    limits = limits_of(spec, family, chains, lanes, max(map(costs.scratch_bytes, plans)))
     titles = []
-    for plan in plans:
+    for plan, scenes in zip(plans, parted, strict=True):
         times = planned(plan, spec.chain.device, spec.upscale.device)
         times = measured.apply(times) if measured else times
-        titles.append(Title(title_work(plan, preview), plan.clips, times, (found or {}).get(plan.id)))
+        work, there = title_work(plan, preview), (found or {}).get(plan.id)
+        works = zip(scene_works(scenes, work.gops), scenes, strict=False)
+        parts = tuple(Title(one, scene.clips, times) for one, scene in works)
+        titles.append(Title(work, plan.clips, times, there, parts))
     machines: dict[Role, Machine] = {
         "chain": Machine(spec.chain.start, spec.chain.preemptions, spec.chain.batch, spec.chain.device or ""),
         "prepare": Machine(spec.plain.start if spec.plain else 0.0),

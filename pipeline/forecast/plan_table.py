@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import click
@@ -13,9 +14,13 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from models.families.registry import FAMILIES
+from pipeline.core.timeline import FPS
 from pipeline.forecast import costs
 from pipeline.forecast.costs import CostFacts, TotalFacts
+from pipeline.titles.scenes import expected
+from pipeline.titles.title_plan import TitlePlan
 
+LONG, MINUTES = 20 * 60 * FPS, 10  # frames of a title that is worth parting; minutes of a scene, by default
 PLAIN_WIDTH = 140  # columns where the output is no terminal
 
 
@@ -33,12 +38,29 @@ def show_plan(
         click.echo(json.dumps({"titles": [cost.as_json() for cost in found], "total": total, "assumed": assumed}))
         return
     _print_table(found, total)
+    for cost in found:
+        if line := proposal(cost.plan):
+            click.echo(line)
     for name, speed in speeds.items():
         chains, upscalers = workers
         click.echo(
             f"Estimates: family {name} on {speed.device} ({speed.source}); {chains} chain worker(s), {upscalers} "
             "upscaler(s). Sizes of the encoded pictures are a rule of thumb."
         )
+
+
+def proposal(plan: TitlePlan) -> str:
+    """What could be said of a long title in one piece: how it would be parted; else nothing."""
+    if plan.options.scenes != "one" or plan.frames < LONG:
+        return ""
+    for scenes, words in (("chapters", "chapters"), (MINUTES, str(MINUTES))):
+        count = len(expected(replace(plan, options=plan.options.changed(scenes=scenes))))
+        if count > 1:
+            return (
+                f"{plan.id}: in one piece, so one chain worker renders it from beginning to end; `scenes: {words}` "
+                f"parts it into about {count}, which are rendered side by side and kept one by one"
+            )
+    return ""
 
 
 def _print_table(found: Sequence[costs.Cost], total: TotalFacts) -> None:

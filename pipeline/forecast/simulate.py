@@ -17,7 +17,7 @@ from pipeline.forecast.call_times import CallTimes
 from pipeline.scheduler.pools import Limits
 from pipeline.scheduler.ready_jobs import units_of
 from pipeline.scheduler.schedule import Schedule
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import (
     Assign,
     Command,
@@ -54,6 +54,7 @@ class Title:
     clips: int
     times: CallTimes
     found: Scanned | None = None  # what the store holds of it already
+    scenes: tuple[Title, ...] = ()  # that it is made of, in order
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,13 @@ def _coarse(title: Title, step: int, blocks: int) -> Title:
     """The title in steps of several GOPs and blocks of features."""
     if step == blocks == 1:
         return title
+    if title.scenes:
+        scenes, first = [], 0
+        for one in (_coarse(scene, step, blocks) for scene in title.scenes):
+            scenes.append(replace(one, work=replace(one.work, first=first)))
+            first += one.work.gops
+        # What is there of it is left out: its steps would not be those of the scenes.
+        return replace(title, work=replace(title.work, gops=first), scenes=tuple(scenes), found=None)
     work = title.work
     frames, size = work.block_of_gop
     coarse = replace(
@@ -171,7 +179,7 @@ class _Run:
         blocks: int,
         random: Random,
     ):
-        self.titles = {title.work.id: title for title in titles}
+        self.titles = {one.work.id: one for title in titles for one in (title, *title.scenes)}
         self.limits, self.machines, self.step, self.blocks, self.random = limits, machines, step, blocks, random
         self.schedule = Schedule((title.work for title in titles), limits)
         self.now = 0.0
@@ -234,13 +242,19 @@ class _Run:
             case Retire(name):
                 self.workers[name].ended = self.now
             case Scan(name):
-                blank = Scanned(name, False, False, (), 0, (), False)
-                self.schedule.handle(self.titles[name].found or blank, self.now)
+                self.schedule.handle(self._look_up(name), self.now)
             case Assign(name, work):
                 end = self.now + self._seconds(self.workers[name].role, work)
                 self._in_hand[name] = self.now, end, work
                 outcomes = tuple(self._outcome(work, place) for place in range(len(work.jobs)))
                 self._at(end, name, Finished(name, outcomes))
+
+    def _look_up(self, name: str) -> Scanned:
+        title, blank = self.titles[name], Scanned(name, False, False, (), 0, (), False)
+        if not self.schedule.titles[name].sound:
+            return title.found or blank
+        parts = ((one.work, replace(blank, title=one.work.id, sound=True)) for one in title.scenes)
+        return replace(blank, sound=True, scenes=tuple(parts))
 
     def _outcome(self, work: Work, place: int) -> Outcome:
         job = work.jobs[place]

@@ -103,15 +103,15 @@ def _made(store: Store, plan: TitlePlan) -> tuple[TitleFolders, tuple[str, ...]]
     """What a plan made; where another version has made or begun the same, that."""
     before = earlier(store, plan)
     if before is None:
-        return title_folders.folders_of_plan(plan), ()
+        return title_folders.folders_of_plan(store, plan), ()
     if before.own is not None:
-        return title_folders.folders_of_plan(before.own), (
+        return title_folders.folders_of_plan(store, before.own), (
             "begun by an earlier version; it goes on as that planned it",
         )
     if before.kept is not None:
         return before.kept, (f"of an earlier version: kept; `render --renew {plan.id}` renders it",)
     text = f"made by an earlier version, which this one cannot go on with: {before.why}; `render --renew {plan.id}`"
-    return title_folders.folders_of_plan(plan), (text,)
+    return title_folders.folders_of_plan(store, plan), (text,)
 
 
 def open_selection(target: str, output: str | None, only: Sequence[str], *, allow_empty: bool = False) -> Selection:

@@ -22,6 +22,7 @@ from pipeline.intake.weight_intake import NO_WEIGHTS, Weights
 from pipeline.manifest.catalog import Catalog, Title
 from pipeline.manifest.film_shape import film_size
 from pipeline.media.sound import joined_chapters
+from pipeline.media.sound_in.padding import in_padded
 from pipeline.media.tags import Chapter, continuous
 from pipeline.provenance.signing_identity import signer_name
 from pipeline.provenance.watermark import key_name, read_key
@@ -146,7 +147,7 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
         options = options.changed(cover=metadata.cover.sha256)
     if metadata.captions is None:  # what then has no effect must not change a hash
         options = options.changed(burn_captions=False)
-    prompts = tuple((clip_of_second(prompt.at), prompt.text) for prompt in title.prompts)
+    prompts = tuple((clip_of_second(in_padded(prompt.at, inputs.joined)), prompt.text) for prompt in title.prompts)
     mark_key = key_name(read_key())
     signer = signer_name() if options.marks == "on" else ""
     weights_hash = weights.hash or family.default_weights_hash()
@@ -162,7 +163,7 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
         options=options,
         portrait=portrait,
         audio=audio,
-        audio_facts=inputs.facts,
+        audio_facts=inputs.joined,
         face_embedding=embedding,
         hashes=title_hashes(
             family=family,
@@ -179,7 +180,7 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
             title=title.id,
             mark_key=mark_key,
             signer=signer,
-            treatments=[fact.treatment() for fact in inputs.facts],
+            treatments=[fact.treatment() for fact in inputs.joined],
         ),
         mark_key=mark_key,
         signer=signer,
@@ -195,7 +196,8 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
 
 
 def _given_chapters(inputs: TitleInputs) -> tuple[Chapter, ...]:
-    return given_chapters([(one.at, one.text) for one in inputs.title.chapters], inputs.frames)
+    found = [(in_padded(one.at, inputs.joined), one.text) for one in inputs.title.chapters]
+    return given_chapters(found, inputs.frames)
 
 
 def _metadata(inputs: TitleInputs, extras: Mapping[str, Stored]) -> Metadata:
@@ -206,7 +208,7 @@ def _metadata(inputs: TitleInputs, extras: Mapping[str, Stored]) -> Metadata:
         cover=extras.get("cover"),
         captions=extras.get("captions"),
         chapters=_given_chapters(inputs)
-        or continuous(joined_chapters(names, inputs.facts), inputs.frames * 1000 // FPS),
+        or continuous(joined_chapters(names, inputs.joined), inputs.frames * 1000 // FPS),
         language=options.language,
         loudness=options.loudness,
     )

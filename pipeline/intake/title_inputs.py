@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pipeline.manifest.catalog import Title
 from pipeline.media.burn import cannot_be_drawn
 from pipeline.media.canvas import is_image
 from pipeline.media.sound_in.facts import AudioFacts
+from pipeline.media.sound_in.padding import lengths, padded
 from pipeline.media.sound_in.probe import probe
 from pipeline.sources.captions import LARGEST_CAPTIONS, read_captions
 from pipeline.sources.embedding import read_embedding
@@ -73,8 +74,15 @@ class TitleInputs:
         return "".join(map(str, self.extras["canvas_fill"][1][2:])) if "canvas_fill" in self.extras else ""
 
     @property
+    def joined(self) -> tuple[AudioFacts, ...]:
+        """The sound files as the title plays them: with silence between chapters that are to begin at a GOP."""
+        options = self.title.options
+        pads = options.scenes == "chapters" and options.pad_joins == "on" and len(self.facts) > 1
+        return padded(self.facts) if pads else self.facts
+
+    @property
     def frames(self) -> int:
-        return frames_of((fact.samples, fact.rate) for fact in self.facts)
+        return frames_of(lengths(self.joined))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -88,7 +96,7 @@ class TitleInputs:
     @property
     def found(self) -> tuple[Inspected, ...]:
         """Sources with their facts as plain data."""
-        facts: list[object] = [list(self.portrait_facts), *map(asdict, self.facts), None]
+        facts: list[object] = [list(self.portrait_facts), *(fact.kept() for fact in self.facts), None]
         main = (Inspected(source, fact) for source, fact in zip(self.main_sources, facts, strict=False))
         return (*main, *(Inspected(source, fact) for source, fact in self.extras.values()))
 
@@ -144,7 +152,7 @@ def stored_input(source: SourceFile) -> Stored:
 
 def _sound(path: Path) -> dict[str, object]:
     """Also of a file that was cut off: whether it is meant is for each title to say that names it."""
-    return asdict(probe(path, accept_short=True))
+    return probe(path, accept_short=True).kept()
 
 
 def _read_captions(path: Path, url: str) -> dict[str, object]:

@@ -101,15 +101,14 @@ class _Check:
     def unknown_key(self, loc: Loc, value: object) -> None:
         name, model = str(loc[-1]), model_at(loc[:-1])
         assert model is not None
-        near = self.near(name.lower(), model.model_fields)
-        if near:
-            remedy = f"did you mean {near[0]}?"
-        elif len(loc) == 1 and name in OptionFields.model_fields:
+        if len(loc) == 1 and name in OptionFields.model_fields:
             remedy = "it belongs under `defaults` or in a title"
         elif len(loc) == 1 and name in TitleFields.model_fields:
             remedy = "it belongs in a title"
         elif loc[0] == "defaults" and name in TitleFields.model_fields:
             remedy = "it belongs in a title; `defaults` holds options only"
+        elif near := self.near(name.lower(), model.model_fields):
+            remedy = f"did you mean {near[0]}?"
         else:
             remedy = f"remove it, or use one of {', '.join(sorted(model.model_fields))}"
         self.fault(loc, f"unknown key with value {shown(value)}", remedy)

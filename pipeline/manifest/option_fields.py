@@ -11,7 +11,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.core.timeline import GOP
-from pipeline.manifest.option_types import LANGUAGE, Address, Box, Fill, Level, Line, Moment, Resolution, Sizes, Written
+from pipeline.manifest.option_types import (
+    LANGUAGE,
+    Address,
+    Box,
+    Fill,
+    Level,
+    Line,
+    Moment,
+    Resolution,
+    Scenes,
+    Sizes,
+    Written,
+)
 
 Subject = Literal["real", "synthetic", "artwork", "undeclared"]
 Stage = Literal["chain", "picture", "stream", "file", "none"]
@@ -214,6 +226,22 @@ class OptionFields(BaseModel):
         "published: noise source and choice of face as in the published code.",
         "chain",
         "none",
+    )
+    scenes: Scenes = option(
+        "one, chapters, or a number of minutes from 1 to 120",
+        "How the title is parted: rendered in one piece, or in scenes that begin at quiet places and are rendered side "
+        "by side, each kept for as long as nothing in it changes: one a chapter, or one of 0.6 to 1.2 times so many "
+        "minutes. None is shorter than 20 seconds.",
+        "chain",
+        "one",
+    )
+    pad_joins: Literal["on", "off"] = option(
+        "on or off",
+        "With scenes: chapters and several sound files, silence of less than 1.92 seconds behind each, so that the "
+        "next begins a scene: another length of one leaves the scenes of all others as they are. Captions, chapters "
+        "and prompts are moved along.",
+        "chain",
+        "on",
     )
     segment_frames: int = option(
         f"a multiple of {GOP} from {GOP} to {GOP * 1000}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema
@@ -24,6 +24,7 @@ class Written:
         return handler.generate_schema(self.kind)
 
 
+Scenes = Literal["one", "chapters"] | Annotated[int, Field(ge=1, le=120)]
 Size = Annotated[int, Field(ge=64, le=2160, multiple_of=2)]
 Sizes = Annotated[tuple[int, ...], Written(Annotated[list[Size], Field(max_length=4)])]
 

@@ -53,6 +53,19 @@ def payload(data: bytes, *path: str) -> bytes:
     return data
 
 
+def place_of(data: bytes, *path: str) -> tuple[int, int]:
+    """[start, stop) of the payload of the first box at a path of kinds, in the buffer. Raises KeyError."""
+    start, stop = 0, len(data)
+    for kind in path:
+        for box in boxes(data[start:stop]):
+            if box.kind == kind:
+                start, stop = start + box.offset + box.header, start + box.offset + box.size
+                break
+        else:
+            raise KeyError("/".join(path))
+    return start, stop
+
+
 def uuid_box(name: bytes, content: bytes) -> bytes:
     """A box of a vendor: `name` is its 16 byte identity."""
     return (24 + len(content)).to_bytes(4, "big") + b"uuid" + name + content

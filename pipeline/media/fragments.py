@@ -1,8 +1,8 @@
-"""Times in a fragment as a player computes them (ISO/IEC 14496-12): from `tfdt`, `tfhd` and `trun`."""
+"""Times in a fragment as a player computes them (ISO/IEC 14496-12), from `tfdt`, `tfhd` and `trun`; and moved ones."""
 
 from __future__ import annotations
 
-from pipeline.media.boxes import payload
+from pipeline.media.boxes import payload, place_of
 
 # Optional fields of four bytes each, in this order, by their flags; the first of tfhd has eight.
 _TFHD = ((0x01, 8), (0x02, 4), (0x08, 4))
@@ -38,6 +38,20 @@ def sample_times(init: bytes, fragment: bytes) -> list[tuple[int, int]]:
         times.append((time, time + offset))
         time += duration
     return times
+
+
+def moved(fragment: bytes, ticks: int) -> bytes:
+    """The same fragment, to be decoded so many ticks later: its decode time and nothing else is another.
+
+    Raises ValueError where it has no decode time.
+    """
+    try:
+        start, stop = place_of(fragment, "moof", "traf", "tfdt")
+        size = 8 if fragment[start] else 4
+        time = _number(fragment[:stop], start + 4, size) + ticks
+        return fragment[: start + 4] + time.to_bytes(size, "big") + fragment[start + 4 + size :]
+    except (KeyError, IndexError) as error:
+        raise ValueError(f"box {error} is missing") from error
 
 
 def _default_duration(init: bytes, tfhd: bytes) -> int:

@@ -33,6 +33,7 @@ from pipeline.media.sound_in.clock import with_silence
 from pipeline.media.sound_in.decoding import decoding_of
 from pipeline.media.sound_in.facts import AudioFacts
 from pipeline.media.sound_in.mixing import for_face, mixed
+from pipeline.media.sound_in.padding import lengths
 from pipeline.media.tags import Chapter, with_ends
 
 Separate = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
@@ -59,8 +60,8 @@ class SoundFiles:
 def joined_chapters(names: Sequence[str], facts: Sequence[AudioFacts]) -> tuple[Chapter, ...]:
     """Chapters of the join: each file's own, moved to its place; of several files, one without any is one itself."""
     chapters: list[Chapter] = []
-    starts = starts_in_join([(f.samples, f.rate) for f in facts], rate=1000)
-    for name, fact, start, end in zip(names, facts, starts[:-1], starts[1:], strict=True):
+    starts = starts_in_join(lengths(facts), rate=1000)
+    for name, fact, start, end in zip(names, facts, starts[:-1:2], starts[1::2], strict=True):
         own = with_ends(fact.chapters, end - start)
         if not own and len(facts) > 1:
             own = (Chapter(0, end - start, dict(fact.tags).get("title") or Path(name).stem),)
@@ -115,14 +116,17 @@ def channels_of(facts: Sequence[AudioFacts]) -> int:
 def join(
     paths: Sequence[Path], facts: Sequence[AudioFacts], frames: int, channels: int, face: bool = False
 ) -> Iterator[np.ndarray]:
-    """The files on the 48 kHz grid and then silence, in all exactly 1920 samples a frame.
+    """The files on the 48 kHz grid, the silence behind each, and then more, in all exactly 1920 samples a frame.
 
     `face`: as the face hears them, which is another channel of files that are out of phase.
     """
-    starts = starts_in_join([(fact.samples, fact.rate) for fact in facts])
-    for path, fact, start, end in zip(paths, facts, starts[:-1], starts[1:], strict=True):
+    starts = starts_in_join(lengths(facts))
+    for number, (path, fact) in enumerate(zip(paths, facts, strict=True)):
+        start, end, padded_end = starts[2 * number : 2 * number + 3]
         blocks = _blocks(path, fact, end - start, channels)
         yield from for_face(blocks, fact) if face else blocks
+        if padded_end > end:
+            yield np.zeros((padded_end - end, channels), np.float32)
     yield np.zeros((frames * SOUND_PER_FRAME - starts[-1], channels), np.float32)
 
 
@@ -142,7 +146,7 @@ def write_sound(
     at 44.1 kHz (kept in a file meanwhile, so memory does not grow). `alive` is called every second or so of sound.
     Raises InputError if a file has changed.
     """
-    files = [(fact.samples, fact.rate) for fact in facts]
+    files = lengths(facts)
     if frames != frames_of(files):
         raise ValueError(f"{frames} frames for {float(seconds_of(files))} s of sound")
     sources, folder = [Path(path) for path in paths], Path(folder)

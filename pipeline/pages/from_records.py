@@ -9,7 +9,7 @@ from dataclasses import replace
 from pipeline.checks.status_of import last_ends, status_of
 from pipeline.pages.assets import put_assets
 from pipeline.pages.catalog import KEY, Entry, catalog, catalog_name, entry_of_status, name_of
-from pipeline.pages.cells import STAGES, Cells, Stage
+from pipeline.pages.cells import Cells, Stage
 from pipeline.pages.facts import facts_of, input_names
 from pipeline.pages.html import encode, page, plain
 from pipeline.pages.title_page import page_data, put_page, read_on, said_before, views_of
@@ -44,7 +44,7 @@ def write_title(store: Store, folders: TitleFolders, end: dict[str, object] | No
     entry = entry_of_status(status, name, time.time())
     entry = replace(entry, thumb=store.exists(f"{title}/thumb.jpg"), page=True, retries=len(incidents))
     cells = Cells(folders.gops)
-    views = views_of(store, {stage: folders.prefix(stage) for stage in STAGES})
+    views = views_of(store, folders)
     upto: dict[Stage, int] = {"chain": entry.chained, "stream": entry.upscaled}
     known = -1
     while not read_on(views, cells, upto) and sum(cells.read.values()) > known:

@@ -17,7 +17,7 @@ def restore(store: Store, plans: dict[str, TitlePlan]) -> None:
     """
     pages = ["index.html", *(f"{name}/report.html" for name in plans)]
     if "_pages" in store.folders("") and not all(_is_whole(store, key) for key in pages):
-        write_pages(store, [(folders_of_plan(plan), ()) for plan in plans.values()])
+        write_pages(store, [(folders_of_plan(store, plan), ()) for plan in plans.values()])
     if not store.exists(CSV) or not store.exists(PARQUET):
         done = {"state": "done", "file": "", "reason": ""}
         rows = [

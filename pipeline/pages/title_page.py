@@ -13,9 +13,10 @@ from pipeline.pages.catalog import VERSION, Entry
 from pipeline.pages.cells import STAGES, Cells, Stage
 from pipeline.pages.html import encode, page, plain
 from pipeline.pages.plots import curves_of
+from pipeline.pages.scenes_view import ScenesView
 from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
-from pipeline.titles.title_folders import read_json
+from pipeline.titles.title_folders import TitleFolders, read_json
 
 DOWNLOADS = ("captions.vtt", "captions.srt", "report.json", "provenance.json", "evaluation.json")
 AT_ONCE = 512  # records of a stage that are read before others get their turn
@@ -29,12 +30,21 @@ def page_key(title: str) -> str:
     return f"{title}/report.html"
 
 
-def views_of(store: Store, prefixes: Mapping[Stage, str]) -> dict[Stage, StageView]:
+Views = dict[Stage, StageView | ScenesView]
+
+
+def views_of(store: Store, folders: TitleFolders) -> Views:
     """Views of the stages that pages show. They read every record as it comes, and so leave the checkpoints."""
-    return {stage: StageView(store, prefix, fold=True) for stage, prefix in prefixes.items() if prefix}
+    views: Views = {}
+    for stage in STAGES:
+        if prefix := folders.prefix(stage):
+            views[stage] = StageView(store, prefix, fold=True)
+    if folders.scenes:
+        views["chain"] = ScenesView(store, [(one.frames, one.prefix("chain")) for one in folders.scenes])
+    return views
 
 
-def read_on(views: Mapping[Stage, StageView], cells: Cells, upto: Mapping[Stage, int]) -> bool:
+def read_on(views: Mapping[Stage, StageView | ScenesView], cells: Cells, upto: Mapping[Stage, int]) -> bool:
     """Add records that `cells` does not have yet, to `upto` GOPs of each stage; whether all of them are in now."""
     for stage in STAGES:
         start = cells.read[stage]

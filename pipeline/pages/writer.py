@@ -18,16 +18,15 @@ from pipeline.driver.pace import Pace
 from pipeline.driver.recent import Recent
 from pipeline.pages.assets import put_assets
 from pipeline.pages.catalog import KEY, Entry, catalog, catalog_name, entry_of
-from pipeline.pages.cells import STAGES, Cells, Stage
+from pipeline.pages.cells import Cells, Stage
 from pipeline.pages.facts import facts_of, input_names
 from pipeline.pages.html import encode, page, plain
 from pipeline.pages.incidents import Incident, Incidents
-from pipeline.pages.title_page import AT_ONCE, is_current, page_data, put_page, read_on, views_of
+from pipeline.pages.title_page import AT_ONCE, Views, is_current, page_data, put_page, read_on, views_of
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import Event, Kind, Reason
-from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
-from pipeline.titles.title_folders import read_json
+from pipeline.titles.title_folders import folders_of_plan, read_json
 from pipeline.titles.title_plan import TitlePlan
 
 EVERY = 3.0  # seconds between two looks at the schedule
@@ -171,7 +170,7 @@ class _TitlePage:
     def __init__(self, store: Store, plan: TitlePlan, recent: Recent):
         self._store, self._plan, self._recent = store, plan, recent
         self._cells: Cells | None = None
-        self._views: dict[Stage, StageView] = {}
+        self._views: Views = {}
         self._visit = 0
         self._facts: dict[str, object] | None = None
         self._shown: _Now | None = None
@@ -214,7 +213,7 @@ class _TitlePage:
             self._facts = facts_of(self._plan, input_names(self._store, entry.id))
         if self._cells is None or self._visit != now.visit:  # what was committed may have been made again
             self._cells, self._visit = Cells(self._plan.gops), now.visit
-            self._views = views_of(self._store, {stage: self._plan.prefix(stage) for stage in STAGES})
+            self._views = views_of(self._store, folders_of_plan(self._store, self._plan))
         upto: dict[Stage, int] = {"chain": now.chained, "stream": now.streamed}
         for stage, view in self._views.items():
             view.give(self._just_made(stage, upto[stage]))

@@ -138,7 +138,7 @@ class Backlog:
 
     def _place(self, name: str, title: TitleState) -> None:
         waiting = 0
-        if title.active:
+        if title.active and not title.work.in_scenes:
             waiting = title.chained - title.streamed - len(title.beyond) - self._in_hand[name]
         self.gops_to_upscale += waiting - self._to_upscale.get(name, 0)
         self._to_upscale[name] = waiting
@@ -152,11 +152,11 @@ class Backlog:
             self.queues["prepare"].remove(name)
         rank, key, owner = self._class(name, title)
         if title.active and any(True for _ in chain_jobs(title, self.free)):  # the longest decides when all is done
-            self._stand("chain", name, rank, owner, key or (title.chained - work.gops, name))
+            self._stand("chain", name, rank, owner, key or (title.chained - work.gops, work.first, name))
         else:
             self.queues["chain"].remove(name)
-        if waiting > 0:  # the one that is nearest to its end is published first
-            self._stand("upscale", name, rank, owner, key or (work.gops - title.streamed, name))
+        if waiting > 0:  # the one that is nearest to its end is published first; of a title's scenes the earliest
+            self._stand("upscale", name, rank, owner, key or (work.first + work.gops - title.streamed, name))
         else:
             self.queues["upscale"].remove(name)
         publish = next(publish_jobs(title, self.free, self.now), None) if title.active else None

@@ -27,6 +27,8 @@ def prepare_jobs(title: TitleState, free: UnitTest) -> Iterator[Job]:
     name, visit = title.work.id, title.visit
     if not title.sound and free((name, "sound", 0)):
         yield Job(name, "sound", visit=visit)
+    if title.work.in_scenes:
+        return
     if not title.conditioning and free((name, "conditioning", 0)):
         yield Job(name, "conditioning", visit=visit)
     if title.sound and not title.prepared:
@@ -37,6 +39,8 @@ def prepare_jobs(title: TitleState, free: UnitTest) -> Iterator[Job]:
 
 def chain_jobs(title: TitleState, free: UnitTest) -> Iterator[Job]:
     """The next GOP, and never another: a chain is strictly sequential."""
+    if title.work.in_scenes:
+        return
     unit: Unit = (title.work.id, "chain", title.chained)
     if title.conditioning and title.chained < title.work.gops and title.heard() and free(unit):
         yield Job(title.work.id, "chain", title.chained, visit=title.visit)
@@ -44,6 +48,8 @@ def chain_jobs(title: TitleState, free: UnitTest) -> Iterator[Job]:
 
 def upscale_jobs(title: TitleState, free: UnitTest, alone: UnitTest, most: int) -> Iterator[Job]:
     """Runs of at most `most` GOPs that are chained and not upscaled, cut at segment borders."""
+    if title.work.in_scenes:
+        return
     name, segment = title.work.id, title.work.segment
     run: list[int] = []
     for gop in range(title.streamed, title.chained):
@@ -73,7 +79,7 @@ def playlist_due(title: TitleState) -> float:
 def publish_jobs(title: TitleState, free: UnitTest, now: float) -> Iterator[Job]:
     """The finished file once everything is there, until then a playlist from time to time; never both at once."""
     name = title.work.id
-    if not title.sound or not (free((name, "playlist", 0)) and free((name, "finish", 0))):
+    if title.work.film or not title.sound or not (free((name, "playlist", 0)) and free((name, "finish", 0))):
         return
     if title.streamed == title.work.gops:
         yield Job(name, "finish", 0, title.work.gops, title.visit)

@@ -15,7 +15,8 @@ for the titles that something happened to.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from pipeline.scheduler.backlog import Backlog
 from pipeline.scheduler.lanes import ChainLanes, WorkerState
@@ -24,7 +25,8 @@ from pipeline.scheduler.quarantine import Quarantine
 from pipeline.scheduler.ready_jobs import Unit, chain_jobs, units_of
 from pipeline.scheduler.retries import BACKOFF, LOST, PATIENCE, POISON, Retries
 from pipeline.scheduler.speeds import Speeds
-from pipeline.scheduler.title_state import TitleState, TitleWork
+from pipeline.scheduler.title_state import TitleState
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import (
     ROLES,
     Assign,
@@ -73,16 +75,17 @@ class Schedule:
     def __init__(self, titles: Iterable[TitleWork], limits: Limits, quarantine: Quarantine | None = None):
         self.quarantine = quarantine or Quarantine()
         self.titles = {title.id: TitleState(title) for title in titles}
+        self._states = dict(self.titles)  # and those of their scenes
         self.limits = limits
         self.stopping: str | None = None
         self.speeds = Speeds()
         self.retries = Retries()
-        self._backlog = Backlog(self.titles, self.retries, self.speeds)
+        self._backlog = Backlog(self._states, self.retries, self.speeds)
         self.fair = self._backlog.fair
         self.chain_lanes = ChainLanes(
-            self.titles, self.fair["chain"], self._backlog.queues["chain"], self._chains_alone
+            self._states, self.fair["chain"], self._backlog.queues["chain"], self._chains_alone
         )
-        self._pools = Pools(limits, self.titles, self._backlog, self.chain_lanes, self.speeds)
+        self._pools = Pools(limits, self._states, self._backlog, self.chain_lanes, self.speeds)
         self.workers = self._pools.workers
         self._assigned = 0
         self._scanning: set[str] = set()
@@ -99,6 +102,12 @@ class Schedule:
         return self.stopping is not None or not (self._scanning or self._backlog.open)
 
     @property
+    def scenes(self) -> dict[str, TitleWork]:
+        """Of all titles, as far as it is known where they begin."""
+        films = (title for title in self.titles.values() if title.scenes)
+        return {name: self._states[name].work for film in films for name in film.scenes}
+
+    @property
     def now(self) -> float:
         return self._backlog.now
 
@@ -108,16 +117,34 @@ class Schedule:
         return min((at for at in (self._backlog.wake_at, self._pools.wake_at) if at is not None), default=None)
 
     def fail(self, reason: Reason) -> None:
-        if not self.titles[reason.title].over:
-            self.titles[reason.title].failed = reason
-            self._scanning.discard(reason.title)
-            self._backlog.touch(reason.title)
+        for state in self._still_open(reason.title):
+            state.failed = self._of_film(reason)
 
     def pause(self, reason: Reason) -> None:
-        if not self.titles[reason.title].over:
-            self.titles[reason.title].paused = reason
-            self._scanning.discard(reason.title)
-            self._backlog.touch(reason.title)
+        for state in self._still_open(reason.title):
+            state.paused = self._of_film(reason)
+
+    def _still_open(self, name: str) -> Iterator[TitleState]:
+        """The title and its scenes, of which nothing more is to be done: a title ends as a whole."""
+        film = self._film(name)
+        self._scanning.discard(film)
+        for one in (film, *self.titles[film].scenes):
+            if not self._states[one].over:
+                yield self._states[one]
+                self._backlog.touch(one)
+
+    def _film(self, name: str) -> str:
+        """The title that a scene belongs to; a title's own name."""
+        return self._states[name].work.film or name
+
+    def _of_film(self, reason: Reason) -> Reason:
+        """What befell a scene, said of its title."""
+        film = self._film(reason.title)
+        if film == reason.title:
+            return reason
+        scene = f"scene {reason.title.rpartition('@')[2]}"
+        place = f"{scene}, {reason.place}" if reason.place else scene
+        return replace(reason, title=film, text=f"{scene}: {reason.text}", place=place)
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -126,9 +153,7 @@ class Schedule:
         match event:
             case Scanned(name):
                 self._scanning.discard(name)
-                self.titles[name].load(event)
-                self._backlog.touch(name)
-                self._accuse(name)
+                self._load(event)
             case ScanFailed(name, reason, for_good):
                 self._scanning.discard(name)
                 (self.fail if for_good else self.pause)(Reason("records", name, reason))
@@ -148,6 +173,24 @@ class Schedule:
                 self._finished(name, outcomes)
             case StopAsked(reason):
                 self.stopping = self.stopping or reason
+
+    def _load(self, found: Scanned) -> None:
+        """What the store holds of a title and of its scenes, which are known from now on."""
+        film = self.titles[found.title]
+        for work, one in found.scenes:
+            state = self._states.setdefault(work.id, TitleState(work))
+            state.work, state.visit = work, film.visit
+            state.load(one)
+            self._close(state)
+        film.load(found)
+        for name in (*film.scenes, found.title):
+            self._backlog.touch(name)
+            self._accuse(name)
+
+    @staticmethod
+    def _close(state: TitleState) -> None:
+        """A scene is over when its last fragment is there: what is published is the title."""
+        state.done = state.done or (bool(state.work.film) and state.streamed == state.work.gops)
 
     def _lost(self, name: str, failure: Failure) -> None:
         worker = self.workers.pop(name, None)
@@ -175,14 +218,14 @@ class Schedule:
                 # A failure that leaves the worker alive is the first uncommitted unit's, if no other lane was there.
                 self._failed(name, outcome, outcome.failure, was_alone=len(work.jobs) == 1)
             elif outcome.job.kind == "playlist":
-                title = self.titles[outcome.job.title]
+                title = self._states[outcome.job.title]
                 title.listed = max(title.listed, outcome.job.count)
                 title.listed_at = self.now
                 self.retries.forget((outcome.job.title, "playlist", 0))
             elif outcome.job.kind == "chain":
                 self.chain_lanes.note(outcome.job.title, outcome.ahead)
                 if not outcome.done:  # a spare that was not needed, or not to its end
-                    self.fair["chain"].charge(self.titles[outcome.job.title].work.owner, -1)
+                    self.fair["chain"].charge(self._states[outcome.job.title].work.owner, -1)
         self._measure(worker, work, outcomes)
 
     def _measure(self, worker: WorkerState, work: Work, outcomes: Iterable[Outcome]) -> None:
@@ -219,14 +262,16 @@ class Schedule:
 
     def _look_again(self, name: str, reason: str) -> None:
         """Trust the store and not what is known: something that was committed is damaged."""
+        name = self._film(name)
         title = self.titles[name]
         if title.over or name in self._to_scan:
             return
         title.note_progress()
         title.visit += 1
         title.in_vain += 1
-        title.scanned = False
-        self._backlog.touch(name)
+        for one in (name, *title.scenes):
+            self._states[one].scanned = False
+            self._backlog.touch(one)
         if title.in_vain > SCANS:
             self.fail(Reason("damaged", name, reason))
         else:
@@ -243,7 +288,7 @@ class Schedule:
 
     def _accuse(self, name: str) -> None:
         """Units that were in hand when former drivers died are tried alone; what took three along is given up."""
-        for unit, deaths in self.quarantine.look_up(self.titles[name]):
+        for unit, deaths in self.quarantine.look_up(self._states[name]):
             self.retries.suspect(unit)
             if len(deaths.alone) >= POISON:
                 place = f"{unit[1]} {unit[2]}"
@@ -252,15 +297,28 @@ class Schedule:
 
     def _commit(self, done: Iterable[Done]) -> None:
         for item in done:
-            if item.title in self.titles:
-                self.titles[item.title].commit(item)
+            if item.title in self._states:
+                state = self._states[item.title]
+                state.commit(item)
+                self._close(state)
+                if state.work.film:
+                    self._commit_to_film(state, item)
+                elif item.kind == "sound" and state.work.in_scenes and not state.scenes:
+                    self._look_again(item.title, "where its scenes begin cannot be read")
                 self.retries.forget((item.title, item.kind, item.unit))
                 self.quarantine.forget((item.title, item.kind, item.unit))
                 self._backlog.touch(item.title)
 
+    def _commit_to_film(self, scene: TitleState, item: Done) -> None:
+        film = self.titles[scene.work.film]
+        film.chained = sum(self._states[name].chained for name in film.scenes)
+        if item.kind == "upscale":
+            film.stream(scene.work.first + item.unit)
+        self._backlog.touch(film.work.id)
+
     def _is_committed(self, unit: Unit) -> bool:
         name, kind, number = unit
-        return self.titles[name].is_committed(kind, number)
+        return self._states[name].is_committed(kind, number)
 
     # -- commands -------------------------------------------------------------------------------------------------
 
@@ -286,14 +344,14 @@ class Schedule:
         """Pause titles that wait for a role that nobody will fill."""
         for role in ROLES:
             for name, why in self._pools.stuck(role).items():
-                if self.titles[name].active and self.titles[name].expects(role):
+                if self._states[name].active and self._states[name].expects(role):
                     self.pause(Reason("workers", name, why))
 
     def _start_scans(self, commands: list[Command]) -> None:
         if not self._to_scan:
             return
         # A scan trusts the store, so it waits until nothing of the title is in anybody's hands.
-        held = {unit[0] for unit in self._backlog.busy}
+        held = {self._film(unit[0]) for unit in self._backlog.busy}
         for name in [name for name in self._to_scan if name not in held]:
             self._to_scan.remove(name)
             if not self.titles[name].over:
@@ -315,7 +373,7 @@ class Schedule:
                 commands.append(Assign(name, work))
 
     def _chains_alone(self, name: str) -> bool:
-        return self.retries.alone((name, "chain", self.titles[name].chained))
+        return self.retries.alone((name, "chain", self._states[name].chained))
 
     @property
     def in_hand(self) -> list[Job]:
@@ -326,7 +384,7 @@ class Schedule:
         for unit in self.quarantine.solo():
             name, kind, _ = unit
             role = _ROLE_OF[kind]
-            jobs = self._backlog.startable(role, name, self._pools.sharing()) if self.titles[name].active else iter(())
+            jobs = self._backlog.startable(role, name, self._pools.sharing()) if self._states[name].active else iter(())
             # Its own work may be what is in hand; else it waits until nothing is.
             if unit in self._backlog.busy:
                 return True
@@ -336,7 +394,7 @@ class Schedule:
             for one, worker in self.workers.items():
                 if not self._backlog.busy and worker.role == role and worker.idle and name not in worker.unsuited:
                     self._assigned += 1
-                    lanes = self.titles[name].lanes or worker.lanes if role == "chain" else 0
+                    lanes = self._states[name].lanes or worker.lanes if role == "chain" else 0
                     self.chain_lanes.forget(name)
                     work = Work(self._assigned, kind, (job,), lanes)
                     self._assign(one, work)
@@ -353,7 +411,7 @@ class Schedule:
     def _chain_jobs(self, name: str) -> tuple[list[Job], int]:
         """Jobs for the lanes of a chain worker, and the shape of its batch."""
         chosen, lanes = self.chain_lanes.choose(name, self.workers[name])
-        return [job for title in chosen for job in chain_jobs(self.titles[title], self._backlog.free)], lanes
+        return [job for title in chosen for job in chain_jobs(self._states[title], self._backlog.free)], lanes
 
     def _one_job(self, role: Role, name: str) -> list[Job]:
         unsuited, sharing = self.workers[name].unsuited, self._pools.sharing()

@@ -4,39 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import Done, Kind, Reason, Role, Scanned
-
-
-@dataclass(frozen=True)
-class TitleWork:
-    """The size of a title. `gops` is what this run is to make: all of them, or a preview's."""
-
-    id: str
-    priority: int
-    gops: int
-    blocks: int  # of features, in the whole title
-    segment: int  # GOPs of one call of upscaling, at most
-    block_of_gop: tuple[int, int] = (1500, 48)  # frames of a block of features, and of a GOP
-    reach: int = 0  # frames beyond the GOP that its last clip hears
-    last_clips: int = 3  # of the last GOP of this run
-    owner: str = ""  # owners share the workers,
-    share: float = 1.0  # each in proportion to this
-    due: float | None = None  # when it is to be done, on the scheduler's clock
-
-    def blocks_for(self, gop: int) -> int:
-        """Number of blocks, from the first on, that GOP `gop` needs."""
-        block, size = self.block_of_gop
-        return min(self.blocks, ((gop + 1) * size + self.reach - 1) // block + 1)
-
-    @property
-    def blocks_needed(self) -> int:
-        """Number of blocks, from the first on, that this run needs."""
-        return self.blocks_for(self.gops - 1)
 
 
 @dataclass
 class TitleState:
+    """Of a title, or of one of its scenes. What is there of the scenes is there of their title, too."""
+
     work: TitleWork
+    scenes: tuple[str, ...] = ()  # names of a title's scenes, once it is known where they begin
     scanned: bool = False
     visit: int = 0  # how often the store was looked at anew, because something in it was damaged
     best: tuple[int, int] = (0, 0)  # most units that were committed, and that were known to be remade
@@ -66,6 +43,7 @@ class TitleState:
     def load(self, found: Scanned) -> None:
         """Replace what is known by what the store holds."""
         self.scanned = True
+        self.scenes = tuple(work.id for work, _ in found.scenes)
         self.sound, self.conditioning, self.done = found.sound, found.conditioning, found.done
         self.blocks, self.block_prefix = set(found.blocks), 0
         self.lanes = found.lanes or self.lanes
@@ -93,11 +71,15 @@ class TitleState:
             case "chain":
                 self.chained = max(self.chained, item.unit + 1)
             case "upscale":
-                if item.unit >= self.streamed:
-                    self.beyond.add(item.unit)
-                    self._advance()
+                self.stream(item.unit)
             case "finish":
                 self.done = True
+
+    def stream(self, gop: int) -> None:
+        """A GOP's fragment is there."""
+        if gop >= self.streamed:
+            self.beyond.add(gop)
+            self._advance()
 
     def is_committed(self, kind: Kind, number: int) -> bool:
         match kind:
@@ -122,6 +104,8 @@ class TitleState:
 
     @property
     def prepared(self) -> bool:
+        if self.work.in_scenes:  # all else is its scenes'
+            return self.sound
         return self.sound and self.conditioning and self.block_prefix >= self.work.blocks_needed
 
     def expects(self, role: Role) -> bool:
@@ -134,11 +118,11 @@ class TitleState:
             case "prepare":
                 return not self.prepared
             case "chain":
-                return self.chained < self.work.gops
+                return self.chained < self.work.gops and not self.scenes
             case "upscale":
-                return self.streamed < self.work.gops
+                return self.streamed < self.work.gops and not self.scenes
             case "publish":
-                return True
+                return not self.work.film
 
     def _advance(self) -> None:
         while self.streamed in self.beyond:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pipeline.scheduler.title_work import TitleWork
+
 Kind = Literal["conditioning", "sound", "features", "chain", "upscale", "playlist", "finish"]
 Role = Literal["prepare", "chain", "upscale", "publish"]
 
@@ -136,6 +138,7 @@ class Scanned:
     done: bool
     lanes: int | None = None  # of the chain's batch, where the title's numerics record says so
     remade: int = 0  # units of which a record was void once
+    scenes: tuple[tuple[TitleWork, Scanned], ...] = ()  # of a title in scenes, once it is known where they begin
 
 
 @dataclass(frozen=True)

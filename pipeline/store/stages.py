@@ -2,6 +2,10 @@
 
 sound ──► loudness          conditioning ┐
   └──► features ────────────────────────┴► chain ──► stream ──► done
+
+A title in scenes (`pipeline.titles.scenes`) has a record `scenes`, made with its sound, which says where each begins.
+Conditioning, features, chain and stream are then those of a scene, and `scene` says that all of one is there; the
+title's own stream holds the scenes' fragments at their places in the film.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ class Stage:
     """
 
     name: str
-    hash: Literal["sound", "loudness", "chain", "stream"]
+    hash: Literal["sound", "loudness", "scenes", "chain", "stream"]
     objects: tuple[str, ...]
     parents: tuple[str, ...] = ()
     read_directly: bool = False
@@ -35,6 +39,7 @@ STAGES: dict[str, Stage] = {
     for stage in (
         Stage("sound", "sound", ("track", "hls", "index", "speech"), read_directly=True, dropped_by=("final",)),
         Stage("loudness", "loudness", ("track", "hls", "index"), ("sound",), dropped_by=("final",)),
+        Stage("scenes", "scenes", (), ("sound",)),
         Stage("conditioning", "chain", ("arrays",), read_directly=True, dropped_by=("final+hls", "final")),
         Stage("features", "chain", ("features",), ("sound",), dropped_by=("final+hls", "final")),
         Stage(
@@ -46,6 +51,7 @@ STAGES: dict[str, Stage] = {
             when_done=True,
         ),
         Stage("stream", "stream", ("fragment",), ("chain",), dropped_by=("final",), when_done=True),
+        Stage("scene", "stream", (), ("stream",)),
         Stage("done", "stream", ("final",), ("stream", "sound", "loudness")),
     )
 }
@@ -61,4 +67,4 @@ def folder(stage: str, root: str) -> str:
     return root if STAGES[stage].hash == stage and stage in _ALONE else f"{root}/{stage}"
 
 
-_ALONE = ("sound", "loudness")  # the only stage under its hash: no folder between
+_ALONE = ("sound", "loudness", "scenes")  # the only stage under its hash: no folder between

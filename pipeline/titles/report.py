@@ -13,6 +13,7 @@ from pipeline.media.final_file import NOTICE, SOURCE_TYPE
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record, Stored
 from pipeline.store.store import Store
+from pipeline.titles.scenes import read_scenes
 from pipeline.titles.title_plan import TitlePlan, digest
 
 SOFTWARE = f"Longtake {__version__}"
@@ -129,7 +130,8 @@ class PortraitNote:
 
 def notes_of(store: Store, plan: TitlePlan) -> list[PortraitNote]:
     """What was noted when the portrait was prepared."""
-    record = Ledger(store, plan.prefix("conditioning")).read(0)
+    scenes = read_scenes(store, plan)  # the same portrait in all of them
+    record = Ledger(store, (scenes[0] if scenes else plan).prefix("conditioning")).read(0)
     notes = record.facts.get("notes") if record else None
     texts = [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
     return [PortraitNote(text, out_of_domain=is_warning(text)) for text in texts]

@@ -9,7 +9,7 @@ result saves all that followed it. What cannot be read, and what has lost an obj
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject
 from pipeline.core.timeline import GOP
@@ -22,8 +22,10 @@ from pipeline.store.stages import dropped
 from pipeline.store.store import Store
 from pipeline.titles.losses import lost, mend_headers, whole
 from pipeline.titles.numerics import lanes_of
+from pipeline.titles.scenes import plans_of, scenes_in
 from pipeline.titles.title_folders import read_json
 from pipeline.titles.title_plan import TitlePlan
+from pipeline.titles.title_work import scene_works
 from pipeline.titles.views import lost_view, reported
 
 
@@ -62,7 +64,7 @@ def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool =
     Without `mend` nothing is voided, for those who may look and not write: raises DamagedObject for such a record.
     Raises LostForGood for a finished title whose file is gone together with what it was made of, unless `renew`.
     """
-    if (goal is None or goal == plan.gops) and is_done(store, plan, mend=mend):
+    if not plan.scene and (goal is None or goal == plan.gops) and is_done(store, plan, mend=mend):
         return Scanned(plan.id, True, True, tuple(range(plan.blocks)), plan.gops, tuple(range(plan.gops)), True)
     return _Scan(store, plan, mend).look(goal, renew)
 
@@ -80,12 +82,14 @@ class _Scan:
 
     def look(self, goal: int | None, renew: bool) -> Scanned:
         plan = self.plan
-        done = self._finished(goal is None or goal == plan.gops, renew)
+        done = self._view("scene").read(0) if plan.scene else self._finished(goal in (None, plan.gops), renew)
         needed = dict.fromkeys(["sound", plan.heard])
         sound = None not in [self._single(stage) for stage in needed]  # both are looked at
         fragments = self._fragments()
         if done is not None and len(fragments) == plan.gops:  # what they were made of need not be there
             return self._scanned(sound, True, range(plan.blocks), plan.gops, range(plan.gops))
+        if plan.in_scenes:
+            return self._scenes(sound, goal or plan.gops, renew)
         conditioning = self._single("conditioning")
         features = {
             record.first: record.objects["features"].sha256
@@ -96,6 +100,24 @@ class _Scan:
         streamed = [first // GOP for first, used in fragments.items() if not stale_uses(used, latents)]
         blocks = (first // plan.constants.feature_block for first in features)
         return self._scanned(sound, conditioning is not None, blocks, len(latents), streamed)
+
+    def _scenes(self, sound: bool, goal: int, renew: bool) -> Scanned:
+        """All scenes, once it is known where they begin; what is there of them is there of the title."""
+        record = self._single("scenes")
+        try:
+            scenes = plans_of(self.plan, scenes_in(record)) if record else ()
+        except DamagedObject as error:
+            if record is None or not self.mend:
+                raise
+            self._view("scenes").void(record, str(error))
+            scenes = ()
+        found = []
+        for work, one in zip(scene_works(scenes, goal), scenes, strict=False):
+            found.append((work, replace(scan(self.store, one, mend=self.mend, renew=renew), title=one.name)))
+        streamed = [work.first + gop for work, one in found for gop in one.streamed if gop < work.gops]
+        chained = sum(min(one.chained, work.gops) for work, one in found)
+        whole = self._scanned(sound and bool(scenes), bool(scenes), (), chained, streamed)
+        return replace(whole, scenes=tuple(found), remade=whole.remade + sum(one.remade for _, one in found))
 
     def _view(self, stage: str) -> StageView:
         if stage not in self.views:

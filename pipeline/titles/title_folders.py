@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.core.errors import DamagedObject, MissingObject, StoreError
@@ -14,15 +15,21 @@ from pipeline.store.small_json import get_json
 from pipeline.store.stage_view import StageView
 from pipeline.store.stages import STAGES, folder
 from pipeline.store.store import Store
+from pipeline.store.transfer import create_json
+from pipeline.titles.scenes import read_scenes
 from pipeline.titles.title_plan import TitlePlan
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._\-]{0,99}")  # other folders are nobody's titles
+_SCENES = "scenes.json"  # beside a stream: what it is made of
 _TRIED = 4  # records by which a stream's chain is looked for
 
 
 @dataclass(frozen=True)
 class TitleFolders:
-    """Folders of one title; an empty one was not found. `frames` is 0 where no record tells."""
+    """Folders of one title; an empty one was not found. `frames` is 0 where no record tells.
+
+    Of a title in scenes the stream alone is its own: `scenes` are the folders of each, in order.
+    """
 
     title: str
     sound: str = ""  # <id>/sound/<hash>
@@ -30,6 +37,12 @@ class TitleFolders:
     stream: str = ""  # <id>/stream/<hash>
     frames: int = 0
     plan: TitlePlan | None = None
+    scenes: tuple[TitleFolders, ...] = ()
+
+    @property
+    def parts(self) -> tuple[TitleFolders, ...]:
+        """Whatever has a chain: the title's scenes, or itself."""
+        return self.scenes or (self,)
 
     @property
     def gops(self) -> int:
@@ -56,9 +69,35 @@ class TitleFolders:
         return StageView(store, prefix, folds=folds) if prefix else None
 
 
-def folders_of_plan(plan: TitlePlan) -> TitleFolders:
+def folders_of_plan(store: Store, plan: TitlePlan) -> TitleFolders:
+    """Those of a plan, and of its scenes as far as it is known where they begin."""
+    try:
+        scenes = tuple(_of_plan(one) for one in read_scenes(store, plan))
+    except StoreError:
+        scenes = ()
+    return replace(_of_plan(plan), scenes=scenes)
+
+
+def _of_plan(plan: TitlePlan) -> TitleFolders:
     chain, stream = (plan.prefix(stage).rpartition("/")[0] for stage in ("chain", "stream"))
     return TitleFolders(plan.id, plan.prefix("sound"), chain, stream, plan.frames, plan)
+
+
+def note_scenes(store: Store, plan: TitlePlan, scenes: Sequence[TitlePlan]) -> None:
+    """Leave beside a title's stream which scenes it is made of, for who has no plan of it."""
+    facts = [[*(getattr(one.hashes, name)[:16] for name in ("chain", "stream")), one.frames] for one in scenes]
+    create_json(store, f"{plan.prefix('stream').rpartition('/')[0]}/{_SCENES}", {"scenes": facts})
+
+
+def _noted_scenes(store: Store, title: str, stream: str, sound: str) -> tuple[TitleFolders, ...]:
+    noted = (read_json(store, f"{stream}/{_SCENES}") or {}).get("scenes")
+    try:
+        return tuple(
+            TitleFolders(title, sound, f"{title}/chain/{chain}", f"{title}/stream/{own}", int(frames))
+            for chain, own, frames in (noted if isinstance(noted, list) else ())
+        )
+    except (TypeError, ValueError):
+        return ()
 
 
 def title_ids(store: Store) -> list[str]:
@@ -75,10 +114,18 @@ def folders_in_output(store: Store, title: str) -> list[TitleFolders]:
     """Every stream of a title with its chain and sound, then chains without a stream."""
     chains = [f"{title}/chain/{name}" for name in store.folders(f"{title}/chain")]
     found = []
-    for name in store.folders(f"{title}/stream"):
-        stream = f"{title}/stream/{name}"
-        found.append(_with_frames(store, title, _chain_of(store, stream, chains), stream))
-    used = {one.chain for one in found}
+    of_films = set[str]()
+    streams = [f"{title}/stream/{name}" for name in store.folders(f"{title}/stream")]
+    for stream in streams:
+        if scenes := _noted_scenes(store, title, stream, ""):
+            of_films |= {place for one in scenes for place in (one.chain, one.stream)}
+            sound = _sound_of(store, title, scenes[0].chain)
+            scenes = _noted_scenes(store, title, stream, sound)
+            found.append(TitleFolders(title, sound, "", stream, sum(one.frames for one in scenes), scenes=scenes))
+    for stream in streams:
+        if stream not in of_films and not any(one.stream == stream for one in found):
+            found.append(_with_frames(store, title, _chain_of(store, stream, chains), stream))
+    used = {one.chain for one in found} | of_films
     found += [_with_frames(store, title, chain, "") for chain in chains if chain not in used]
     return found or [_with_frames(store, title, "", "")]
 

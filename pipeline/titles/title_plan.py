@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from models.families.protocol import ClipOptions, Family, PictureOptions
 from models.families.registry import FAMILIES
@@ -24,12 +24,16 @@ from pipeline.provenance.watermark import SMALLEST
 from pipeline.provenance.watermark_code import payload_of
 from pipeline.store.record import Stored
 from pipeline.store.stages import STAGES, folder
+from pipeline.titles import scene_borders
 from pipeline.titles.metadata import Metadata
 
 SOUND_REVISION = 2  # raised when a change alters the sound track or the speech that the features come from
 LOUDNESS_REVISION = 1  # raised when a change alters how sound is brought to a level
 CANVAS_REVISION = 1  # raised when a change alters how the portrait is placed or what fills the canvas
 STREAM_REVISION = 1  # raised when a change alters the encoded fragments in another way than by encoder build
+
+
+_PARTING = ("scenes", "pad_joins")  # options that say where scenes begin, and nothing of what is in them
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,21 @@ class Hashes:
 
 
 @dataclass(frozen=True)
+class SceneOf:
+    """Where a scene stands in its title (`number` from 0, `first` GOP), and its speech: sha256, and how loud it is."""
+
+    number: int
+    first: int
+    speech: str
+    level: float
+
+
+@dataclass(frozen=True)
 class TitlePlan:
-    """A title with its inputs resolved: `portrait` and `audio` lie in the output store, named by content."""
+    """A title with its inputs resolved: `portrait` and `audio` lie in the output store, named by content.
+
+    Or one of its scenes (`pipeline.titles.scenes`): then frames, prompts and hashes are the scene's.
+    """
 
     id: str
     family: str
@@ -69,6 +86,22 @@ class TitlePlan:
     audio_names: tuple[str, ...] = ()  # of the sound files, for messages
     portrait_reading: str = ""  # how its numbers are taken, where earlier versions took them otherwise
     canvas_reading: str = ""  # the same of canvas_image
+    scene: SceneOf | None = None
+
+    @property
+    def name(self) -> str:
+        """As work is handed out: the title's id, of a scene `<id>@<number>`."""
+        return self.id if self.scene is None else f"{self.id}@{self.scene.number}"
+
+    @property
+    def in_scenes(self) -> bool:
+        """Whether its pictures are made scene by scene, each by a plan of its own."""
+        return self.scene is None and self.options.scenes != "one"
+
+    @property
+    def first_frame(self) -> int:
+        """Of a scene, in its title."""
+        return 0 if self.scene is None else self.scene.first * timeline.GOP
 
     @property
     def gops(self) -> int:
@@ -100,6 +133,9 @@ class TitlePlan:
         match name:
             case "loudness":
                 value = digest([LOUDNESS_REVISION, self.hashes.sound, self.metadata.loudness])
+            case "scenes":
+                burnt = _burnt(self.options, self.metadata)
+                value = digest([self.hashes.sound, *_parting(self.options, self.metadata), burnt])
             case "sound" | "chain" | "stream":
                 value = getattr(self.hashes, name)
         return folder(stage, f"{self.id}/{name}/{value[:16]}")
@@ -191,11 +227,15 @@ def encoding_of(options: Options) -> Encoding:
 
 
 def marks_of(title: str, chain: str, options: Options, key: str) -> TitleMarks:
-    """The marks of a title; the payload stands for its id and for all that its chain is made of."""
+    """The marks of a title; the payload stands for its id and for all that its chain is made of.
+
+    In scenes for its id alone: a scene's pictures stay as they are, whatever becomes of the others.
+    """
     wanted = options.marks == "on"
     fits = min(options.frame_size) >= SMALLEST
+    names = (title, chain) if options.scenes == "one" else (title,)
     return TitleMarks(
-        payload=payload_of(title, chain) if wanted and fits else "",
+        payload=payload_of(*names) if wanted and fits else "",
         key=key,
         badge=options.badge,
         wanted=wanted,
@@ -237,11 +277,6 @@ def title_hashes(
     `treatments`: what is done with each sound file beyond decoding it (`AudioFacts.treatment`); `reading`,
     `canvas_reading`: how the numbers of portrait and `canvas_fill` are taken where earlier versions did otherwise.
     """
-    values = options.values()
-
-    def chosen(level: str) -> dict[str, object]:
-        return {name: values[name] for name in options_entering(level)}
-
     # What separates the voice is one of the weights; without it no weights matter to the sound.
     separated = [weights] if options.vocals == "separate" else []
     treated = [list(treatments)] if any(treatments) else []  # else everything is as it was before there were any
@@ -255,32 +290,80 @@ def title_hashes(
             "portrait": portrait.sha256,
             "seed": seed,
             "prompts": prompts,
-            "options": chosen("chain"),
+            "options": _chosen(options, "chain"),
+            **({"scenes": _parting(options, metadata)} if options.scenes != "one" else {}),
             **({"reading": reading} if reading else {}),
         }
     )
-    # Without these everything is as it was before there were any.
-    newer = {"plate": "off", "enlarge": "x2"}
-    looks = {name: value for name, value in chosen("picture").items() if newer.get(name) != value}
-    # Of the frame only the picture's size counts, where it is no square.
-    del looks["frame"]
-    if options.film not in (None, (options.resolution, options.resolution)):
-        looks["film"] = options.film
-    burnt = metadata.captions.sha256 if options.burn_captions and metadata.captions else None
-    shown = {"revision": family.picture_revision, "canvas_revision": CANVAS_REVISION, "options": looks}
-    shown |= {"captions": burnt} | ({"canvas reading": canvas_reading} if canvas_reading else {})
-    picture = digest({"chain": chain, **shown})
-    stream = digest(
-        {
-            "picture": picture,
-            "revision": STREAM_REVISION,
-            "encodings": [one.encoding.identity() for one in renditions_of(options)],
-            "marks": marks_of(title, chain, options, mark_key).identity(),
-        }
-    )
+    burnt = _burnt(options, metadata)
+    picture = digest({"chain": chain, **_shown(family, options, burnt, canvas_reading)})
+    stream = digest({"picture": picture, **_encoded(title, chain, options, mark_key)})
     declared = {"subject": options.subject, "consent": options.consent}
     written: dict[str, object] = {"stream": stream, "publishing": metadata.identity(), "declared": declared}
     if signer and options.marks == "on":  # as it was before who signs was part of it
         written["signer"] = signer
     file = digest(written)
     return Hashes(sound, chain, picture, stream, file)
+
+
+def scene_hashes(
+    plan: TitlePlan, frames: int, prompts: tuple[tuple[int, str], ...], speech: str, captions: str
+) -> Hashes:
+    """Hashes of a scene of a title: of what it is made of, and of nothing that says where it stands.
+
+    `prompts` are counted from its first clip; `speech` and `captions` (burnt in) are its own, by content.
+    """
+    chain = digest(
+        {
+            "speech": speech,
+            "frames": frames,
+            "family": plan.family,
+            "weights": plan.weights_hash,
+            "revision": plan.constants.chain_revision,
+            "portrait": plan.portrait.sha256,
+            "seed": plan.seed,
+            "prompts": prompts,
+            "options": _chosen(plan.options, "chain"),
+            "reading": plan.portrait_reading,
+        }
+    )
+    picture = digest({"chain": chain, **_shown(plan.constants, plan.options, captions or None, plan.canvas_reading)})
+    stream = digest({"picture": picture, **_encoded(plan.id, chain, plan.options, plan.mark_key)})
+    return replace(plan.hashes, chain=chain, picture=picture, stream=stream)
+
+
+def _chosen(options: Options, level: str) -> dict[str, object]:
+    values = options.values()
+    return {name: values[name] for name in options_entering(level) if name not in _PARTING}
+
+
+def _parting(options: Options, metadata: Metadata) -> list[object]:
+    """What says where scenes begin, beside the sound."""
+    chapters = [chapter.start for chapter in metadata.chapters] if options.scenes == "chapters" else []
+    return [scene_borders.REVISION, options.scenes, chapters]
+
+
+def _burnt(options: Options, metadata: Metadata) -> str | None:
+    return metadata.captions.sha256 if options.burn_captions and metadata.captions else None
+
+
+def _shown(family: Family, options: Options, burnt: str | None, canvas_reading: str) -> dict[str, object]:
+    """What pictures are made of beside the chain."""
+    # Without these everything is as it was before there were any.
+    newer = {"plate": "off", "enlarge": "x2"}
+    looks = {name: value for name, value in _chosen(options, "picture").items() if newer.get(name) != value}
+    # Of the frame only the picture's size counts, where it is no square.
+    del looks["frame"]
+    if options.film not in (None, (options.resolution, options.resolution)):
+        looks["film"] = options.film
+    shown = {"revision": family.picture_revision, "canvas_revision": CANVAS_REVISION, "options": looks}
+    return shown | {"captions": burnt} | ({"canvas reading": canvas_reading} if canvas_reading else {})
+
+
+def _encoded(title: str, chain: str, options: Options, mark_key: str) -> dict[str, object]:
+    """What fragments are made of beside the pictures."""
+    return {
+        "revision": STREAM_REVISION,
+        "encodings": [one.encoding.identity() for one in renditions_of(options)],
+        "marks": marks_of(title, chain, options, mark_key).identity(),
+    }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 
 from pipeline.core import timeline
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.titles.title_plan import TitlePlan
 
 
@@ -16,7 +18,7 @@ def title_work(plan: TitlePlan, preview: float | None = None) -> TitleWork:
     gops = plan.gops if preview is None else timeline.whole_gops(Fraction(preview), plan.frames)
     family = plan.constants
     return TitleWork(
-        id=plan.id,
+        id=plan.name,
         priority=plan.priority,
         gops=gops,
         blocks=plan.blocks,
@@ -27,7 +29,21 @@ def title_work(plan: TitlePlan, preview: float | None = None) -> TitleWork:
         owner=plan.options.owner,
         share=plan.options.share,
         due=None if plan.options.due is None else on_the_clock(plan.options.due),
+        in_scenes=plan.in_scenes,
+        film=plan.id if plan.scene else "",
+        first=plan.scene.first if plan.scene else 0,
     )
+
+
+def scene_works(scenes: Iterable[TitlePlan], gops: int) -> list[TitleWork]:
+    """The same of the scenes that make the first GOPs of their title, each as far as these reach."""
+    works = [(title_work(one), one) for one in scenes]
+    found = []
+    for work, plan in works:
+        mine = min(work.gops, gops - work.first)
+        if mine > 0:
+            found.append(replace(work, gops=mine, last_clips=len(timeline.gop_clips(mine - 1, plan.frames))))
+    return found
 
 
 def on_the_clock(due: str) -> float:

@@ -17,7 +17,8 @@ from pipeline.intake.survey import plan_title, survey
 from pipeline.manifest.catalog import load_manifest
 from pipeline.media.playlists import video_playlist
 from pipeline.scheduler.ready_jobs import PLAYLIST_EVERY, playlist_due
-from pipeline.scheduler.title_state import TitleState, TitleWork
+from pipeline.scheduler.title_state import TitleState
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.store.ledger import new_attempt
 from pipeline.store.local import LocalStore
 from pipeline.store.opening import open_store

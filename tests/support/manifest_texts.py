@@ -38,6 +38,8 @@ GIVEN: dict[str, Any] = {
     "preset": "draft",
     "effort": "good",
     "fidelity": 0.25,
+    "scenes": "chapters",
+    "pad_joins": "off",
     "segment_frames": 96,
     "face_box": [10, 20, 300, 310],
     "lip_box": [50, 200, 100, 60],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.media.tags import Chapter, Tags
@@ -25,7 +25,8 @@ class AudioFacts:
     more than two channels become two: as their layout says (""), the same with the bass channel ("lfe"), or all alike
     ("mean"). `face`: the channel that drives the face, "" for the mean of both. `mended`: what is no sound was left
     out of what is decoded, or an open length filled in. `untrimmed`: as `Layout` has it. `short`: what was stated and
-    is not there, in words. `notes`: what people are told.
+    is not there, in words. `notes`: what people are told. `pad`: seconds of silence that follow it in its title, as a
+    fraction (`padding.py`); not of the file, and not kept with it.
     """
 
     samples: int
@@ -41,6 +42,7 @@ class AudioFacts:
     untrimmed: bool = False
     short: str = ""
     notes: tuple[str, ...] = ()
+    pad: tuple[int, int] = (0, 1)
 
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> AudioFacts:
@@ -70,4 +72,9 @@ class AudioFacts:
     def treatment(self) -> dict[str, object]:
         """What is done with the file beyond decoding it, for the hash of the sound; {} for most files."""
         names = ("gaps", "track", "mix", "face", "mended", "untrimmed")
-        return {name: value for name in names if (value := getattr(self, name))}
+        found = {name: value for name in names if (value := getattr(self, name))}
+        return found | ({"pad": self.pad} if self.pad[0] else {})
+
+    def kept(self) -> dict[str, object]:
+        """As plain data, of the file alone; `from_dict` reads it."""
+        return {name: value for name, value in asdict(self).items() if name != "pad"}

@@ -16,7 +16,7 @@ from pipeline.forecast.cluster_spec import read_cluster
 from pipeline.forecast.forecast import limits_of
 from pipeline.forecast.simulate import Title, simulate
 from pipeline.scheduler.schedule import Limits, Schedule
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import Done, Finished, Job, Launch, Outcome, Progress, Scanned, WorkerReady
 
 MINI = FAMILIES["mini"]

@@ -12,7 +12,7 @@ from pipeline.core.errors import InputError, StoreError
 from pipeline.driver import drive as driving
 from pipeline.driver.drive import drive
 from pipeline.scheduler.schedule import Limits, Schedule
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import (
     Assign,
     Command,

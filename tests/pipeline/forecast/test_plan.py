@@ -12,7 +12,7 @@ import pytest
 
 from models.families.registry import FAMILIES
 from pipeline import plan
-from pipeline.forecast import costs
+from pipeline.forecast import costs, plan_table
 from pipeline.manifest.options import Options, complete
 from pipeline.media.sound_in.facts import AudioFacts
 from pipeline.store.record import Stored
@@ -177,3 +177,16 @@ def test_finer_quality_and_more_pixels_take_more_bytes() -> None:
     ]
     assert sizes == sorted(sizes)
     assert sizes[1] == pytest.approx(2 * sizes[0], abs=2)
+
+
+def test_a_long_title_in_one_piece_is_told_of_scenes() -> None:
+    short, long = title(frames=1000), title(frames=30 * 60 * 25)
+    assert plan_table.proposal(short) == ""
+    assert "`scenes: 10` parts it into about 3" in plan_table.proposal(long)
+    parted = replace(long, options=long.options.changed(scenes=10))
+    assert plan_table.proposal(parted) == ""
+    one, four = (costs.cost_of(parted, chains=chains, upscalers=1000).wall for chains in (1, 4))
+    assert four < one / 2
+    assert costs.cost_of(long, chains=4, upscalers=1000).wall > 0.95 * one
+    pictures = costs.store_bytes(long).fragments
+    assert costs.store_bytes(parted).fragments == 2 * pictures  # a scene's own, and those of the film

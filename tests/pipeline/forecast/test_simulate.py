@@ -18,7 +18,7 @@ from pipeline.forecast.call_times import CallTimes
 from pipeline.forecast.cluster_spec import parse_cluster
 from pipeline.forecast.simulate import Machine, Simulation, Title
 from pipeline.scheduler.pools import Limits
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import Scanned
 from tests.conftest import Rendered, write_manifest
 

@@ -66,6 +66,8 @@ def test_a_short_manifest_gets_every_default(load: Callable[..., Catalog], tmp_p
         "preset": "exact",
         "effort": "fast",
         "fidelity": 0.7,
+        "scenes": "one",
+        "pad_joins": "on",
         "segment_frames": 480,
         "face_box": None,
         "lip_box": None,

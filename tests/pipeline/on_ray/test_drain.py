@@ -7,7 +7,7 @@ import pytest
 from pipeline.on_ray import drain as execute_drain
 from pipeline.on_ray.drain import Drains
 from pipeline.scheduler.schedule import Limits, Schedule
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import (
     Assign,
     Done,

@@ -23,7 +23,7 @@ from pipeline.on_ray import metrics as execute_metrics
 from pipeline.on_ray.metrics import METRICS, results_of, state_of, troubles
 from pipeline.scheduler.pools import Limits
 from pipeline.scheduler.schedule import Schedule
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import (
     Done,
     Failure,

@@ -13,7 +13,7 @@ from pipeline.driver.in_flight import InFlight
 from pipeline.scheduler.quarantine import NEXT, Deaths, InterruptedJob, Quarantine
 from pipeline.scheduler.retries import LOST
 from pipeline.scheduler.schedule import Limits, Schedule
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import (
     Assign,
     Command,

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.scheduler.ready_jobs import PLAYLIST_EVERY, chain_jobs, prepare_jobs, publish_jobs, units_of, upscale_jobs
-from pipeline.scheduler.title_state import TitleState, TitleWork
+from pipeline.scheduler.title_state import TitleState
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import Done, Job, Scanned
 
 GOPS = st.sets(st.integers(0, 29))

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.scheduler.pools import BAD_WORKER, STILLBORN
 from pipeline.scheduler.schedule import PATIENCE, POISON, SCANS, Limits, Schedule
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import (
     Assign,
     Done,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.scheduler.fair_queue import FairShares, TitleQueue
 from pipeline.scheduler.pools import Limits
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import Ready, Scanned
 from tests.support.clusters.timed_cluster import TimedCluster
 

@@ -11,7 +11,7 @@ from random import Random
 
 from pipeline.scheduler.ready_jobs import PLAYLIST_EVERY, Unit, units_of
 from pipeline.scheduler.schedule import Limits, Schedule
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import (
     Assign,
     Command,

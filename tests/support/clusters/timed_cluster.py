@@ -10,7 +10,7 @@ from itertools import count
 from pipeline.scheduler.pools import Limits
 from pipeline.scheduler.ready_jobs import units_of
 from pipeline.scheduler.schedule import Schedule
-from pipeline.scheduler.title_state import TitleWork
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import (
     Assign,
     Command,

@@ -1,0 +1,200 @@
+"""A title in scenes: the same frames whoever renders them, and nothing made again that did not change."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from models.families.fake import Chain
+from models.families.protocol import Lane
+from pipeline import api
+from pipeline.core.timeline import GOP
+from pipeline.verify import run as verify
+from tests.conftest import RATE, render_inline, write_manifest, write_portrait
+from tests.runs.test_identity import decoded, rendered
+
+SECONDS = (21.3, 24.0, 22.2, 25.7, 20.5)  # of chapters, each of them a sound file
+
+
+def chapter(path: Path, seconds: float, seed: int, gain: float = 1.0) -> str:
+    """Words and pauses, which a loudness and a level can be told of."""
+    import wave
+
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    samples = random.integers(-3000, 3000, round(seconds * RATE)).astype(float)
+    spoken = np.repeat(random.random(len(samples) // 4000 + 1) > 0.3, 4000)[: len(samples)]
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(np.clip(samples * spoken * gain, -32768, 32767).astype("<i2").tobytes())
+    return path.name
+
+
+def book(
+    folder: Path, seconds: tuple[float, ...] = SECONDS, gains: tuple[float, ...] = (1,) * 5, **more: object
+) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    audio = [
+        chapter(folder / f"chapter-{number}.wav", length, number, gain)
+        for number, (length, gain) in enumerate(zip(seconds, gains, strict=True))
+    ]
+    lines = [f"{n + 1}\n00:00:{n * 7:02},000 --> 00:00:{n * 7 + 3:02},500\nline {n}\n" for n in range(8)]
+    (folder / "captions.srt").write_text("\n".join(lines))
+    portrait = write_portrait(folder / "portrait.png").name
+    title = {"id": "book", "audio": audio, "portrait": portrait, "captions": "captions.srt"}
+    options = {"scenes": "chapters", "burn_captions": True, "marks": "on", "resolution": 256, "seed": 5} | more
+    title["seed"] = options.pop("seed")
+    return write_manifest(folder, [title], **options)
+
+
+def records(output: Path, stage: str) -> dict[Path, dict[str, object]]:
+    places = output.glob(f"book/*/*/{stage}/*.json")
+    return {path: json.loads(path.read_text()) for path in places}
+
+
+def film(output: Path) -> list[str]:
+    """sha256 of the planes of every GOP of the film that the report names, in order."""
+    stream = json.loads((output / "book/report.json").read_text())["hashes"]["stream"][:16]
+    found = sorted((output / f"book/stream/{stream}/stream").glob("*.json"))
+    return [json.loads(path.read_text())["facts"]["planes"] for path in found]
+
+
+def made(output: Path) -> dict[str, set[Path]]:
+    return {stage: set(records(output, stage)) for stage in ("conditioning", "features", "chain", "stream")}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    manifest = book(tmp_path_factory.mktemp("book"))
+    assert render_inline(manifest) == 0
+    return manifest
+
+
+def test_chapters_are_scenes_and_everything_is_as_its_records_say(first: Path) -> None:
+    output = first.parent / "out"
+    scenes = json.loads(next(output.glob("book/scenes/*/*.json")).read_text())["facts"]["scenes"]
+    assert [scene["first"] for scene in scenes] == [0, 12, 25, 37, 51]
+    assert verify([str(first)]) == verify([str(output)]) == 0
+    frames, _ = decoded(output / "book/final.mp4")
+    report = json.loads((output / "book/report.json").read_text())
+    assert frames == report["frames"] == sum(scene["frames"] for scene in scenes)
+    status = api.status(str(output)).titles
+    assert [(one.id, one.state, one.chained, one.upscaled) for one in status] == [("book", "done", 62, 62)]
+    assert render_inline(first) == 0  # nothing is left to do
+
+
+@pytest.mark.parametrize(
+    ("seconds", "gains", "changed", "grown"),
+    [
+        # The third chapter 7.3 s longer and 6 dB louder, a longer last one, a longer first one.
+        ((21.3, 24.0, 29.5, 25.7, 20.5), (1, 1, 2, 1, 1), 2, 4),
+        pytest.param((21.3, 24.0, 22.2, 25.7, 31.0), (1, 1, 1, 1, 1), 4, 6, marks=pytest.mark.slow),
+        pytest.param((25.0, 24.0, 22.2, 25.7, 20.5), (1, 1, 1, 1, 1), 0, 2, marks=pytest.mark.slow),
+    ],
+)
+def test_what_did_not_change_is_not_made_again(
+    first: Path, tmp_path: Path, seconds: tuple[float, ...], gains: tuple[float, ...], changed: int, grown: int
+) -> None:
+    folder = tmp_path / "book"
+    shutil.copytree(first.parent, folder)
+    output = folder / "out"
+    before, old = made(output), film(output)
+    manifest = book(folder, seconds, gains)
+    assert render_inline(manifest) == 0
+    assert verify([str(manifest)]) == 0
+    new = film(output)
+    borders = [0, 12, 25, 37, 51, 62]
+    start, stop = borders[changed], borders[changed + 1]
+    assert len(new) - len(old) == grown
+    assert new[:start] == old[:start]
+    # Burnt in captions stand at their time in the film: what a longer first chapter moves gets others.
+    again = len(new) if changed == 0 else stop + grown
+    assert new[again:] == old[again - grown :]
+    fresh = {stage: len(after - before[stage]) for stage, after in made(output).items()}
+    moved = 2 if changed == 0 else 0  # scenes that show captions
+    assert fresh["conditioning"] == fresh["features"] == 1
+    assert fresh["chain"] == stop - start + grown
+    scenes = (stop - start + grown) + sum(borders[n + 2] - borders[n + 1] for n in range(moved))
+    assert fresh["stream"] == scenes + len(new)  # the scenes' own, and the film's
+
+
+@pytest.mark.slow
+def test_however_many_chain_workers(tmp_path: Path, ray_address, first: Path) -> None:  # type: ignore[no-untyped-def]
+    expected = film(first.parent / "out")
+    for chains in (1, 2, 4):
+        manifest = book(tmp_path / str(chains))
+        result = api.render(api.load(str(manifest)), address=ray_address(4), chains=chains, upscalers=1)
+        assert result.exit_code == 0
+        assert film(manifest.parent / "out") == expected
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_and_continued(tmp_path: Path, first: Path) -> None:
+    """A driver that is killed twice leaves what counts; what is damaged meanwhile is made again, and only that."""
+    manifest = book(tmp_path)
+    output = tmp_path / "out"
+    command = [sys.executable, "-m", "pipeline.render", str(manifest), "--executor", "inline"]
+    for count in (20, 45):
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            while len(records(output, "chain")) < count:
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.kill()
+    scene = next(iter(records(output, "stream").values()), None)
+    if scene:
+        stored = scene["objects"]["fragment"]  # type: ignore[index]
+        (output / stored["key"]).write_bytes(b"damaged")
+    assert render_inline(manifest) == 0
+    assert film(output) == film(first.parent / "out")
+    assert verify([str(manifest)]) == 0
+    shutil.rmtree(next(output.glob("book/stream/*/scene")).parent)  # a scene is gone for good
+    next(output.glob("book/stream/*/done/00000000.0.json")).with_suffix(".json.void").touch()
+    assert render_inline(manifest) == 0
+    assert film(output) == film(first.parent / "out")
+
+
+def test_a_scene_that_fails_fails_its_title(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = book(tmp_path, marks="off", resolution=64)
+    clip = Chain.next_clip
+
+    def broken(self: Chain, lanes: list[Lane | None]) -> object:
+        if any(lane and lane.clip == 40 for lane in lanes):
+            raise ValueError("this clip cannot be made")
+        return clip(self, lanes)
+
+    monkeypatch.setattr(Chain, "next_clip", broken)
+    result = api.render(api.load(str(manifest)), executor="inline")
+    (title,) = result.titles
+    assert (title.id, title.state) == ("book", "failed")
+    assert re.match(r"scene \d: chain 13 failed 3 times while alone on a worker: ValueError", str(title.reason))
+    assert (title.kind, title.place[-10:]) == ("poison", ", chain 13")
+    monkeypatch.undo()
+    assert render_inline(manifest) == 0
+    assert verify([str(manifest)]) == 0
+
+
+def test_minutes(tmp_path: Path) -> None:
+    _, whole = rendered(tmp_path, (4700,), "--executor", "inline", scenes=1)
+    assert whole["n4700"][0] == 4700
+    record = json.loads(next((tmp_path / "out").glob("n4700/scenes/*/*.json")).read_text())
+    assert len(record["facts"]["scenes"]) >= 2
+
+
+def test_a_preview_makes_the_scenes_that_it_shows(tmp_path: Path) -> None:
+    manifest = book(tmp_path, marks="off", resolution=64)
+    assert render_inline(manifest, "--preview", "30") == 0
+    output = tmp_path / "out"
+    assert decoded(output / "book/preview.mp4")[0] == 15 * GOP
+    assert len(records(output, "chain")) == 15
+    assert render_inline(manifest) == 0
+    assert verify([str(manifest)]) == 0
