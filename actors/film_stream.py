@@ -45,7 +45,7 @@ def place_fragments(
 
 def _records(store: Store, scene: TitlePlan, firsts: list[int]) -> Iterator[Record]:
     """The scene's records of these frames of the film."""
-    view = StageView(store, scene.prefix("stream"), fold=True)
+    view = StageView(store, scene.prefix("stream"), checkpoint=True)
     for first, found in view.each([first - scene.first_frame for first in firsts]):
         if not isinstance(found, Record):
             raise DamagedObject(f"title {scene.id}: scene {scene.name}: the record of frame {first} is gone")

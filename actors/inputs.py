@@ -10,23 +10,23 @@ from pathlib import Path
 from models.families.weight_files import Part
 from pipeline.core.errors import DamagedObject
 from pipeline.store.digests import sha256_of_file
-from pipeline.store.doubts import doubted
 from pipeline.store.local import LocalStore
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
+from pipeline.store.suspect_inputs import mark_suspect
 from pipeline.store.transfer import fetch_checked
 from pipeline.titles.title_plan import TitlePlan
 
 
 def fetch_input(store: Store, stored: Stored, folder: Path, what: str) -> Path:
-    """The local copy of an input. Raises DoubtfulInput where what arrives here is not what was planned."""
+    """The local copy of an input. Raises SuspectInput where what arrives here is not what was planned."""
     path = folder / stored.sha256
     if not path.exists():
         partial = path.with_name(f".{stored.sha256}")
         try:
             fetch_checked(store, stored, partial, what)
         except DamagedObject as error:
-            raise doubted(store, stored, str(error)) from error
+            raise mark_suspect(store, stored, str(error)) from error
         partial.rename(path)
     return path
 
@@ -56,5 +56,5 @@ def _weights_file(store: Store, stored: Stored, folder: Path, name: str) -> Path
         return fetch_input(store, stored, folder, f"weights file {name}")
     path = store.path(stored.key)
     if not path.exists() or path.stat().st_size != stored.size or sha256_of_file(path) != stored.sha256:
-        raise doubted(store, stored, f"weights file {name}: {stored.key} is not what was planned")
+        raise mark_suspect(store, stored, f"weights file {name}: {stored.key} is not what was planned")
     return path

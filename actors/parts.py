@@ -54,7 +54,7 @@ def read_parts(store: Store, plan: TitlePlan, run: str, known: Mapping[str, Mapp
 
     def passing(stage: str) -> Iterator[Record]:
         for part in scenes if stage == "chain" and scenes else [plan]:
-            view = StageView(store, part.prefix(stage), fold=True).give(known[stage])
+            view = StageView(store, part.prefix(stage), checkpoint=True).give(known[stage])
             for record in digest.hear(view.unbroken(range(0, part.frames, GOP))):
                 if stage in leaving:
                     gone.extend(view.ledger.own_objects(record))

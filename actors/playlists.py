@@ -125,7 +125,7 @@ class Playlists:
         """(key, size) of the fragments of the first GOPs or more, by suffix."""
         listed = self._fragments[plan.hashes.stream].listed
         there = len(listed.setdefault("", []))
-        view = StageView(self.store, plan.prefix("stream"), fold=True).give(known)
+        view = StageView(self.store, plan.prefix("stream"), checkpoint=True).give(known)
         for record in view.unbroken(range(there * GOP, gops * GOP, GOP)):
             for one in plan.renditions:
                 stored = record.objects[f"fragment{one.suffix}"]

@@ -33,9 +33,9 @@ from pipeline.store.stages import dropped
 from pipeline.store.transfer import fetch_checked
 from pipeline.titles import views
 from pipeline.titles.report import SOFTWARE, notes_of, provenance, title_report
+from pipeline.titles.requested import requested_of
 from pipeline.titles.title_folders import read_json
 from pipeline.titles.title_plan import TitlePlan
-from pipeline.titles.wishes import wishes_of
 
 _MADE_BY: tuple[tuple[str, Kind], ...] = (("chain", "chain"), ("stream", "upscale"))
 LARGEST_COVER = 1400  # pixels of an edge; what players and shops show
@@ -101,7 +101,7 @@ class PublishWorker(Worker):
             more["credentials"] = credentials.said()
         more["contact"] = facts
         more["renditions"] = {name: {"sha256": one.sha256, "size": one.size} for name, one in files.items()}
-        more["wishes"] = wishes_of(plan)
+        more["wishes"] = requested_of(plan)
         if plan.heard == "loudness":
             more["loudness"] = sound_of(self.store, plan).facts
         self._put_json(f"{plan.id}/provenance.json", provenance(plan, stored.sha256))

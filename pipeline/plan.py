@@ -99,8 +99,8 @@ def command(
     catalog = None
     if manifest:
         catalog = api.load(manifest, output=output, only=only, allow_hosts=allow_host)
-        for doubt in catalog.doubts:
-            click.echo(f"warning: {doubt}", err=True)
+        for warning in catalog.warnings:
+            click.echo(f"warning: {warning}", err=True)
     if spec and lengths:
         name = catalog.family if catalog else family or "hallo2"
         plans = list(plans_of(read_lengths(lengths), FAMILIES[name], catalog))

@@ -129,8 +129,8 @@ def command(
             ffmpeg.binary()  # a missing program is said before anything is read
             skip = options["skip_invalid"]
             catalog = api.load(manifest, output=output, only=only, allow_hosts=allow_host, skip_invalid=skip)
-            for doubt in catalog.doubts:
-                screen.tell(f"warning: {doubt}")
+            for warning in catalog.warnings:
+                screen.tell(f"warning: {warning}")
             code = _dry_run(catalog, screen, options) if dry_run else _render(catalog, screen, options)
         except BaseException as error:
             if not (stop.interrupted or isinstance(error, KeyboardInterrupt)):

@@ -58,7 +58,7 @@ class Machines:
     def __enter__(self) -> Machines:
         own = ("--include-dashboard=false", *_ports(), f"--object-store-memory={STORE_BYTES}")
         self.address = self._stack.enter_context(head(0, *own))
-        self._folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="longtake-machines-")))
+        self._writer = Path(self._stack.enter_context(TemporaryDirectory(prefix="longtake-machines-")))
         self._stack.callback(self._end_all)
         for _ in range(self._count):
             self._start(TRIES)
@@ -91,7 +91,7 @@ class Machines:
         with self._starting:
             for _ in range(tries):
                 name = f"chaos-{uuid4().hex[:8]}"
-                log = self._folder / name
+                log = self._writer / name
                 command = [str(Path(sys.executable).with_name("ray")), "start", "--block", f"--address={self.address}"]
                 command += [f"--num-cpus={CPUS}", f"--object-store-memory={STORE_BYTES}", f"--node-name={name}"]
                 command += [f"--dashboard-agent-listen-port={free_port()}", "--include-log-monitor=false", *_ports()]

@@ -50,7 +50,7 @@ class Run:
     def __init__(self, folder: Path, hours: float, latency: float):
         """`latency`: seconds for which every request is held."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._latency = folder, latency
+        self._writer, self._latency = folder, latency
         self._state = folder / "facts.json"
         if self._state.exists():
             self.facts = Facts(**json.loads(self._state.read_text()))
@@ -61,7 +61,7 @@ class Run:
     def go(self, until: float) -> Facts:
         """Render to the end, or until that moment; kills the driver once, when half of the title is there."""
         with (
-            s3.running(folder=self._folder / "store") as server,
+            s3.running(folder=self._writer / "store") as server,
             faulty_s3.before(server.endpoint) as proxy,
         ):
             proxy.hold = self._latency
@@ -73,19 +73,19 @@ class Run:
 
     def _one(self, environment: dict[str, str], bucket: str, seen: Seen, until: float) -> None:
         """One life of a driver."""
-        facts, silences = self.facts, self._folder / "silences.json"
+        facts, silences = self.facts, self._writer / "silences.json"
         silences.unlink(missing_ok=True)
         command = [
             sys.executable,
             "-m",
             "benchmarks.long_title.driver",
             str(silences),
-            str(self._folder / "catalog.yaml"),
+            str(self._writer / "catalog.yaml"),
         ]
         command += ["--output", f"s3://{bucket}/{PLACE}", "--json-log"]
         before, started, first = facts.streamed, time.monotonic(), None
         peaks: dict[tuple[str, int], int] = {}
-        with (self._folder / f"driver-{facts.runs}.log").open("wb") as log:
+        with (self._writer / f"driver-{facts.runs}.log").open("wb") as log:
             driver = subprocess.Popen(
                 command,
                 stdout=log,
@@ -123,7 +123,7 @@ class Run:
         self._state.write_text(json.dumps(asdict(facts), indent=1))
         if driver.returncode not in (0, 75, -signal.SIGKILL):
             raise RuntimeError(
-                f"the driver ended with {driver.returncode}; see {self._folder}/driver-{facts.runs - 1}.log"
+                f"the driver ended with {driver.returncode}; see {self._writer}/driver-{facts.runs - 1}.log"
             )
 
 

@@ -27,7 +27,7 @@ from pipeline.driver.ending import TitleEnd, conclude, file_of
 from pipeline.driver.in_flight import InFlight
 from pipeline.driver.other_versions import EVERY, by_version
 from pipeline.driver.preflight import driver_lease, open_output
-from pipeline.driver.recent import Handing, Recent
+from pipeline.driver.record_cache import RecordCache, WithRecords
 from pipeline.driver.request import Request
 from pipeline.driver.warnings import Warnings
 from pipeline.intake.input_repair import InputRepair
@@ -147,8 +147,8 @@ def _run(
     handed_out = dict(plans)  # and those of scenes, once it is known where they begin
     with _signals_kept():  # Ray has handlers of its own
         workers, limits = executor_of(request, catalog, store, family, handed_out, run)
-    recent = Recent()
-    executor, shown = Handing(workers, recent), partial(Pages, recent=recent)
+    recent = RecordCache()
+    executor, shown = WithRecords(workers, recent), partial(Pages, recent=recent)
     in_flight = InFlight(store, run)
     schedule = Schedule(works.values(), limits, in_flight.take_over())
     telling = Telling(emit, lambda name: f"{store}/{file_of(plans[name], works[name])}")

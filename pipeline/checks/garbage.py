@@ -29,7 +29,8 @@ _OBJECT = re.compile(r"/objects/(\d{8})-[0-9a-f]{16,32}-[^/]+$")
 _PROBE = re.compile(r"_probe-[0-9a-f]{32}")
 
 ATTEMPT, KEPT, HALF = "attempts that no record names", "what keep lets go", "writes that were never finished"
-FOLD, RUN, ABANDONED = "checkpoints that are out of date", "reports of runs long ago", "plans that no manifest names"
+CHECKPOINT, RUN = "checkpoints that are out of date", "reports of runs long ago"
+ABANDONED = "plans that no manifest names"
 DAY = 86_400.0  # seconds
 
 
@@ -88,7 +89,7 @@ def _unnamed(store: Store, title: str, prefix: str, now: float) -> Iterator[Garb
     if stale := view.stale_checkpoints:
         for one in store.listed(prefix, "fold-"):
             if one.key in stale and now - one.modified > OLD:
-                yield Garbage(title, one.key, one.size, FOLD)
+                yield Garbage(title, one.key, one.size, CHECKPOINT)
 
 
 def _needed(ledger: Ledger, first: int) -> set[str] | None:

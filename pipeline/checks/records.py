@@ -31,7 +31,7 @@ def check_preparation(check: TitleCheck, store: Store) -> None:
     if ledger := check.folders.ledger(store, "conditioning"):
         with suppress(Unreadable):
             _check_single(check, ledger, "conditioning")
-    if view := check.folders.view(store, "features", folds=False):
+    if view := check.folders.view(store, "features", checkpoints=False):
         for first, found, looked in read_whole(view, view.firsts):
             with suppress(Unreadable):
                 _check_features(check, view.ledger, told(check, view.ledger, "features", first, found), looked)
@@ -84,7 +84,7 @@ def _check_features(check: TitleCheck, ledger: Ledger, record: Record | None, lo
 def check_chain(check: TitleCheck, store: Store) -> int:
     """GOPs chained without a gap. Every GOP must start from the state that the one before it left."""
     folders, chained = check.folders, 0
-    view = folders.view(store, "chain", folds=False)
+    view = folders.view(store, "chain", checkpoints=False)
     if view is None:
         return 0
     ledger = view.ledger
@@ -173,7 +173,7 @@ class _Inputs:
         if name not in self._known:
             stage, _, first = name.partition("/")
             if stage not in self._views:
-                self._views[stage] = self._found.view(self._store, stage, folds=False)
+                self._views[stage] = self._found.view(self._store, stage, checkpoints=False)
             while len(self._known) > 2 * KEPT:
                 self._known.pop(next(iter(self._known)))
             self._known[name] = self._read(self._views[stage], int(first) if first.isdecimal() else 0)

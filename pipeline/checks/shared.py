@@ -17,9 +17,9 @@ from pipeline.checks.garbage import DAY, OLD, Garbage
 from pipeline.core.errors import DamagedObject, MissingObject
 from pipeline.core.parallel import parallel_map
 from pipeline.intake.input_cache import inputs_key
-from pipeline.store.doubts import END
 from pipeline.store.small_json import get_small
 from pipeline.store.store import Store
+from pipeline.store.suspect_inputs import END
 from pipeline.titles.earlier import plan_key
 from pipeline.titles.title_folders import title_ids
 from pipeline.titles.title_plan import TitlePlan

@@ -25,7 +25,7 @@ _CHAINS = 64  # chain records held while neighbouring fragments are checked
 def check_stream(check: TitleCheck, store: Store, *, every_picture: bool = False) -> int:
     """GOPs with a fragment, without a gap from the first. Raises nothing for faults of the title."""
     folders = check.folders
-    view = folders.view(store, "stream", folds=False)
+    view = folders.view(store, "stream", checkpoints=False)
     if view is None:
         return 0
     ledger, looking = view.ledger, _Looking(store, _init(check, view), every_picture)
@@ -146,7 +146,7 @@ def _init(check: TitleCheck, view: StageView, suffix: str = "") -> bytes | None:
 
 def _latents(check: TitleCheck, store: Store) -> Callable[[int], str | None]:
     """sha256 of the latents that the chain holds at a frame; asked for in rising order, and again for neighbours."""
-    view = check.folders.view(store, "chain", folds=False)
+    view = check.folders.view(store, "chain", checkpoints=False)
     held: dict[int, str | None] = {}
     last = -1
     # What cannot be read is told by the check of the chain.

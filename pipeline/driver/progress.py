@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 
 from pipeline.core.timeline import GOP
-from pipeline.driver.pace import Pace
+from pipeline.driver.throughput import Throughput
 from pipeline.scheduler.schedule import Schedule
 from pipeline.scheduler.work import Done, Event, Finished, Progress, WorkerLost
 
@@ -67,7 +67,7 @@ class Reporter:
         self._started = time.monotonic()
         self._live: Live | None = None
         self._said: dict[str, tuple[float, str]] = {}
-        self._pace = {name: Pace() for name in schedule.titles}
+        self._throughput = {name: Throughput() for name in schedule.titles}
         self._told = Told()
         self._console = Console(file=stream)
 
@@ -85,7 +85,7 @@ class Reporter:
     def observe(self, schedule: Schedule, events: list[Event]) -> None:
         now = time.monotonic()
         for name, title in schedule.titles.items():
-            self._pace[name].mark(now, title.streamed)
+            self._throughput[name].mark(now, title.streamed)
         for event in events:
             self._tell_event(event)
         if self._live:
@@ -134,7 +134,7 @@ class Reporter:
             if not state:
                 prepared = title.prepared
                 state = "publish" if title.streamed == gops else "render" if prepared else "prepare"
-            rate = self._pace[name].rate
+            rate = self._throughput[name].rate
             left = (gops - title.streamed) * GOP / rate if rate else None
             rows.append(
                 (

@@ -18,9 +18,9 @@ from pipeline.intake.title_inputs import InputFile, Inspected, inputs_of, stored
 from pipeline.manifest.catalog import Title
 from pipeline.sources import urls
 from pipeline.sources.inputs import SourceFile, fetch, stamp_of
-from pipeline.store.doubts import inputs_in_doubt, is_there, settled
 from pipeline.store.small_json import put_changed
 from pipeline.store.store import Store
+from pipeline.store.suspect_inputs import clear_suspicion, is_there, suspect_inputs
 
 Tell = Callable[[str], None]
 
@@ -78,7 +78,7 @@ class InputReader:
 
     def copy(self, title: str, source: SourceFile) -> None:
         """Have the store hold an input that was seen before. Raises InputError where it is another one by now."""
-        if is_there(self._store, stored_input(source), self._doubts):
+        if is_there(self._store, stored_input(source), self._suspects):
             return
         self._tell(f"{title}: copying {redact(source.url)} to the output")
         with self._fetched(source.url, source.size, source.size) as (path, now):
@@ -88,14 +88,14 @@ class InputReader:
 
     def _copy(self, path: Path, source: SourceFile) -> None:
         stored = stored_input(source)
-        if not is_there(self._store, stored, self._doubts):
+        if not is_there(self._store, stored, self._suspects):
             self._store.put_file(stored.key, path)
-            if source.sha256 in self._doubts:
-                settled(self._store, stored)
+            if source.sha256 in self._suspects:
+                clear_suspicion(self._store, stored)
 
     @cached_property
-    def _doubts(self) -> frozenset[str]:
-        return inputs_in_doubt(self._store)
+    def _suspects(self) -> frozenset[str]:
+        return suspect_inputs(self._store)
 
     @contextmanager
     def _fetched(self, url: str, size: int, largest: int) -> Iterator[tuple[Path, SourceFile]]:

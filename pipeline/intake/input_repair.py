@@ -12,8 +12,8 @@ from pipeline.core.errors import LongtakeError
 from pipeline.intake.input_reader import InputReader
 from pipeline.scheduler.work import Event, Finished
 from pipeline.sources.inputs import SourceFile
-from pipeline.store.doubts import inputs_in_doubt
 from pipeline.store.store import Store
+from pipeline.store.suspect_inputs import suspect_inputs
 
 
 class InputRepair:
@@ -33,7 +33,7 @@ class InputRepair:
     def mend(self) -> None:
         """What cannot be mended stays in doubt, for the next run."""
         try:
-            for sha256 in inputs_in_doubt(self._store) & set(self._sources):
+            for sha256 in suspect_inputs(self._store) & set(self._sources):
                 InputReader(self._store, self._tell).copy("inputs", self._sources[sha256])
         except LongtakeError as error:
             self._tell(f"inputs in doubt: {error}")

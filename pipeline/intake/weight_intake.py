@@ -22,10 +22,10 @@ from pipeline.sources import urls
 from pipeline.sources.inputs import SourceFile, fetch
 from pipeline.sources.signatures import address_key
 from pipeline.store.digests import is_sha256
-from pipeline.store.doubts import inputs_in_doubt, is_there, settled
 from pipeline.store.record import Stored
 from pipeline.store.small_json import get_json, put_changed
 from pipeline.store.store import Store
+from pipeline.store.suspect_inputs import clear_suspicion, is_there, suspect_inputs
 from pipeline.titles.title_plan import digest, weights_hash
 
 CHECK_REVISION = 1  # raised when files that were found to be right must be looked at again
@@ -76,7 +76,7 @@ def take_weights(
     """
     if found is None:
         return NO_WEIGHTS
-    known, doubts = _remembered(store, family, found.url), inputs_in_doubt(store)
+    known, suspects = _remembered(store, family, found.url), suspect_inputs(store)
     right = shipped_sha256(family.name)  # looking into a file takes seconds: the networks' libraries are loaded for it
     taken: list[tuple[FoundFile, SourceFile]] = []
     waiting: list[tuple[Stored, Path]] = []
@@ -85,7 +85,7 @@ def take_weights(
         entry = known.get(one.name)
         if entry and (entry["size"], entry["stamp"]) == (one.size, one.stamp):
             source = SourceFile(one.url, entry["sha256"], one.size, one.stamp)
-            if not write or is_there(store, _stored(source), doubts):
+            if not write or is_there(store, _stored(source), suspects):
                 taken.append((one, source))
                 continue
         tell(f"weights: reading {redact(one.url)} ({one.size:,} bytes)")
@@ -102,15 +102,15 @@ def take_weights(
                 waiting.append((_stored(source), path))  # copied when all are known to be right
             elif write:
                 store.put_file(_stored(source).key, path)
-                settled(store, _stored(source))
+                clear_suspicion(store, _stored(source))
     if problems:
         raise WeightsError("\n".join(problems))
     if write:
         for stored, path in waiting:
-            if not is_there(store, stored, doubts):
+            if not is_there(store, stored, suspects):
                 tell(f"weights: copying {path} to the output")
                 store.put_file(stored.key, path)
-                settled(store, stored)
+                clear_suspicion(store, stored)
         _remember(store, family, found.url, taken)
     return _weights([(one.name, source) for one, source in taken], family, found.url)
 

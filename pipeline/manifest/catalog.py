@@ -84,7 +84,7 @@ class Catalog:
     output_given: str
     named: frozenset[str] = frozenset()
     """The ids of all titles of the file, also of those that are left out here."""
-    doubts: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
     """What can be read, but may have been meant otherwise."""
     problems: tuple[Problem, ...] = ()
     """Why titles of the file are left out here (`load_valid_titles`)."""
@@ -142,7 +142,7 @@ def load_valid_titles(
     origins = add_titles(parsed, source, _held(parsed, source, output))
     checked = manifest_check.check(parsed, source, families, output)
     ids = _ids(parsed.data)
-    problems = _problems(source, _explained(checked.faults, parsed.doubts), origins, ids)
+    problems = _problems(source, _explained(checked.faults, parsed.warnings), origins, ids)
     lost = {fault.loc[1] for fault in checked.faults if len(fault.loc) > 1 and fault.loc[0] == "titles"}
     whole = any(fault.loc[:1] != ("titles",) or len(fault.loc) < 2 for fault in checked.faults)
     if whole or lost.issuperset(checked.titles):
@@ -157,7 +157,7 @@ def load_valid_titles(
         titles=titles,
         output_given=output if output is not None else str(parsed.data["output"]),
         named=frozenset(str(given.get("id")) for given in checked.titles.values()),
-        doubts=tuple(_problems(source, parsed.doubts, origins, ids)),
+        warnings=tuple(_problems(source, parsed.warnings, origins, ids)),
         problems=tuple(problems),
         allow_hosts=tuple(allow_hosts),
         lines={key_path(loc): line for loc, line in parsed.lines.items()},
@@ -258,9 +258,9 @@ def _problems(
     return problems
 
 
-def _explained(faults: Sequence[YamlProblem], doubts: Sequence[YamlProblem]) -> list[YamlProblem]:
+def _explained(faults: Sequence[YamlProblem], warnings: Sequence[YamlProblem]) -> list[YamlProblem]:
     """Faults, with what may have led to them."""
-    found = {doubt.loc: doubt.text for doubt in doubts}
+    found = {warning.loc: warning.text for warning in warnings}
     return [
         replace(one, remedy=f"{one.remedy}; {found[one.loc]}" if one.remedy else found[one.loc])
         if one.loc in found

@@ -55,7 +55,7 @@ class Parsed:
     lines: dict[Loc, int] = field(default_factory=lambda: {(): 1})
     faults: list[YamlProblem] = field(default_factory=list)
     refused: set[Loc] = field(default_factory=set)
-    doubts: list[YamlProblem] = field(default_factory=list)
+    warnings: list[YamlProblem] = field(default_factory=list)
     """What can be read, but may have been meant otherwise."""
 
 
@@ -169,7 +169,7 @@ class _Builder:
         rest = self.lines[end.line][end.column :] if end.line < len(self.lines) else ""
         key = next((part for part in reversed(loc) if isinstance(part, str)), "")
         if text := comment_in(key, event.value, rest):
-            self.parsed.doubts.append(YamlProblem(end.line + 1, loc, text))
+            self.parsed.warnings.append(YamlProblem(end.line + 1, loc, text))
 
     def refuse_reference(self, line: int, what: str) -> None:
         self.fault(

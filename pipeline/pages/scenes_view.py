@@ -19,7 +19,7 @@ class ScenesView:
         self._views: list[tuple[int, int, StageView]] = []
         first = 0
         for frames, prefix in parts:
-            self._views.append((first, first + frames, StageView(store, prefix, fold=True)))
+            self._views.append((first, first + frames, StageView(store, prefix, checkpoint=True)))
             first += frames
 
     def give(self, records: Mapping[int, bytes]) -> ScenesView:

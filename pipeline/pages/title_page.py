@@ -38,7 +38,7 @@ def views_of(store: Store, folders: TitleFolders) -> Views:
     views: Views = {}
     for stage in STAGES:
         if prefix := folders.prefix(stage):
-            views[stage] = StageView(store, prefix, fold=True)
+            views[stage] = StageView(store, prefix, checkpoint=True)
     if folders.scenes:
         views["chain"] = ScenesView(store, [(one.frames, one.prefix("chain")) for one in folders.scenes])
     return views

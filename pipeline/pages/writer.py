@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 
 from pipeline.core.errors import LongtakeError
 from pipeline.core.timeline import GOP
-from pipeline.driver.pace import Pace
-from pipeline.driver.recent import Recent
+from pipeline.driver.record_cache import RecordCache
+from pipeline.driver.throughput import Throughput
 from pipeline.pages.assets import put_assets
 from pipeline.pages.catalog import KEY, Entry, catalog, catalog_name, entry_of
 from pipeline.pages.cells import Cells, Stage
@@ -55,14 +55,19 @@ class Pages:
     """Use as a context manager around a run; `observe` is called after every turn of the driver's loop."""
 
     def __init__(
-        self, store: Store, plans: Mapping[str, TitlePlan], schedule: Schedule, run: str, recent: Recent | None = None
+        self,
+        store: Store,
+        plans: Mapping[str, TitlePlan],
+        schedule: Schedule,
+        run: str,
+        recent: RecordCache | None = None,
     ):
         """`recent`: records that workers have just committed, which need not be read."""
         self._store, self._plans, self._schedule = store, plans, schedule
         self._run: dict[str, object] = {"id": run, "began": round(time.time()), "state": "running"}
         self._incidents = Incidents()
-        self._pace = {name: Pace() for name in plans}
-        self._titles = {name: _TitlePage(store, plan, recent or Recent()) for name, plan in plans.items()}
+        self._throughput = {name: Throughput() for name in plans}
+        self._titles = {name: _TitlePage(store, plan, recent or RecordCache()) for name, plan in plans.items()}
         self._shown: list[Entry] | None = None  # the catalog's entries as they were last written, and when
         self._shown_at = 0.0
         self._next = time.monotonic() + EVERY  # when to look again
@@ -81,7 +86,7 @@ class Pages:
         self._incidents.observe(schedule, events, time.time())
         now = time.monotonic()
         for name, title in schedule.titles.items():
-            self._pace[name].mark(now, title.streamed)
+            self._throughput[name].mark(now, title.streamed)
         if now >= self._next:
             self._next = now + EVERY
             self._hand_over(self._look())
@@ -103,7 +108,7 @@ class Pages:
         for name, title in self._schedule.titles.items():
             if over and not title.over:  # what a run leaves undone, another one continues
                 title = replace(title, paused=Reason("stopped", name, self._schedule.stopping or "stopped"))
-            entry = entry_of(self._plans[name], title, self._pace[name].rate, counts[name], at)
+            entry = entry_of(self._plans[name], title, self._throughput[name].rate, counts[name], at)
             now[name] = _Now(entry, title.visit, title.chained, title.streamed, self._incidents.of(name))
         return now
 
@@ -167,7 +172,7 @@ class Pages:
 class _TitlePage:
     """What the writer remembers of one title."""
 
-    def __init__(self, store: Store, plan: TitlePlan, recent: Recent):
+    def __init__(self, store: Store, plan: TitlePlan, recent: RecordCache):
         self._store, self._plan, self._recent = store, plan, recent
         self._cells: Cells | None = None
         self._views: Views = {}

@@ -1,7 +1,7 @@
 """The read model of commit records: a stage of a title through one listing, however many records it has.
 
 The listing names all generations and voids, a thousand to a request; only the records themselves are read, side by
-side, and most of those come in checkpoints (`folds.py`). A stage of ten hours is 19 listings and 74 reads.
+side, and most of those come in checkpoints (`record_checkpoints.py`). A stage of ten hours is 19 listings and 74 reads.
 
     view = StageView(store, plan.prefix("chain"))
     for record in view.unbroken(range(0, plan.frames, GOP)): ...     # in order, until the first that is missing
@@ -20,15 +20,15 @@ from functools import partial
 
 from pipeline.core.daemon_pool import DaemonPool
 from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject, StoreError
-from pipeline.store.folds import FOLDED, MARK, Folder, base_of, fold_key, read_fold
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record
+from pipeline.store.record_checkpoints import MARK, RECORDS, CheckpointWriter, base_of, checkpoint_key, read_checkpoint
 from pipeline.store.small_json import get_small
 from pipeline.store.store import Store
 
 _NAME = re.compile(r"(\d{8})\.(\d{1,9})\.json(\.void)?")
 _READERS = 32  # threads that read records of a stage: S3 answers in tens of milliseconds
-_AHEAD = 4 * FOLDED  # records that are being read or wait for their turn
+_AHEAD = 4 * RECORDS  # records that are being read or wait for their turn
 _FEW = 8  # so many records of a checkpoint are read one by one
 
 Found = tuple[int, Record | StoreError | None]
@@ -37,14 +37,22 @@ Found = tuple[int, Record | StoreError | None]
 class StageView:
     """The records of one stage of one title, under `prefix`, as they stand when they are first asked for.
 
-    `mend`: void what cannot be read, and look further. `fold`: leave checkpoints behind for who comes next. Neither is
-    for those who may look and not write. `folds`: whether to read checkpoints; who looks for damage reads records.
+    `mend`: void what cannot be read, and look further. `checkpoint`: leave checkpoints behind for who comes next. These
+    two are not for those who may look and not write. `checkpoints`: whether to read them; who looks for damage does not.
     """
 
-    def __init__(self, store: Store, prefix: str, *, mend: bool = False, fold: bool = False, folds: bool = True):
+    def __init__(
+        self,
+        store: Store,
+        prefix: str,
+        *,
+        mend: bool = False,
+        checkpoint: bool = False,
+        checkpoints: bool = True,
+    ):
         self.store, self.prefix, self.ledger = store, prefix, Ledger(store, prefix)
-        self._mend, self._folds = mend, folds
-        self._folder = Folder(store, prefix) if fold else None
+        self._mend, self._read_checkpoints = mend, checkpoints
+        self._writer = CheckpointWriter(store, prefix) if checkpoint else None
         self._trusted = True
         self._sizes: dict[int, tuple[int, int]] | None = None  # first frame → generation that counts, bytes
         self._voided: set[int] = set()
@@ -71,7 +79,7 @@ class StageView:
         sizes: dict[int, dict[int, int]] = {}
         voids: set[tuple[int, int]] = set()
         self._checkpoints = set()
-        self._trusted = not (self._mend or self._folder) or self.store.lists_at_once()
+        self._trusted = not (self._mend or self._writer) or self.store.lists_at_once()
         for one in self.store.listed(self.prefix, f"{start:08d}" if start else ""):
             if stop is not None and one.name >= f"{stop:08d}":
                 break
@@ -108,7 +116,7 @@ class StageView:
     def stale_checkpoints(self) -> set[str]:
         """Keys of the checkpoints that nobody finds any more."""
         sizes = self._listed()
-        current = {fold_key(self.prefix, base, sizes) for base in {base_of(first) for first in sizes}}
+        current = {checkpoint_key(self.prefix, base, sizes) for base in {base_of(first) for first in sizes}}
         return {key for key in self._checkpoints if key not in current}
 
     def read(self, first: int) -> Record | None:
@@ -196,8 +204,8 @@ class StageView:
     def _of_group(self, group: list[int]) -> Iterator[tuple[int, Callable[[], list[Found]]]]:
         asked = sum(first not in self._given for first in group)
         sizes = self._listed() if asked else {}
-        if self._folds and self._trusted and asked > _FEW:
-            key = fold_key(self.prefix, base_of(group[0]), sizes)
+        if self._read_checkpoints and self._trusted and asked > _FEW:
+            key = checkpoint_key(self.prefix, base_of(group[0]), sizes)
             if key in self._checkpoints:
                 yield len(group), partial(self._folded, str(key), group)
                 return
@@ -206,7 +214,7 @@ class StageView:
 
     def _folded(self, key: str, group: list[int]) -> list[Found]:
         sizes, base = self._listed(), base_of(group[0])
-        texts = read_fold(self.store, key, base, sizes)
+        texts = read_checkpoint(self.store, key, base, sizes)
         return [(first, self._parsed(first, texts[first]) if first in texts else self._one(first)) for first in group]
 
     def _single(self, first: int) -> list[Found]:
@@ -240,9 +248,9 @@ class StageView:
 
     def _kept(self, record: Record, data: bytes) -> Record:
         """The record, which goes into a checkpoint, too."""
-        if self._folder is not None:
+        if self._writer is not None:
             with suppress(LongtakeError):  # a checkpoint is not worth a run
-                self._folder.add(record.first, record.generation, data)
+                self._writer.add(record.first, record.generation, data)
         return record
 
     def _truth(self, first: int) -> Record | StoreError | None:

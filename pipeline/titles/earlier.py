@@ -1,4 +1,4 @@
-"""A title that another version of Longtake has finished or begun: the same wishes, made with something else.
+"""A title that another version of Longtake has finished or begun: asked for as now, made with something else.
 
 What is finished is kept. What is half done goes on under its own plan where this version can make the rest of it, else
 it waits until somebody asks for it anew. Plans leave a note beside their stream, `plan.json`, when they begin.
@@ -14,10 +14,10 @@ from typing import Any
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
-from pipeline.titles.losses import lost
+from pipeline.titles.lost_objects import lost
+from pipeline.titles.requested import pictures_of, plain, reported, requested_of, same
 from pipeline.titles.title_folders import TitleFolders, folders_in_output, read_json, readable
 from pipeline.titles.title_plan import Hashes, TitlePlan
-from pipeline.titles.wishes import pictures_of, plain, reported, same, wishes_of
 
 # What may have changed where the sound is committed: only what makes sound depends on it.
 _OF_SOUND = ("ffmpeg", "sound revision")
@@ -56,7 +56,7 @@ def note_plan(store: Store, plan: TitlePlan) -> None:
     if store.exists(key):
         return
     facts = {
-        "wishes": pictures_of(wishes_of(plan)),
+        "wishes": pictures_of(requested_of(plan)),
         "made_with": plan.made_with(),
         "frames": plan.frames,
         "hashes": asdict(plan.hashes),
@@ -73,7 +73,7 @@ def earlier(store: Store, plan: TitlePlan) -> Earlier | None:
     That is so once anything of its own stream is there: somebody has asked for it by `--renew`, or wished otherwise.
     """
     streams = store.folders(f"{plan.id}/stream")
-    own, wishes = plan.hashes.stream[:16], wishes_of(plan)
+    own, requested = plan.hashes.stream[:16], requested_of(plan)
     report = read_json(store, f"{plan.id}/report.json") or {}
     shown = report.get("hashes")
     shown = shown if isinstance(shown, dict) else {}
@@ -82,7 +82,7 @@ def earlier(store: Store, plan: TitlePlan) -> Earlier | None:
     if shown and not current and (stream == own or own not in streams):
         told = reported(plan, report, read_json(store, f"{plan.id}/provenance.json") or {})
         done = readable(Ledger(store, f"{plan.id}/stream/{stream}/done"), 0) if stream in streams else None
-        if done is not None and told is not None and same(told, wishes):
+        if done is not None and told is not None and same(told, requested):
             kept = next((one for one in folders_in_output(store, plan.id) if one.stream_hash == stream), None)
             changed = _changed(plan, read_json(store, plan_key(plan.id, stream)) or {})
             gone = lost(store, done)
@@ -93,7 +93,7 @@ def earlier(store: Store, plan: TitlePlan) -> Earlier | None:
     begun = [
         (name, note)
         for name, note in notes.items()
-        if note and isinstance(note.get("wishes"), dict) and same(note["wishes"], pictures_of(wishes))
+        if note and isinstance(note.get("wishes"), dict) and same(note["wishes"], pictures_of(requested))
     ]
     found = [_begun(store, plan, name, note) for name, note in begun]
     return next((one for one in found if one.own), found[0] if found else None)

@@ -3,7 +3,7 @@
 A chain counts as far as every record's parent is the state that the one before it left, and as the features and the
 conditioning that it was made of are there; a fragment counts if it was made of the latents that count. What lies beyond
 is left alone: the worker that comes to it sees whether it fits what is there by then, so what is remade with the same
-result saves all that followed it. What cannot be read, and what has lost an object (`losses.py`), is voided here.
+result saves all that followed it. What cannot be read, and what has lost an object (`lost_objects.py`), is voided here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.store.small_json import get_json
 from pipeline.store.stage_view import StageView
 from pipeline.store.stages import dropped
 from pipeline.store.store import Store
-from pipeline.titles.losses import lost, mend_headers, whole
+from pipeline.titles.lost_objects import lost, mend_headers, whole
 from pipeline.titles.numerics import lanes_of
 from pipeline.titles.scenes import plans_of, scenes_in
 from pipeline.titles.title_folders import read_json
@@ -121,7 +121,7 @@ class _Scan:
 
     def _view(self, stage: str) -> StageView:
         if stage not in self.views:
-            self.views[stage] = StageView(self.store, self.plan.prefix(stage), mend=self.mend, fold=self.mend)
+            self.views[stage] = StageView(self.store, self.plan.prefix(stage), mend=self.mend, checkpoint=self.mend)
         return self.views[stage]
 
     def _records(self, stage: str, firsts: Iterable[int]) -> Iterator[Record]:

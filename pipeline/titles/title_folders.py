@@ -63,10 +63,10 @@ class TitleFolders:
         prefix = self.prefix(stage)
         return Ledger(store, prefix) if prefix else None
 
-    def view(self, store: Store, stage: str, *, folds: bool = True) -> StageView | None:
-        """The same for reading, through one listing; without `folds` every record itself."""
+    def view(self, store: Store, stage: str, *, checkpoints: bool = True) -> StageView | None:
+        """The same for reading, through one listing; without `checkpoints` every record itself."""
         prefix = self.prefix(stage)
-        return StageView(store, prefix, folds=folds) if prefix else None
+        return StageView(store, prefix, checkpoints=checkpoints) if prefix else None
 
 
 def folders_of_plan(store: Store, plan: TitlePlan) -> TitleFolders:

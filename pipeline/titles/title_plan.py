@@ -187,7 +187,7 @@ class TitlePlan:
         return encoding_of(self.options)
 
     def made_with(self) -> dict[str, object]:
-        """What hashes hold beside wishes: programs and revisions, by name."""
+        """What hashes hold beside what was asked for: programs and revisions, by name."""
         return {
             "ffmpeg": ffmpeg.version(),
             "sound revision": SOUND_REVISION,

@@ -383,19 +383,19 @@ def test_checkpoints_out_of_date_go_and_current_ones_stay() -> None:
     for gop in range(256):
         objects = {"latents": ledger.stage_object(gop * 48, attempt := new_attempt(), "latents", b"x")}
         ledger.commit(Record("chain", "t", "p", gop * 48, 48, attempt, objects))
-    assert len(list(StageView(store, ledger.prefix, fold=True).records())) == 256
+    assert len(list(StageView(store, ledger.prefix, checkpoint=True).records())) == 256
     record = ledger.read(48)
     assert record is not None
     ledger.void(record, "for this test")
     attempt = new_attempt()
     objects = {"latents": ledger.stage_object(48, attempt, "latents", b"y")}
     ledger.commit(Record("chain", "t", "p", 48, 48, attempt, objects))
-    assert len(list(StageView(store, ledger.prefix, fold=True).records())) == 256
+    assert len(list(StageView(store, ledger.prefix, checkpoint=True).records())) == 256
     folds = sorted(key for key in store.list(ledger.prefix) if "/fold-" in key)
     assert len(folds) == 2
     store.now = LONG_AGO
     found = {one.key: one.why for one in garbage.attempts(store, FOUND, store.now)}
-    assert list(found.values()).count(garbage.FOLD) == 1
+    assert list(found.values()).count(garbage.CHECKPOINT) == 1
     assert list(found.values()).count(garbage.ATTEMPT) == 1
     for key in found:
         store.delete(key)

@@ -86,7 +86,7 @@ def test_objects_of_the_store_are_parsed_in_one_place() -> None:
     """`json.loads` takes nesting without end for an error of its own kind, and objects of any size."""
     root = Path(__file__).parents[3]
     own = {
-        "pipeline/titles/wishes.py",
+        "pipeline/titles/requested.py",
         "pipeline/store/small_json.py",
         "pipeline/titles/numerics.py",
         "pipeline/provenance/credentials.py",

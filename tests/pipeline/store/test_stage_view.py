@@ -11,10 +11,10 @@ import pytest
 
 from pipeline.core.errors import DamagedObject
 from pipeline.core.timeline import GOP
-from pipeline.store.folds import FOLDED, MARK
 from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.opening import open_store
 from pipeline.store.record import Record
+from pipeline.store.record_checkpoints import MARK, RECORDS
 from pipeline.store.remote import RemoteStore
 from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
@@ -83,8 +83,11 @@ def test_what_is_given_is_not_asked_for(store: Store, monkeypatch: pytest.Monkey
 
 
 def test_what_is_given_makes_checkpoints_as_what_is_read(store: Store) -> None:
-    given = {gop * GOP: commit(store, gop).to_json() for gop in range(FOLDED)}
-    assert len(list(StageView(store, PREFIX, fold=True).give(given).unbroken(range(0, FOLDED * GOP, GOP)))) == FOLDED
+    given = {gop * GOP: commit(store, gop).to_json() for gop in range(RECORDS)}
+    assert (
+        len(list(StageView(store, PREFIX, checkpoint=True).give(given).unbroken(range(0, RECORDS * GOP, GOP))))
+        == RECORDS
+    )
     assert [one for one in store.list(PREFIX) if MARK in one]
 
 
@@ -150,7 +153,7 @@ def test_what_cannot_be_read(store: Store) -> None:
 def folded(store: Store, count: int = 300) -> None:
     for gop in range(count):
         commit(store, gop)
-    assert gops(StageView(store, PREFIX, fold=True).records()) == list(range(count))
+    assert gops(StageView(store, PREFIX, checkpoint=True).records()) == list(range(count))
 
 
 def test_256_neighbours_are_one_read_for_who_comes_next(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,11 +163,11 @@ def test_256_neighbours_are_one_read_for_who_comes_next(store: Store, monkeypatc
     asked = counted.of(lambda: found.extend(gops(StageView(store, PREFIX).records())))
     assert found == list(range(300))
     assert asked == {"listed": 1, "get_range": 1 + 44}
-    assert counted.of(lambda: list(StageView(store, PREFIX, folds=False).records()))["get_range"] == 300
+    assert counted.of(lambda: list(StageView(store, PREFIX, checkpoints=False).records()))["get_range"] == 300
 
 
 def test_records_read_one_after_the_other_are_folded_too(store: Store) -> None:
-    view = StageView(store, PREFIX, fold=True)
+    view = StageView(store, PREFIX, checkpoint=True)
     for gop in range(256):
         commit(store, gop)
         assert gops(view.refresh(gop * GOP).records()) == [gop]
@@ -179,9 +182,9 @@ def test_a_void_beats_the_checkpoint(store: Store) -> None:
     Ledger(store, PREFIX).void(there, "for this test")
     assert gops(StageView(store, PREFIX).records()) == [gop for gop in range(256) if gop != 7]
     commit(store, 7, "again")
-    assert [one.facts["note"] for one in StageView(store, PREFIX, fold=True).records() if one.first == 7 * GOP] == [
-        "again"
-    ]
+    assert [
+        one.facts["note"] for one in StageView(store, PREFIX, checkpoint=True).records() if one.first == 7 * GOP
+    ] == ["again"]
     folds = [key for key in store.list(PREFIX) if "/fold-" in key]
     stale = StageView(store, PREFIX).stale_checkpoints
     assert len(folds) == 2

@@ -12,9 +12,9 @@ from actors.worker import failure_of
 from pipeline.scheduler import retries
 from pipeline.scheduler.work import Job
 from pipeline.store.digests import sha256
-from pipeline.store.doubts import DoubtfulInput, inputs_in_doubt, is_there
 from pipeline.store.opening import open_store
 from pipeline.store.record import Stored
+from pipeline.store.suspect_inputs import SuspectInput, is_there, suspect_inputs
 from tests.conftest import render_inline, write_manifest
 
 
@@ -30,13 +30,13 @@ def test_a_worker_with_a_bad_disk_destroys_nothing(tmp_path: Path, monkeypatch: 
     store.put(one.key, b"right")
     monkeypatch.setattr("pipeline.store.transfer.sha256_of_file", lambda path, *more: "0" * 64)
     for _ in range(2):
-        with pytest.raises(DoubtfulInput, match=r"is not the object .*; run again") as caught:
+        with pytest.raises(SuspectInput, match=r"is not the object .*; run again") as caught:
             fetch_input(store, one, tmp_path, "audio file 1")
     assert failure_of(caught.value, Job("t", "sound")).cause == "infrastructure", "another machine may try"
     assert store.get(one.key) == b"right"
-    assert inputs_in_doubt(store) == {one.sha256}
-    assert is_there(store, one, inputs_in_doubt(store)), "the driver finds it whole"
-    assert not inputs_in_doubt(store)
+    assert suspect_inputs(store) == {one.sha256}
+    assert is_there(store, one, suspect_inputs(store)), "the driver finds it whole"
+    assert not suspect_inputs(store)
 
 
 @pytest.mark.parametrize("damage", ["swapped", "cut"])
@@ -49,7 +49,7 @@ def test_a_damaged_copy_is_mended(tmp_path: Path, damage: str, monkeypatch: pyte
     store.put(one.key, b"x" * (one.size if damage == "swapped" else 7))
     assert render_inline(manifest) == 0
     assert sha256(store.get(one.key)) == one.sha256
-    assert not inputs_in_doubt(store)
+    assert not suspect_inputs(store)
 
 
 def test_a_mark_of_a_former_run_is_looked_into(tmp_path: Path) -> None:
@@ -60,13 +60,13 @@ def test_a_mark_of_a_former_run_is_looked_into(tmp_path: Path) -> None:
     store.put(one.key + ".doubt", b"some machine")
     store.put("_inputs/nonsense.doubt", b"")
     assert render_inline(manifest) == 0
-    assert not inputs_in_doubt(store)
+    assert not suspect_inputs(store)
 
 
 def test_weights_of_a_local_store(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     one = Stored("_inputs/" + sha256(b"right"), sha256(b"right"), 5)
     store.put(one.key, b"wrong")
-    with pytest.raises(DoubtfulInput, match=r"weights file net\.safetensors"):
+    with pytest.raises(SuspectInput, match=r"weights file net\.safetensors"):
         inputs._weights_file(store, one, tmp_path, "net.safetensors")
     assert store.get(one.key) == b"wrong"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.driver.recent import Handing, Recent
+from pipeline.driver.record_cache import RecordCache, WithRecords
 from pipeline.scheduler.work import Assign, Command, Done, Event, Finished, Job, Kind, Known, Outcome, Progress, Work
 
 RECORD = b"x" * 100
@@ -30,7 +30,7 @@ def made(kind: Kind, *units: int) -> Progress:
     return Progress(tuple(Done("a", kind, unit, record=RECORD) for unit in units))
 
 
-def told(executor: Handing, noting: Noting, job: Job, worker: str = "w") -> list[tuple[Kind, int]]:
+def told(executor: WithRecords, noting: Noting, job: Job, worker: str = "w") -> list[tuple[Kind, int]]:
     executor.do(Assign(worker, Work(1, job.kind, (job,))))
     assigned = noting.given[-1]
     assert isinstance(assigned, Assign)
@@ -38,8 +38,8 @@ def told(executor: Handing, noting: Noting, job: Job, worker: str = "w") -> list
 
 
 def test_an_upscaler_is_given_the_latents_that_it_reads() -> None:
-    noting, recent = Noting(), Recent()
-    executor = Handing(noting, recent)
+    noting, recent = Noting(), RecordCache()
+    executor = WithRecords(noting, recent)
     noting.news = [made("chain", 0, 1, 2), Finished("c", (Outcome(Job("a", "chain"), made("chain", 3).done),))]
     assert executor.events(0) is noting.news
     assert told(executor, noting, Job("a", "upscale", 2, 1)) == [("chain", 1), ("chain", 2)]
@@ -49,8 +49,8 @@ def test_an_upscaler_is_given_the_latents_that_it_reads() -> None:
 
 
 def test_a_publisher_is_given_what_is_new_to_it() -> None:
-    noting, recent = Noting(), Recent()
-    executor = Handing(noting, recent)
+    noting, recent = Noting(), RecordCache()
+    executor = WithRecords(noting, recent)
     recent.hear([made("upscale", *range(5)), made("chain", *range(5))])
     assert told(executor, noting, Job("a", "playlist", 0, 3)) == [("upscale", unit) for unit in range(3)]
     assert told(executor, noting, Job("a", "playlist", 0, 5)) == [("upscale", 3), ("upscale", 4)]
@@ -60,14 +60,16 @@ def test_a_publisher_is_given_what_is_new_to_it() -> None:
 
 
 def test_what_is_finished_is_given_without_what_lies_in_checkpoints() -> None:
-    noting, recent = Noting(), Recent()
+    noting, recent = Noting(), RecordCache()
     recent.hear([made("upscale", *range(600))])
-    assert [unit for _, unit in told(Handing(noting, recent), noting, Job("a", "finish", 0, 600))] == [*range(512, 600)]
+    assert [unit for _, unit in told(WithRecords(noting, recent), noting, Job("a", "finish", 0, 600))] == [
+        *range(512, 600)
+    ]
 
 
 def test_a_title_that_is_looked_at_anew_is_forgotten() -> None:
-    noting, recent = Noting(), Recent()
-    executor = Handing(noting, recent)
+    noting, recent = Noting(), RecordCache()
+    executor = WithRecords(noting, recent)
     recent.hear([made("chain", 0, 1)])
     assert recent.of("a", "chain", range(2), visit=0)
     assert told(executor, noting, Job("a", "upscale", 0, 2, visit=1)) == []
@@ -78,13 +80,13 @@ def test_a_title_that_is_looked_at_anew_is_forgotten() -> None:
 
 
 def test_the_oldest_go_first() -> None:
-    recent = Recent(most=10 * len(RECORD))
+    recent = RecordCache(most=10 * len(RECORD))
     recent.hear([made("chain", *range(100))])
     recent.hear([made("chain", 99)])
     assert [one.unit for one in recent.of("a", "chain", range(100), visit=0)] == [*range(90, 100)]
 
 
 def test_what_others_won_is_not_kept() -> None:
-    recent = Recent()
+    recent = RecordCache()
     recent.hear([Progress((Done("a", "chain", 0, won=False), Done("a", "features", 0, record=RECORD)))])
     assert recent.of("a", "chain", range(1), 0) == recent.of("a", "features", range(1), 0) == ()

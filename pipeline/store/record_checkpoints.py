@@ -18,8 +18,8 @@ from pipeline.store.digests import sha256
 from pipeline.store.small_json import get_small, parse_json
 from pipeline.store.store import Store
 
-FOLDED = 256  # records in a checkpoint
-FRAMES = FOLDED * GOP  # that it covers
+RECORDS = 256  # records in a checkpoint
+FRAMES = RECORDS * GOP  # that it covers
 MARK = "fold-"  # how its name begins
 VERSION = 1
 _HELD = 6  # checkpoints that are being collected: records are read side by side, and come a little out of order
@@ -32,7 +32,7 @@ def base_of(first: int) -> int:
     return first // FRAMES * FRAMES
 
 
-def fold_key(prefix: str, base: int, sizes: Sizes) -> str | None:
+def checkpoint_key(prefix: str, base: int, sizes: Sizes) -> str | None:
     """Where the checkpoint of these records lies; None where not all of them are there."""
     listed = []
     for first in range(base, base + FRAMES, GOP):
@@ -43,7 +43,7 @@ def fold_key(prefix: str, base: int, sizes: Sizes) -> str | None:
     return f"{prefix}/{MARK}{base:08d}-{sha256(' '.join(listed).encode())[:16]}.json"
 
 
-def read_fold(store: Store, key: str, base: int, sizes: Sizes) -> dict[int, bytes]:
+def read_checkpoint(store: Store, key: str, base: int, sizes: Sizes) -> dict[int, bytes]:
     """The records of a checkpoint as they were written, by first frame; those that do not fit are left out."""
     try:
         facts = parse_json(get_small(store, key))
@@ -59,7 +59,7 @@ def read_fold(store: Store, key: str, base: int, sizes: Sizes) -> dict[int, byte
     return found
 
 
-class Folder:
+class CheckpointWriter:
     """Collects records as they are read, and writes a checkpoint whenever 256 neighbours are in."""
 
     def __init__(self, store: Store, prefix: str):
@@ -79,11 +79,11 @@ class Folder:
                 return
             held = self._held[base]
             held[first] = generation, packed
-            if len(held) < FOLDED:
+            if len(held) < RECORDS:
                 return
             del self._held[base]
         raw = {one: zlib.decompress(packed) for one, (_, packed) in sorted(held.items())}
-        key = fold_key(self._prefix, base, {one: (held[one][0], len(raw[one])) for one in raw})
+        key = checkpoint_key(self._prefix, base, {one: (held[one][0], len(raw[one])) for one in raw})
         if key is not None:
             rows = [{"sha256": sha256(data), "record": data.decode(errors="replace")} for data in raw.values()]
             self._store.create(key, json.dumps({"version": VERSION, "records": rows}).encode())

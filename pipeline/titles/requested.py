@@ -1,7 +1,8 @@
-"""What somebody wished for a title, apart from the version of Longtake that makes it.
+"""What somebody asked for of a title, apart from the version of Longtake that makes it.
 
-A plan's hashes hold both: wishes (manifest, contents of inputs, the user's own weights) and how they are carried out
-(revisions, programs, shipped weights). Where hashes differ and wishes do not, another version was at work.
+A plan's hashes hold both: what was asked for (manifest, contents of inputs, the user's own weights) and how it is
+carried out (revisions, programs, shipped weights). Where hashes differ and what was asked for does not, another version
+was at work.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from pipeline.manifest.options import complete
 from pipeline.titles.report import ingredients
 from pipeline.titles.title_plan import TitlePlan
 
-Wishes = dict[str, object]
+Requested = dict[str, object]
 _SHOWN = ("chain", "picture", "stream")  # hashes of pictures and sound; options of others change what is written around
 _AROUND = ("title", "chapters", "around", "signer")
 
 
-def wishes_of(plan: TitlePlan) -> Wishes:
+def requested_of(plan: TitlePlan) -> Requested:
     """Of a plan, as plain data. Options at their default are left out: a default is no wish."""
     made_of = ingredients(plan)
     return plain(
@@ -41,13 +42,13 @@ def wishes_of(plan: TitlePlan) -> Wishes:
     )
 
 
-def pictures_of(wishes: Wishes) -> Wishes:
+def pictures_of(requested: Requested) -> Requested:
     """Without what is only written around pictures and sound."""
-    return {name: value for name, value in wishes.items() if name not in _AROUND}
+    return {name: value for name, value in requested.items() if name not in _AROUND}
 
 
-def reported(plan: TitlePlan, report: Mapping[str, Any], sidecar: Mapping[str, Any]) -> Wishes | None:
-    """The wishes that a finished title was made for; None where its report does not tell.
+def reported(plan: TitlePlan, report: Mapping[str, Any], sidecar: Mapping[str, Any]) -> Requested | None:
+    """What was asked for when a finished title was made; None where its report does not tell.
 
     Reports of versions that did not keep them tell all but which words were given and which came from the sound file:
     where `plan` gives none, theirs count as not given either.
@@ -90,7 +91,7 @@ def _options(family: str, values: Mapping[str, object]) -> dict[str, object]:
     return {"options": wished(*_SHOWN), "around": wished("file")}
 
 
-def same(one: Wishes, other: Wishes) -> bool:
+def same(one: Requested, other: Requested) -> bool:
     """Whether both wish the same; of what only one of them knows, an empty value is no wish."""
     return all(
         one.get(name) == other.get(name) for name in one.keys() | other.keys() if one.get(name) or other.get(name)

@@ -7,7 +7,7 @@ from pipeline.core.timeline import GOP
 OVER = 60.0  # seconds
 
 
-class Pace:
+class Throughput:
     """Marks of (moment, GOPs that are there); only as many as the last minute has."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from pipeline.driver.drive import Executor
 from pipeline.scheduler.work import Assign, Command, Done, Event, Finished, Job, Kind, Known, Progress
-from pipeline.store.folds import FOLDED
+from pipeline.store.record_checkpoints import RECORDS
 
 MOST = 32 << 20  # bytes of records, of all titles together: those of some 20,000 GOPs
 COMMITTED: tuple[Kind, ...] = ("chain", "upscale")  # kinds of work whose records others need
@@ -22,7 +22,7 @@ COMMITTED: tuple[Kind, ...] = ("chain", "upscale")  # kinds of work whose record
 _Unit = tuple[str, Kind, int]
 
 
-class Recent:
+class RecordCache:
     """Used by the driver's loop and by the thread that writes pages."""
 
     def __init__(self, most: int = MOST):
@@ -68,10 +68,10 @@ class Recent:
                 self._size -= len(self._records.popitem(last=False)[1])
 
 
-class Handing:
+class WithRecords:
     """An executor whose work brings along the records that it needs."""
 
-    def __init__(self, executor: Executor, recent: Recent):
+    def __init__(self, executor: Executor, recent: RecordCache):
         self._executor, self._recent = executor, recent
         self._listed: dict[tuple[str, str], int] = {}  # GOPs that a publisher was told of, by title and worker
         self.drain, self.close = executor.drain, executor.close
@@ -98,6 +98,6 @@ class Handing:
                 return self._recent.of(job.title, "upscale", range(min(before, job.count), job.count), job.visit)
             case "finish":  # what comes before lies in checkpoints
                 self._listed = {place: count for place, count in self._listed.items() if place[0] != job.title}
-                units = range(job.count // FOLDED * FOLDED, job.count)
+                units = range(job.count // RECORDS * RECORDS, job.count)
                 return [one for kind in COMMITTED for one in self._recent.of(job.title, kind, units, job.visit)]
         return ()

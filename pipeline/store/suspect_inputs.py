@@ -20,37 +20,35 @@ END = ".doubt"
 CHUNK = 16 << 20  # bytes
 
 
-class DoubtfulInput(StoreError):
+class SuspectInput(StoreError):
     """An input that did not arrive as planned: tried again elsewhere, and looked at by the next driver."""
 
 
-def doubted(store: Store, stored: Stored, why: str) -> DoubtfulInput:
+def mark_suspect(store: Store, stored: Stored, why: str) -> SuspectInput:
     """Leave a mark, and the error to raise."""
     with suppress(LongtakeError):
         store.put(stored.key + END, socket.gethostname().encode())
-    return DoubtfulInput(
-        f"{why}, as {socket.gethostname()} reads it; run again: the copy is then looked at and renewed"
-    )
+    return SuspectInput(f"{why}, as {socket.gethostname()} reads it; run again: the copy is then looked at and renewed")
 
 
-def inputs_in_doubt(store: Store) -> frozenset[str]:
+def suspect_inputs(store: Store) -> frozenset[str]:
     """sha256 of the inputs that a worker found damaged."""
     keys = (key for key in store.list("_inputs") if key.endswith(END))
     names = (key.rpartition("/")[2].removesuffix(END) for key in keys)
     return frozenset(name for name in names if is_sha256(name))
 
 
-def is_there(store: Store, stored: Stored, doubts: frozenset[str]) -> bool:
+def is_there(store: Store, stored: Stored, suspects: frozenset[str]) -> bool:
     """Whether the store holds an input: by its size, and where somebody found it damaged, by all that is in it."""
     try:
         if store.size(stored.key) != stored.size:
             return False
     except MissingObject:
         return False
-    if stored.sha256 not in doubts:
+    if stored.sha256 not in suspects:
         return True
     if whole := is_whole(store, stored):
-        settled(store, stored)
+        clear_suspicion(store, stored)
     return whole
 
 
@@ -66,6 +64,6 @@ def is_whole(store: Store, stored: Stored) -> bool:
     return start == stored.size and digest.hexdigest() == stored.sha256
 
 
-def settled(store: Store, stored: Stored) -> None:
+def clear_suspicion(store: Store, stored: Stored) -> None:
     """The copy is right again, or was all the time."""
     store.delete(stored.key + END)
