@@ -32,7 +32,7 @@ from pipeline.driver.request import Request
 from pipeline.driver.warnings import Warnings
 from pipeline.intake.input_repair import InputRepair
 from pipeline.intake.survey import copy_inputs, plan_title
-from pipeline.intake.title_warnings import prompt_warnings
+from pipeline.intake.title_warnings import prompt_warnings, scene_warnings
 from pipeline.intake.weight_intake import find_weights, take_weights
 from pipeline.manifest.catalog import Catalog
 from pipeline.media import ffmpeg
@@ -176,6 +176,8 @@ def _run(
             if family.note:
                 emit.note(family.note)
             for line in prompt_warnings(family, plans.values()):
+                emit.note(line)
+            for line in scene_warnings(plans.values()):
                 emit.note(line)
             for plan in plans.values():
                 if not plan.marks.wanted:

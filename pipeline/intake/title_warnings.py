@@ -29,6 +29,16 @@ def prompt_warnings(family: Family, plans: Iterable[TitlePlan]) -> Iterator[str]
         yield f"words that {family.name!r} has learned: {', '.join(family.words)}"
 
 
+def scene_warnings(plans: Iterable[TitlePlan]) -> Iterator[str]:
+    """One line for each title that is to be parted at chapters and has none."""
+    for plan in plans:
+        if plan.options.scenes == "chapters" and len(plan.metadata.chapters) < 2:
+            yield (
+                f"{plan.id}: scenes: chapters: it has no chapters, so it is one scene; name them in the manifest, or "
+                "give minutes instead"
+            )
+
+
 def portrait_warnings(store: Store, plan: TitlePlan) -> Iterator[str]:
     """One line for a portrait that was prepared and that its family cannot show.
 

@@ -38,7 +38,7 @@ class StageView:
     """The records of one stage of one title, under `prefix`, as they stand when they are first asked for.
 
     `mend`: void what cannot be read, and look further. `checkpoint`: leave checkpoints behind for who comes next. These
-    two are not for those who may look and not write. `checkpoints`: whether to read them; who looks for damage does not.
+    two are not for those who may look and not write. `checkpoints`: whether to read them; a search for damage does not.
     """
 
     def __init__(

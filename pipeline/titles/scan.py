@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject
+from pipeline.core.parallel import parallel_map
 from pipeline.core.timeline import GOP
+from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import Scanned
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record, seed_state_hash
@@ -83,7 +85,7 @@ class _Scan:
     def look(self, goal: int | None, renew: bool) -> Scanned:
         plan = self.plan
         done = self._view("scene").read(0) if plan.scene else self._finished(goal in (None, plan.gops), renew)
-        needed = dict.fromkeys(["sound", plan.heard])
+        needed = dict.fromkeys(["sound", plan.heard] if plan.scene is None else [])  # a scene's is its title's
         sound = None not in [self._single(stage) for stage in needed]  # both are looked at
         fragments = self._fragments()
         if done is not None and len(fragments) == plan.gops:  # what they were made of need not be there
@@ -111,9 +113,12 @@ class _Scan:
                 raise
             self._view("scenes").void(record, str(error))
             scenes = ()
-        found = []
-        for work, one in zip(scene_works(scenes, goal), scenes, strict=False):
-            found.append((work, replace(scan(self.store, one, mend=self.mend, renew=renew), title=one.name)))
+
+        def look(part: tuple[TitleWork, TitlePlan]) -> tuple[TitleWork, Scanned]:
+            work, one = part
+            return work, replace(scan(self.store, one, mend=self.mend, renew=renew), title=one.name)
+
+        found = list(parallel_map(look, zip(scene_works(scenes, goal), scenes, strict=False)))
         streamed = [work.first + gop for work, one in found for gop in one.streamed if gop < work.gops]
         chained = sum(min(one.chained, work.gops) for work, one in found)
         whole = self._scanned(sound and bool(scenes), bool(scenes), (), chained, streamed)

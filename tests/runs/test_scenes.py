@@ -16,6 +16,7 @@ from models.families.fake import Chain
 from models.families.protocol import Lane
 from pipeline import api
 from pipeline.core.timeline import GOP
+from pipeline.gc import run as collect_garbage
 from pipeline.verify import run as verify
 from tests.conftest import RATE, render_inline, write_manifest, write_portrait
 from tests.runs.test_identity import decoded, rendered
@@ -126,6 +127,31 @@ def test_what_did_not_change_is_not_made_again(
     assert fresh["chain"] == stop - start + grown
     scenes = (stop - start + grown) + sum(borders[n + 2] - borders[n + 1] for n in range(moved))
     assert fresh["stream"] == scenes + len(new)  # the scenes' own, and the film's
+
+
+@pytest.mark.parametrize("keep", ["final+hls", "final"])
+def test_scenes_are_found_again_after_what_they_were_made_of_was_let_go(tmp_path: Path, keep: str) -> None:
+    more = {"keep": keep, "marks": "off", "resolution": 64, "burn_captions": False}
+    assert render_inline(book(tmp_path, **more)) == 0
+    output = tmp_path / "out"
+    assert not list(output.glob("book/chain/*/chain/objects/*"))
+    assert collect_garbage([str(tmp_path / "manifest.yaml"), "--delete"]) == 0
+    assert verify([str(tmp_path / "manifest.yaml")]) == verify([str(output)]) == 0
+    before = made(output)
+    manifest = book(tmp_path, (21.3, 24.0, 29.5, 25.7, 20.5), **more)
+    assert render_inline(manifest) == 0
+    assert verify([str(manifest)]) == 0
+    fresh = len(made(output)["chain"] - before["chain"])
+    assert fresh == (16 if keep == "final+hls" else 66)  # with `final` nothing but the film is kept
+    assert decoded(output / "book/final.mp4")[0] == 66 * GOP - 15
+    assert not list(output.glob("book/chain/*/chain/objects/*"))
+
+
+def test_a_title_without_chapters_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = write_manifest(tmp_path, [{"id": "short", "frames": 60}], scenes="chapters")
+    assert render_inline(manifest) == 0
+    assert "short: scenes: chapters: it has no chapters, so it is one scene" in capsys.readouterr().err
+    assert verify([str(manifest)]) == 0
 
 
 @pytest.mark.slow
