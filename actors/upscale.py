@@ -12,18 +12,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from actors.compositing import Compositor, read_picture
 from actors.titles import TitleReader
+from actors.upscale_faults import no_numbers, ran_out, too_little
 from actors.worker import NotFiniteNumbers, Worker, log
 from actors.write_behind import Behind
 from models.families.finite import AGAIN, NotFinite
 from models.families.protocol import Arrays, PictureOptions
 from pipeline.core.errors import DamagedObject, LongtakeError
-from pipeline.core.timeline import gop_range
+from pipeline.core.timeline import GOP, gop_range
 from pipeline.core.windows import gop_reads, gop_windows
 from pipeline.media.encode import Fragment, GopEncoder
 from pipeline.media.scale import Scaler
@@ -32,7 +34,9 @@ from pipeline.store.digests import sha256
 from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.record import Record
 from pipeline.store.stage_view import StageView
+from pipeline.titles.joins import dissolved, join_frame, made_of
 from pipeline.titles.numerics import begun
+from pipeline.titles.scenes import read_scenes
 from pipeline.titles.title_plan import TitlePlan
 
 Finishing = Behind[tuple[int, np.ndarray], Done]
@@ -59,6 +63,17 @@ class _Making:
     draw: Callable[[np.ndarray], np.ndarray]
     facts: dict[str, Any] = field(default_factory=dict)
     numerics: dict[str, Any] = field(default_factory=dict)
+    film: TitlePlan | None = None  # where the GOP is a join, which is its title's own
+
+    @property
+    def owner(self) -> TitlePlan:
+        """Whose stream the GOP goes to."""
+        return self.film or self.plan
+
+    @property
+    def first(self) -> int:
+        """Its first frame there."""
+        return gop_range(self.gop, self.plan.frames)[0] + (self.plan.first_frame if self.film else 0)
 
 
 class UpscaleWorker(Worker):
@@ -88,6 +103,10 @@ class UpscaleWorker(Worker):
 
     def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
         part = self.part(plan, "upscale")
+        if plan.in_scenes:
+            for gop in range(job.first, job.first + job.count):
+                yield from self._join(plan, gop, part)
+            return
         if self._reader is None or (self._reader.plan, self._visit) != (plan, job.visit):
             self._reader, self._visit, self._base = TitleReader(self.store, plan), job.visit, {}
         self._reader.begun = self._reader.begun or begun(self.store, plan, "stream")
@@ -111,19 +130,19 @@ class UpscaleWorker(Worker):
             yield from self._gop_in_numbers(reader, gop, part, behind)
             return
         except Exception as error:
-            if not _ran_out(error):
+            if not ran_out(error):
                 raise
-            ran_out = _too_little(reader.plan, gop, error)
+            why = too_little(reader.plan, gop, error)
         self._base = {}
         if not part.shrink():
-            raise TooLittleMemory(ran_out)
-        log.warning("%s; trying smaller pieces, from now on", ran_out)
+            raise TooLittleMemory(why)
+        log.warning("%s; trying smaller pieces, from now on", why)
         try:
             yield from self._gop_in_numbers(reader, gop, part, behind)
         except Exception as error:
-            if not _ran_out(error):
+            if not ran_out(error):
                 raise
-            raise TooLittleMemory(ran_out) from None
+            raise TooLittleMemory(why) from None
 
     def _gop_in_numbers(self, reader: TitleReader, gop: int, part: Any, behind: Finishing) -> Iterator[Done]:
         """Make the GOP; from its beginning in a type that reaches further, where a picture was not finite."""
@@ -142,7 +161,7 @@ class UpscaleWorker(Worker):
             why = str(error)
         finally:
             self._base = {}
-        raise NotFiniteNumbers(_no_numbers(reader.plan, gop, why, wider is not None))
+        raise NotFiniteNumbers(no_numbers(reader.plan, gop, why, wider is not None))
 
     def _gop(
         self, reader: TitleReader, gop: int, part: Any, behind: Finishing, facts: dict[str, Any] | None = None
@@ -170,10 +189,62 @@ class UpscaleWorker(Worker):
             behind.abandon(unit)
             raise
 
+    def _join(self, film: TitlePlan, gop: int, part: Any) -> Iterator[Done]:
+        """The GOP in which one scene becomes the next: the end of one, more and more the first picture of the other."""
+        started = time.monotonic()
+        scenes = read_scenes(self.store, film)
+        pairs = (pair for pair in pairwise(scenes) if join_frame(pair[0]) == gop * GOP)
+        before, after = next(pairs, (None, None))
+        if before is None or after is None:
+            raise DamagedObject(f"title {film.id}: no scene ends with GOP {gop}")
+        used = made_of(self.store, before, after)
+        if used is None:
+            raise DamagedObject(f"title {film.id}: latents of the scenes around GOP {gop} are gone")
+        fragments = StageView(self.store, film.prefix("stream"), mend=True)
+        if self._is_there(fragments, gop * GOP, used):
+            yield Done(film.name, "upscale", gop, won=False)
+            return
+        self._reader, facts = None, dict[str, Any]()
+        try:
+            _, into = next(self._scene_pictures(after, 0, part, {}))
+            with Finishing() as behind:
+                dressing, draw = self._dressing_of(before), self._drawer_of(before)
+                making = _Making(
+                    before, before.gops - 1, fragments.ledger, used, started, dressing, draw, facts, film=film
+                )
+                unit = behind.begin(lambda pictures: self._finish(making, pictures))
+                try:
+                    pictures = self._scene_pictures(before, before.gops - 1, part, facts)
+                    for picture in dissolved(pictures, into, before):
+                        unit.put(picture)
+                    making.numerics.update(self.numerics(before, "stream", part))
+                    facts["no_face"] = [before.first_frame + number for number in facts["no_face"]]
+                    unit.end()
+                except BaseException:
+                    behind.abandon(unit)
+                    raise
+                yield from behind.rest()
+        finally:
+            self._base = {}
+
+    def _scene_pictures(
+        self, scene: TitlePlan, gop: int, part: Any, facts: dict[str, Any]
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Planes of a scene's GOP, with their numbers in the scene."""
+        reader = TitleReader(self.store, scene)
+        reader.begun = begun(self.store, scene, "stream")
+        part.fit(scene.picture_options, reader.begun)
+        start, end = self._decoded(scene, gop)
+        latents, used = reader.latent_range(start, end)
+        conditioning = self._conditioning(reader, used)
+        self._base = {}
+        self._decode(scene, start, latents, part, conditioning)
+        yield from self._pictures(reader, gop, part, facts, conditioning)
+
     def _finish(self, making: _Making, pictures: Iterator[tuple[int, np.ndarray]]) -> Done:
         """Encode the GOP's pictures and commit it, on the finisher's thread."""
-        plan, ledger, used, attempt = making.plan, making.ledger, making.used, new_attempt()
-        first, stop = gop_range(making.gop, plan.frames)
+        plan, ledger, used, attempt = making.owner, making.ledger, making.used, new_attempt()
+        first, frames = making.first, len(range(*gop_range(making.gop, making.plan.frames)))
         hasher = hashlib.sha256()
         fragments = _encoded(plan, first, self._planes(making, pictures, hasher))
         objects, inits = {}, {}
@@ -187,7 +258,7 @@ class UpscaleWorker(Worker):
             title=plan.id,
             plan=plan.hashes.stream,
             first=first,
-            frames=stop - first,
+            frames=frames,
             attempt=attempt,
             objects=objects,
             uses=used,
@@ -203,11 +274,11 @@ class UpscaleWorker(Worker):
         commit = ledger.commit(record)
         if commit.record.uses != used:
             raise DamagedObject(
-                f"title {plan.id}: GOP {making.gop} was upscaled elsewhere from other latents than are there now"
+                f"title {plan.id}: GOP {first // GOP} was upscaled elsewhere from other latents than are there now"
             )
         self._ended = time.monotonic()
         written = commit.record.to_json() if commit.won else b""
-        return Done(plan.name, "upscale", making.gop, commit.won, record.made["seconds"], written)
+        return Done(plan.name, "upscale", first // GOP, commit.won, record.made["seconds"], written)
 
     def _conditioning(self, reader: TitleReader, used: dict[str, str]) -> Arrays:
         """What prepare gave, and the portrait's own pixels where the family moves them; `used` names both."""
@@ -323,25 +394,3 @@ def _encoded(plan: TitlePlan, first: int, planes: Iterator[np.ndarray]) -> dict[
             for suffix, encoder in encoders.items():
                 encoder.add(scalers[suffix](picture) if suffix else picture)
         return {suffix: encoder.finish() for suffix, encoder in encoders.items()}
-
-
-def _ran_out(error: Exception) -> bool:
-    """Whether it is torch.OutOfMemoryError, known by name: torch is not imported here."""
-    return type(error).__name__ == "OutOfMemoryError"
-
-
-def _too_little(plan: TitlePlan, gop: int, error: Exception) -> str:
-    return (
-        f"title {plan.id}: GOP {gop} at resolution {plan.options.resolution} does not fit the memory of the device, in "
-        "smaller pieces either; end what else runs there, or set a smaller resolution or background: lanczos, or take "
-        f"a device with more memory ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-    )
-
-
-def _no_numbers(plan: TitlePlan, gop: int, why: str, again: bool) -> str:
-    first, stop = gop_range(gop, plan.frames)
-    return (
-        f"title {plan.id}: GOP {gop}, frames {first} to {stop - 1}: {why}{f', in {AGAIN} either' if again else ''}, "
-        "expected finite ones; nothing of it was kept: check the weights (`longtake weights check`), or render with "
-        "another fidelity or background"
-    )

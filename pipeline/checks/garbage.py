@@ -124,15 +124,23 @@ def released(store: Store, mine: TitleFolders, all_of_title: Iterable[TitleFolde
         if stage not in dropped(keep_of(mine, done)):
             continue
         for prefix in prefixes(store, mine, stage):
+            if mine.scenes and stage == "conditioning" and keep_of(mine, done) != "final":
+                continue  # a scene that gets another neighbour is joined to it
             sharing = [one for one in others if stage == "loudness" or prefix in prefixes(store, one, stage)]
             if not any(not _spares(store, one, stage) for one in sharing):
-                yield from _all_of(store, mine.title, prefix)
+                joined = mine.scenes and stage == "chain" and keep_of(mine, done) != "final"
+                yield from _all_of(store, mine.title, prefix, ends=not joined)
 
 
-def _all_of(store: Store, title: str, prefix: str) -> Iterator[Garbage]:
-    """Every object of a stage that a record names. The others are attempts, perhaps of a driver at work."""
+def _all_of(store: Store, title: str, prefix: str, *, ends: bool = True) -> Iterator[Garbage]:
+    """Every object of a stage that a record names. The others are attempts, perhaps of a driver at work.
+
+    Without `ends` those of a scene's first GOP and of its last two stay: what it is joined to others by.
+    """
     there = {one.key: int(match[1]) for one in store.listed(f"{prefix}/objects") if (match := _OBJECT.search(one.key))}
-    for record in StageView(store, prefix).records(sorted(set(there.values())), skip=lambda first, error: None):
+    view = StageView(store, prefix)
+    kept = set() if ends else {0, *view.firsts[-2:]}
+    for record in view.records(sorted(set(there.values()) - kept), skip=lambda first, error: None):
         for stored in record.objects.values():
             if stored.key in there:
                 yield Garbage(title, stored.key, stored.size, KEPT)

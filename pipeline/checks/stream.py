@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
 
 from pipeline.checks.title_check import MISSING, ObjectCheck, TitleCheck, Unreadable, check_objects, look_at, told
 from pipeline.core.errors import DamagedObject, MissingObject, StoreError
@@ -17,6 +17,7 @@ from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record
 from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
+from pipeline.titles.title_folders import readable
 
 TICKS = VIDEO_TIMESCALE // 25  # of a frame
 _CHAINS = 64  # chain records held while neighbouring fragments are checked
@@ -53,7 +54,7 @@ def check_stream(check: TitleCheck, store: Store, *, every_picture: bool = False
         if check.film and "fragment" in record.objects:
             check.made[first // GOP] = record.objects["fragment"].sha256
         if check.folders.scenes:
-            _check_scene(check, ledger, record)
+            _check_scene(check, store, ledger, record)
         picture = record.facts.get("picture")
         if isinstance(picture, str) and picture not in pictures:
             pictures.add(picture)
@@ -184,12 +185,29 @@ def _check_record(check: TitleCheck, ledger: Ledger, record: Record, latents: Ca
             check.fault("stream", first, text, remedy)
 
 
-def _check_scene(check: TitleCheck, ledger: Ledger, record: Record) -> None:
-    """A title's fragment is that of its scene, moved to its place."""
+def _check_scene(check: TitleCheck, store: Store, ledger: Ledger, record: Record) -> None:
+    """A title's fragment is that of its scene, moved to its place; or a join, made of the latents of two."""
+    if any(name.startswith("ending/") for name in record.uses):
+        _check_join(check, store, ledger, record)
+        return
     digest, made_of = next(iter(record.uses.values()), ""), check.made_of.get(record.first // GOP)
     if made_of is not None and digest != made_of:
         text = f"it was made of a fragment with sha256 {digest[:12]}…, its scene holds {made_of[:12]}…"
         check.fault("stream", record.first, text, check.remedy(ledger, record.first, record.generation))
+
+
+def _check_join(check: TitleCheck, store: Store, ledger: Ledger, record: Record) -> None:
+    ends = list(accumulate(one.gops for one in check.folders.scenes))
+    number = ends.index(record.first // GOP + 1) if record.first // GOP + 1 in ends else -1
+    for name, digest in record.uses.items():
+        word, _, first = name.partition("/")
+        at = number + (word == "beginning")
+        chain = check.folders.scenes[at].ledger(store, "chain") if 0 <= at < len(ends) else None
+        made = readable(chain, int(first))
+        holds = made.objects["latents"].sha256 if made and "latents" in made.objects else "none"
+        if digest != holds:
+            text = f"it was made of {name} with sha256 {digest[:12]}…, the scene's chain holds {holds[:12]}…"
+            check.fault("stream", record.first, text, check.remedy(ledger, record.first, record.generation))
 
 
 def _check_picture(check: TitleCheck, ledger: Ledger, record: Record, number: int) -> None:

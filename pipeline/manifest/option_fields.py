@@ -235,6 +235,13 @@ class OptionFields(BaseModel):
         "chain",
         "one",
     )
+    join: Literal["dissolve", "cut"] = option(
+        "dissolve or cut",
+        "How one scene becomes the next: the last 12 frames of one dissolve into the first picture of the next, or the "
+        "picture is cut.",
+        "picture",
+        "dissolve",
+    )
     pad_joins: Literal["on", "off"] = option(
         "on or off",
         "With scenes: chapters and several sound files, silence of less than 1.92 seconds behind each, so that the "

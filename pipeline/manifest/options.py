@@ -52,7 +52,7 @@ class Options(OptionFields):
         """The options that a report names; None where it does not name all, or names one that there is not."""
         # Reports of earlier versions lack these.
         older: dict[str, Any] = {"frame": "square", "film": None, "accept_short": False, "effort": "fast"}
-        older |= {"scenes": "one", "pad_joins": "on"}
+        older |= {"scenes": "one", "pad_joins": "on", "join": "dissolve"}
         known = older.keys() | values.keys() == cls.model_fields.keys()
         return cls.model_construct(**older | dict(values)) if known else None
 

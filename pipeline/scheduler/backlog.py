@@ -138,7 +138,9 @@ class Backlog:
 
     def _place(self, name: str, title: TitleState) -> None:
         waiting = 0
-        if title.active and not title.work.in_scenes:
+        if title.active and title.work.in_scenes:
+            waiting = sum(not title.is_committed("upscale", gop) for gop in title.joinable) - self._in_hand[name]
+        elif title.active:
             waiting = title.chained - title.streamed - len(title.beyond) - self._in_hand[name]
         self.gops_to_upscale += waiting - self._to_upscale.get(name, 0)
         self._to_upscale[name] = waiting

@@ -48,9 +48,12 @@ def chain_jobs(title: TitleState, free: UnitTest) -> Iterator[Job]:
 
 def upscale_jobs(title: TitleState, free: UnitTest, alone: UnitTest, most: int) -> Iterator[Job]:
     """Runs of at most `most` GOPs that are chained and not upscaled, cut at segment borders."""
-    if title.work.in_scenes:
-        return
     name, segment = title.work.id, title.work.segment
+    if title.work.in_scenes:
+        for gop in sorted(title.joinable):
+            if not title.is_committed("upscale", gop) and free((name, "upscale", gop)):
+                yield Job(name, "upscale", gop, visit=title.visit)
+        return
     run: list[int] = []
     for gop in range(title.streamed, title.chained):
         if gop in title.beyond or not free((name, "upscale", gop)):

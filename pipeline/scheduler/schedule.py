@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 from pipeline.scheduler.backlog import Backlog
 from pipeline.scheduler.lanes import ChainLanes, WorkerState
@@ -183,6 +184,8 @@ class Schedule:
             state.load(one)
             self._close(state)
         film.load(found)
+        film.joins, film.joinable = set(), set()
+        self._find_joins(film)
         for name in (*film.scenes, found.title):
             self._backlog.touch(name)
             self._accuse(name)
@@ -310,11 +313,22 @@ class Schedule:
                 self._backlog.touch(item.title)
 
     def _commit_to_film(self, scene: TitleState, item: Done) -> None:
-        film = self.titles[scene.work.film]
+        film, gop = self.titles[scene.work.film], scene.work.first + item.unit
         film.chained = sum(self._states[name].chained for name in film.scenes)
-        if item.kind == "upscale":
-            film.stream(scene.work.first + item.unit)
+        if item.kind == "upscale" and gop not in film.joins:
+            film.stream(gop)
+        if item.kind == "chain":
+            self._find_joins(film)
         self._backlog.touch(film.work.id)
+
+    def _find_joins(self, film: TitleState) -> None:
+        """Where the title's scenes dissolve into each other, and which of these GOPs can be made."""
+        scenes = [self._states[name] for name in film.scenes] if film.work.joined else []
+        for before, after in pairwise(scenes):
+            gop = after.work.first - 1
+            film.joins.add(gop)
+            if before.chained == before.work.gops and after.chained:
+                film.joinable.add(gop)
 
     def _is_committed(self, unit: Unit) -> bool:
         name, kind, number = unit

@@ -14,6 +14,8 @@ class TitleState:
 
     work: TitleWork
     scenes: tuple[str, ...] = ()  # names of a title's scenes, once it is known where they begin
+    joins: set[int] = field(default_factory=set)  # GOPs in which one of them becomes the next
+    joinable: set[int] = field(default_factory=set)  # those whose latents are there
     scanned: bool = False
     visit: int = 0  # how often the store was looked at anew, because something in it was damaged
     best: tuple[int, int] = (0, 0)  # most units that were committed, and that were known to be remade
@@ -120,7 +122,7 @@ class TitleState:
             case "chain":
                 return self.chained < self.work.gops and not self.scenes
             case "upscale":
-                return self.streamed < self.work.gops and not self.scenes
+                return self.streamed < self.work.gops and not (self.scenes and not self.joins)
             case "publish":
                 return not self.work.film
 

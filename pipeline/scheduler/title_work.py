@@ -24,6 +24,7 @@ class TitleWork:
     share: float = 1.0  # each in proportion to this
     due: float | None = None  # when it is to be done, on the scheduler's clock
     in_scenes: bool = False
+    joined: bool = False  # its scenes dissolve into each other: the last GOP of each but the last is its own
     film: str = ""
     first: int = 0
 

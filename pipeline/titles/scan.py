@@ -8,8 +8,9 @@ result saves all that followed it. What cannot be read, and what has lost an obj
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject
 from pipeline.core.parallel import parallel_map
@@ -22,6 +23,7 @@ from pipeline.store.small_json import get_json
 from pipeline.store.stage_view import StageView
 from pipeline.store.stages import dropped
 from pipeline.store.store import Store
+from pipeline.titles.joins import join_frame, made_of
 from pipeline.titles.lost_objects import lost, mend_headers, whole
 from pipeline.titles.numerics import lanes_of
 from pipeline.titles.scenes import plans_of, scenes_in
@@ -29,6 +31,8 @@ from pipeline.titles.title_folders import read_json
 from pipeline.titles.title_plan import TitlePlan
 from pipeline.titles.title_work import scene_works
 from pipeline.titles.views import lost_view, reported
+
+_LATENTS = ("latents/", "ending/", "beginning/")  # what fragments are made of
 
 
 class LostForGood(LongtakeError):
@@ -91,7 +95,7 @@ class _Scan:
         if done is not None and len(fragments) == plan.gops:  # what they were made of need not be there
             return self._scanned(sound, True, range(plan.blocks), plan.gops, range(plan.gops))
         if plan.in_scenes:
-            return self._scenes(sound, goal or plan.gops, renew)
+            return self._scenes(sound, goal or plan.gops, renew, fragments)
         conditioning = self._single("conditioning")
         features = {
             record.first: record.objects["features"].sha256
@@ -103,7 +107,18 @@ class _Scan:
         blocks = (first // plan.constants.feature_block for first in features)
         return self._scanned(sound, conditioning is not None, blocks, len(latents), streamed)
 
-    def _scenes(self, sound: bool, goal: int, renew: bool) -> Scanned:
+    def _with_joins(
+        self, streamed: set[int], scenes: Sequence[TitlePlan], fragments: Mapping[int, Mapping[str, str]]
+    ) -> set[int]:
+        """Of the GOPs in which scenes dissolve into each other those count that were made of what is there now."""
+        for before, after in pairwise(scenes):
+            first = join_frame(before)
+            streamed.discard(first // GOP)
+            if first in fragments and fragments[first] == made_of(self.store, before, after):
+                streamed.add(first // GOP)
+        return streamed
+
+    def _scenes(self, sound: bool, goal: int, renew: bool, fragments: Mapping[int, Mapping[str, str]]) -> Scanned:
         """All scenes, once it is known where they begin; what is there of them is there of the title."""
         record = self._single("scenes")
         try:
@@ -119,7 +134,9 @@ class _Scan:
             return work, replace(scan(self.store, one, mend=self.mend, renew=renew), title=one.name)
 
         found = list(parallel_map(look, zip(scene_works(scenes, goal), scenes, strict=False)))
-        streamed = [work.first + gop for work, one in found for gop in one.streamed if gop < work.gops]
+        streamed = {work.first + gop for work, one in found for gop in one.streamed if gop < work.gops}
+        if self.plan.options.join == "dissolve":
+            streamed = self._with_joins(streamed, scenes, fragments)
         chained = sum(min(one.chained, work.gops) for work, one in found)
         whole = self._scanned(sound and bool(scenes), bool(scenes), (), chained, streamed)
         return replace(whole, scenes=tuple(found), remade=whole.remade + sum(one.remade for _, one in found))
@@ -163,7 +180,7 @@ class _Scan:
         first: Record | None = None
         for record in self._records("stream", range(0, self.plan.frames, GOP)):
             first = first or record
-            found[record.first] = {name: used for name, used in record.uses.items() if name.startswith("latents/")}
+            found[record.first] = {name: used for name, used in record.uses.items() if name.startswith(_LATENTS)}
         if self.mend and not mend_headers(self.store, self.plan, self._view("stream"), first) and first:
             del found[first.first]
         return found

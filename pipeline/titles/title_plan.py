@@ -33,7 +33,7 @@ CANVAS_REVISION = 1  # raised when a change alters how the portrait is placed or
 STREAM_REVISION = 1  # raised when a change alters the encoded fragments in another way than by encoder build
 
 
-_PARTING = ("scenes", "pad_joins")  # options that say where scenes begin, and nothing of what is in them
+_PARTING = ("scenes", "pad_joins", "join")  # options of a film that say nothing of what is in its scenes
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ def title_hashes(
             "seed": seed,
             "prompts": prompts,
             "options": _chosen(options, "chain"),
-            **({"scenes": _parting(options, metadata)} if options.scenes != "one" else {}),
+            **({"scenes": [*_parting(options, metadata), options.join]} if options.scenes != "one" else {}),
             **({"reading": reading} if reading else {}),
         }
     )

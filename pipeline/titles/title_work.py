@@ -30,6 +30,7 @@ def title_work(plan: TitlePlan, preview: float | None = None) -> TitleWork:
         share=plan.options.share,
         due=None if plan.options.due is None else on_the_clock(plan.options.due),
         in_scenes=plan.in_scenes,
+        joined=plan.in_scenes and plan.options.join == "dissolve",
         film=plan.id if plan.scene else "",
         first=plan.scene.first if plan.scene else 0,
     )

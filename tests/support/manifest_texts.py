@@ -40,6 +40,7 @@ GIVEN: dict[str, Any] = {
     "fidelity": 0.25,
     "scenes": "chapters",
     "pad_joins": "off",
+    "join": "cut",
     "segment_frames": 96,
     "face_box": [10, 20, 300, 310],
     "lip_box": [50, 200, 100, 60],

@@ -20,7 +20,14 @@ def interrupted(folder: Path, command: list[str], at: str) -> subprocess.Complet
     """A command that is sent Ctrl-C while it imports a package."""
     (folder / f"{at}.py").write_text(SLOW)
     path = f"{folder}:{Path(__file__).parents[3]}"
-    return subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": path, "PATH": "/usr/bin:/bin"})
+    # A shell that runs tests behind ignores Ctrl-C, and so would they.
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": path, "PATH": "/usr/bin:/bin"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -68,6 +68,7 @@ def test_a_short_manifest_gets_every_default(load: Callable[..., Catalog], tmp_p
         "fidelity": 0.7,
         "scenes": "one",
         "pad_joins": "on",
+        "join": "dissolve",
         "segment_frames": 480,
         "face_box": None,
         "lip_box": None,

@@ -24,7 +24,7 @@ def test_generated_docs_are_current() -> None:
         assert path.read_text() == text, f"{path.name}: run `python -m pipeline.manifest --write-docs`"
 
 
-PICTURE = {"resolution", "fidelity", "background", "enlarge", "plate", "canvas", "frame"}
+PICTURE = {"resolution", "fidelity", "background", "enlarge", "plate", "canvas", "frame", "join"}
 PICTURE |= {"canvas_place", "canvas_fill", "burn_captions"}
 
 

@@ -56,6 +56,8 @@ GIVEN: dict[str, dict[str, Any]] = {
     "scenes": {"scenes": "chapters"},
     "scenes of minutes": {"scenes": 10},
     "pad_joins": {"pad_joins": "off"},
+    "join": {"join": "cut"},
+    "join of scenes": {"scenes": 10, "join": "cut"},
     "segment_frames": {"segment_frames": 96},
     "keep": {"keep": "final"},
     "allow_mixed": {"allow_mixed": True},
