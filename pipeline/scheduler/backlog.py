@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from pipeline.scheduler.fair_queue import NOBODY, FairShares, Key, Rank, TitleQueue
+from pipeline.scheduler.lanes import IN_ORDER, LONGEST_FIRST
 from pipeline.scheduler.ready_jobs import (
     Unit,
     chain_jobs,
@@ -21,6 +22,7 @@ from pipeline.scheduler.speeds import Speeds
 from pipeline.scheduler.title_state import TitleState
 from pipeline.scheduler.work import ROLES, Job, Role
 
+ROUNDS = 2  # times that every chain worker will take a scene of a title, before the longest come first
 SPARE = 0.15  # of the time that a title still takes, kept in hand
 SPARE_SECONDS = 60.0  # at least: the last segment, publishing, a worker that starts anew
 
@@ -42,7 +44,9 @@ class Backlog:
     `touch` a title when something has happened to it; `refresh` before the queues are read.
     """
 
-    def __init__(self, titles: dict[str, TitleState], retries: Retries, speeds: Speeds):
+    def __init__(self, titles: dict[str, TitleState], retries: Retries, speeds: Speeds, chains: int = 1):
+        """`chains`: titles or scenes that may be chained at once."""
+        self._chains = chains
         self._titles, self._retries, self._speeds = titles, retries, speeds
         self.now = 0.0
         shares: dict[str, float] = {}
@@ -153,8 +157,8 @@ class Backlog:
         else:
             self.queues["prepare"].remove(name)
         rank, key, owner = self._class(name, title)
-        if title.active and any(True for _ in chain_jobs(title, self.free)):  # the longest decides when all is done
-            self._stand("chain", name, rank, owner, key or (title.chained - work.gops, work.first, name))
+        if title.active and any(True for _ in chain_jobs(title, self.free)):
+            self._stand("chain", name, rank, owner, key or self._chain_key(name, title))
         else:
             self.queues["chain"].remove(name)
         if waiting > 0:  # the one that is nearest to its end is published first; of a title's scenes the earliest
@@ -168,6 +172,18 @@ class Backlog:
             self.queues["publish"].remove(name)
             if title.active and title.streamed > title.listed:
                 self._look_at(playlist_due(title), name)
+
+    def _chain_key(self, name: str, title: TitleState) -> Key:
+        """The longest first, since it decides when all is done. Of a title's scenes the earliest, so that the film can
+        be watched from its beginning, as long as that costs nothing: one at a time, or with ROUNDS more to come."""
+        work = title.work
+        left = work.gops - title.chained
+        film = self._titles.get(work.film)
+        if film is None:
+            return (-left, LONGEST_FIRST, 0, name)
+        longest = max(self._titles[scene].work.gops for scene in film.scenes)
+        late = self._chains > 1 and film.work.gops - film.chained < ROUNDS * self._chains * longest
+        return (-longest, LONGEST_FIRST, -left, name) if late else (-longest, IN_ORDER, work.first, name)
 
     def _look_at(self, moment: float, name: str) -> None:
         """Place a title anew at that moment, where it is found out what comes next."""

@@ -58,6 +58,9 @@ class TitleQueue:
     def rank(self, name: str) -> Rank:
         return self._places[name][0]
 
+    def key(self, name: str) -> Key:
+        return self._places[name][2]
+
     def best(self, fair: FairShares) -> Iterator[str]:
         """Titles from the best on. Whoever takes one asks anew for the next: by then it is another owner's turn."""
         for rank in sorted(self._ranks):

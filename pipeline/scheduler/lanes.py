@@ -17,6 +17,7 @@ from pipeline.scheduler.work import Role, Work
 
 CLIPS = GOP // CLIP  # of a whole GOP
 
+IN_ORDER, LONGEST_FIRST = 1, 0  # second in the key of a scene that waits for its chain: how those of its title go
 TURN = 10  # GOPs by which an owner may be ahead before its titles make room
 LONGER = 2  # times as much must be left of a title that displaces another of the same owner
 
@@ -141,6 +142,8 @@ class ChainLanes:
         one, two = self._titles[new].work, self._titles[old].work
         if one.owner != two.owner:
             return self._fair.ahead(two.owner, one.owner) > TURN
+        if one.film and one.film == two.film and self._queue.key(new)[1] == IN_ORDER:
+            return False
         return self._left(new) > LONGER * self._left(old) + TURN
 
     def _weakness(self, title: str) -> tuple[Rank, float, int]:

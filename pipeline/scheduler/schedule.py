@@ -81,7 +81,7 @@ class Schedule:
         self.stopping: str | None = None
         self.speeds = Speeds()
         self.retries = Retries()
-        self._backlog = Backlog(self._states, self.retries, self.speeds)
+        self._backlog = Backlog(self._states, self.retries, self.speeds, limits.chain * limits.lanes)
         self.fair = self._backlog.fair
         self.chain_lanes = ChainLanes(
             self._states, self.fair["chain"], self._backlog.queues["chain"], self._chains_alone
@@ -304,6 +304,9 @@ class Schedule:
                 state = self._states[item.title]
                 state.commit(item)
                 self._close(state)
+                if state.work.film and state.chained == state.work.gops:  # others may have become the longest
+                    for name in self.titles[state.work.film].scenes:
+                        self._backlog.touch(name)
                 if state.work.film:
                     self._commit_to_film(state, item)
                 elif item.kind == "sound" and state.work.in_scenes and not state.scenes:

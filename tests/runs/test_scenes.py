@@ -88,6 +88,8 @@ def test_chapters_are_scenes_and_everything_is_as_its_records_say(first: Path) -
     assert verify([str(first)]) == verify([str(output)]) == 0
     frames, _ = decoded(output / "book/final.mp4")
     report = json.loads((output / "book/report.json").read_text())
+    assert [scene["first"] for scene in report["scenes"]] == [48 * first for first in (0, 12, 25, 37, 51)]
+    assert report["silence_behind_files"] == pytest.approx([1.74, 0.96, 0.84, 1.18, 0.0])
     assert frames == report["frames"] == sum(scene["frames"] for scene in scenes)
     status = api.status(str(output)).titles
     assert [(one.id, one.state, one.chained, one.upscaled) for one in status] == [("book", "done", 62, 62)]
