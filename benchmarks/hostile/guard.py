@@ -25,6 +25,7 @@ from benchmarks.hostile.case import CANARY, CODES, Case, Room
 MOST_MEMORY = 4 << 30  # bytes of address space beyond what the process has when it starts
 MOST_FILE = 4 << 30
 SPARE = 8.0  # times its bound in processor seconds that a case may take by the clock before it is ended
+IN_HAND = 10.0  # seconds for threads to finish what a failed command began
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = ("os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.link", "os.symlink", "os.truncate", "os.chmod")
@@ -123,13 +124,23 @@ def _observe(case: Case, good: Path, folder: Path, result: Result) -> None:
         wrong.append("something outside of the output was changed")
     if _tree(room.studio, room.out) != before:
         wrong.append("something beside the output was changed")
-    if left := [path.name for path in room.scratch.iterdir() if path.name.startswith("longtake")]:
+    if left := _left(room.scratch):
         wrong.append(f"temporary files are left: {left[:3]}")
     if _holds(room.out, CANARY.encode()):
         wrong.append("the output holds the content of a file outside")
     wrong += strayed[:5]
     if result.seconds > case.seconds:
         wrong.append(f"took {result.seconds} s of processor, expected at most {case.seconds}")
+
+
+def _left(scratch: Path) -> list[str]:
+    """Temporary files that nobody is about to remove: a failed command leaves its threads what they have in hand."""
+    end = time.monotonic() + IN_HAND
+    while True:
+        left = [path.name for path in scratch.iterdir() if path.name.startswith("longtake")]
+        if not left or time.monotonic() > end:
+            return left
+        time.sleep(0.05)
 
 
 def _longtake(command: list[str]) -> tuple[int, str]:
