@@ -18,7 +18,7 @@ from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.record import Record
 from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
-from pipeline.titles.joins import join_frame
+from pipeline.titles.joins import joins_of
 from pipeline.titles.scenes import read_scenes
 from pipeline.titles.title_plan import TitlePlan
 
@@ -36,11 +36,12 @@ def place_fragments(
     scenes = read_scenes(store, plan)
     if not scenes:
         raise DamagedObject(f"title {plan.id}: the record of its scenes is gone")
-    joins = {join_frame(scene) for scene in scenes[:-1]} if plan.options.join == "dissolve" else set()
+    joins = {join.first for join in joins_of(plan, scenes)}
     if lost := joins & set(missing):
         raise DamagedObject(f"title {plan.id}: the record of its join at frame {min(lost)} is gone")
     for scene in scenes:
-        mine = [first for first in missing if scene.first_frame <= first < scene.first_frame + scene.frames]
+        assert scene.scene is not None
+        mine = [first for first in missing if any(one <= first // GOP < stop for one, stop in scene.scene.shown)]
         if mine:
             _agree_on_headers(store, plan, scene)
             for _ in side_by_side(partial(_place, store, plan, scene, made), _records(store, scene, mine)):

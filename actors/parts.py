@@ -17,7 +17,7 @@ from pipeline.store.stage_view import StageView
 from pipeline.store.stages import STAGES, dropped
 from pipeline.store.store import Store
 from pipeline.store.transfer import fetch_object
-from pipeline.titles.joins import is_kept
+from pipeline.titles.joins import joins_of, kept_for_joins
 from pipeline.titles.report import RecordsDigest, stage_facts
 from pipeline.titles.scenes import read_scenes
 from pipeline.titles.title_plan import TitlePlan
@@ -52,13 +52,15 @@ def read_parts(store: Store, plan: TitlePlan, run: str, known: Mapping[str, Mapp
     leaving = {name for name in dropped(plan.options.keep) if STAGES[name].when_done}
 
     scenes = read_scenes(store, plan)
+    joins = joins_of(plan, scenes)
     keeping = "stream" not in leaving  # with nothing kept but the film, no join is made again either
 
     def passing(stage: str) -> Iterator[Record]:
         for part in scenes if stage == "chain" and scenes else [plan]:
             view = StageView(store, part.prefix(stage), checkpoint=True).give(known[stage])
-            for record in digest.hear(view.unbroken(range(0, part.frames, GOP))):
-                if stage in leaving and not (keeping and part.scene and is_kept(part, record.first)):
+            kept = kept_for_joins(part, joins) if keeping and part.scene else ()
+            for record in digest.hear(view.unbroken(range(0, part.needed_frames, GOP))):
+                if stage in leaving and record.first not in kept:
                     gone.extend(view.ledger.own_objects(record))
                 if stage == "stream":
                     for one in plan.renditions:

@@ -31,8 +31,8 @@ from pipeline.store.arrays import pack
 from pipeline.store.digests import sha256
 from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.record import Record, Stored
-from pipeline.titles.scene_borders import at_chapters, every, frame_energies
-from pipeline.titles.scenes import Scene, captions_digest, chapter_frames, cues_within, without_edges
+from pipeline.titles.scene_borders import frame_energies
+from pipeline.titles.scenes import Scene, captions_digest, cues_within, first_gops, retaken, without_edges
 from pipeline.titles.title_plan import TitlePlan
 
 SPEECH_CHUNK = 1500  # frames; a minute of speech is read and checked at a time
@@ -121,21 +121,22 @@ class PrepareWorker(Worker):
             self._pcm(plan, record, first, min(first + SPEECH_CHUNK, plan.frames))
             for first in range(0, plan.frames, SPEECH_CHUNK)
         )
-        if plan.options.scenes == "chapters":
-            firsts = at_chapters(energies, chapter_frames(plan))
-        else:
-            assert isinstance(plan.options.scenes, int)
-            firsts = every(energies, plan.options.scenes)
         cues = read_cues(self.store, plan) if plan.options.burn_captions else ()
-        scenes = []
-        for first, stop in pairwise([*firsts, plan.gops]):
+
+        def scene(first: int, stop: int) -> Scene:
             start, frames = first * GOP, min(stop * GOP, plan.frames) - first * GOP
             speech = self._speech_of(plan, record, start, start + frames)
-            burnt = captions_digest(cues_within(cues, start, frames))
-            scenes.append(Scene(first, frames, *speech, burnt))
-        ledger = Ledger(self.store, plan.prefix("scenes"))
-        facts = {"scenes": [asdict(scene) for scene in scenes]}
-        return self._kept(plan, "scenes", ledger, new_attempt(), {}, facts, started)
+            return Scene(first, frames, *speech, captions_digest(cues_within(cues, start, frames)))
+
+        if plan.options.scenes == "one":  # heard as the title in one piece hears it
+            heard = record.objects["speech"].sha256, record.facts["speech_level"]
+            scenes = [Scene(0, plan.frames, *heard)]
+        else:
+            scenes = [scene(first, stop) for first, stop in pairwise([*first_gops(plan, energies), plan.gops])]
+        facts = {"scenes": [asdict(one) for one in scenes]}
+        if plan.retakes:
+            facts["retakes"] = [asdict(scene(*gops)) for gops in retaken(plan, energies)]
+        return self._kept(plan, "scenes", Ledger(self.store, plan.prefix("scenes")), new_attempt(), {}, facts, started)
 
     def _speech_of(self, plan: TitlePlan, record: Record, start: int, stop: int) -> tuple[str, float]:
         """sha256 of a stretch of speech, and how loud it is; read a minute at a time."""
@@ -259,7 +260,7 @@ class PrepareWorker(Worker):
         """Record of the sound stage, and speech float32 of the plan's frames [first, stop)."""
         record = self._sound_record(plan)
         samples = self._pcm(plan, record, plan.first_frame + first, plan.first_frame + stop)
-        if plan.scene:
+        if plan.scene and not plan.scene.whole:
             samples = without_edges(samples, first, plan.frames - stop)
         return record, read_speech(samples.tobytes())
 

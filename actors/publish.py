@@ -34,7 +34,7 @@ from pipeline.store.transfer import fetch_checked
 from pipeline.titles import views
 from pipeline.titles.report import SOFTWARE, notes_of, provenance, title_report
 from pipeline.titles.requested import requested_of
-from pipeline.titles.scenes import read_scenes
+from pipeline.titles.scenes import pieces_of, read_scenes
 from pipeline.titles.title_folders import read_json
 from pipeline.titles.title_plan import TitlePlan
 
@@ -103,10 +103,7 @@ class PublishWorker(Worker):
         more["contact"] = facts
         more["renditions"] = {name: {"sha256": one.sha256, "size": one.size} for name, one in files.items()}
         if plan.in_scenes:
-            more["scenes"] = [
-                {"first": one.first_frame, "frames": one.frames, "stream": one.hashes.stream}
-                for one in read_scenes(self.store, plan)
-            ]
+            more["scenes"] = pieces_of(read_scenes(self.store, plan))
             more["silence_behind_files"] = [fact.pad[0] / fact.pad[1] for fact in plan.audio_facts]
         more["wishes"] = requested_of(plan)
         if plan.heard == "loudness":

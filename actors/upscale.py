@@ -12,17 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from actors.compositing import Compositor, read_picture
 from actors.titles import TitleReader
-from actors.upscale_faults import no_numbers, ran_out, too_little
-from actors.worker import NotFiniteNumbers, Worker, log
+from actors.upscale_faults import made_somehow
+from actors.worker import Worker, log
 from actors.write_behind import Behind
-from models.families.finite import AGAIN, NotFinite
 from models.families.protocol import Arrays, PictureOptions
 from pipeline.core.errors import DamagedObject, LongtakeError
 from pipeline.core.timeline import GOP, gop_range
@@ -34,7 +33,7 @@ from pipeline.store.digests import sha256
 from pipeline.store.ledger import Ledger, new_attempt
 from pipeline.store.record import Record
 from pipeline.store.stage_view import StageView
-from pipeline.titles.joins import dissolved, join_frame, made_of
+from pipeline.titles.joins import Join, dissolved, joins_of, made_of
 from pipeline.titles.numerics import begun
 from pipeline.titles.scenes import read_scenes
 from pipeline.titles.title_plan import TitlePlan
@@ -44,10 +43,6 @@ Finishing = Behind[tuple[int, np.ndarray], Done]
 
 class EncoderDiffers(LongtakeError):
     pass
-
-
-class TooLittleMemory(MemoryError):
-    """The device's memory does not hold what one GOP needs, in smaller pieces either."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +99,7 @@ class UpscaleWorker(Worker):
     def work_on(self, job: Job, plan: TitlePlan) -> Iterator[Done]:
         part = self.part(plan, "upscale")
         if plan.in_scenes:
-            for gop in range(job.first, job.first + job.count):
-                yield from self._join(plan, gop, part)
+            yield from self._joins(plan, range(job.first, job.first + job.count), part)
             return
         if self._reader is None or (self._reader.plan, self._visit) != (plan, job.visit):
             self._reader, self._visit, self._base = TitleReader(self.store, plan), job.visit, {}
@@ -118,53 +112,15 @@ class UpscaleWorker(Worker):
             try:
                 for gop in range(job.first, job.first + job.count):
                     self.check_stop()
-                    yield from self._gop_in_memory(self._reader, gop, part, behind)
+                    make = partial(self._gop, self._reader, gop, behind)
+                    yield from made_somehow(plan, gop, part, make, self._forget)
             except Exception:
                 yield from behind.rest()  # what was made before is committed all the same
                 raise
             yield from behind.rest()
 
-    def _gop_in_memory(self, reader: TitleReader, gop: int, part: Any, behind: Finishing) -> Iterator[Done]:
-        """Make the GOP; from its beginning in smaller pieces, where the device's memory did not hold it."""
-        try:
-            yield from self._gop_in_numbers(reader, gop, part, behind)
-            return
-        except Exception as error:
-            if not ran_out(error):
-                raise
-            why = too_little(reader.plan, gop, error)
-        self._base = {}
-        if not part.shrink():
-            raise TooLittleMemory(why)
-        log.warning("%s; trying smaller pieces, from now on", why)
-        try:
-            yield from self._gop_in_numbers(reader, gop, part, behind)
-        except Exception as error:
-            if not ran_out(error):
-                raise
-            raise TooLittleMemory(why) from None
-
-    def _gop_in_numbers(self, reader: TitleReader, gop: int, part: Any, behind: Finishing) -> Iterator[Done]:
-        """Make the GOP; from its beginning in a type that reaches further, where a picture was not finite."""
-        try:
-            yield from self._gop(reader, gop, part, behind)
-            return
-        except NotFinite as error:
-            wider, why = part.wider(), str(error)
-        log.warning("title %s: GOP %d: %s; %s", reader.plan.id, gop, why, f"again in {AGAIN}" if wider else "given up")
-        self._base = {}
-        try:
-            if wider is not None:
-                yield from self._gop(reader, gop, wider, behind, {"remade": AGAIN})
-                return
-        except NotFinite as error:
-            why = str(error)
-        finally:
-            self._base = {}
-        raise NotFiniteNumbers(no_numbers(reader.plan, gop, why, wider is not None))
-
     def _gop(
-        self, reader: TitleReader, gop: int, part: Any, behind: Finishing, facts: dict[str, Any] | None = None
+        self, reader: TitleReader, gop: int, behind: Finishing, part: Any, facts: dict[str, Any]
     ) -> Iterator[Done]:
         """Make the GOP's pictures, while the one before is being finished; yields what is finished meanwhile."""
         started = time.monotonic()
@@ -177,7 +133,7 @@ class UpscaleWorker(Worker):
             return
         self._decode(plan, start, latents, part, conditioning)
         ledger, dressing, draw = reader.fragments.ledger, self._dressing_of(plan), self._drawer_of(plan)
-        making = _Making(plan, gop, ledger, used, started, dressing, draw, facts or {})
+        making = _Making(plan, gop, ledger, used, started, dressing, draw, facts)
         unit = behind.begin(lambda pictures: self._finish(making, pictures))
         try:
             for picture in self._pictures(reader, gop, part, making.facts, conditioning):
@@ -189,43 +145,46 @@ class UpscaleWorker(Worker):
             behind.abandon(unit)
             raise
 
-    def _join(self, film: TitlePlan, gop: int, part: Any) -> Iterator[Done]:
-        """The GOP in which one scene becomes the next: the end of one, more and more the first picture of the other."""
+    def _joins(self, film: TitlePlan, gops: range, part: Any) -> Iterator[Done]:
+        """GOPs in which one scene becomes the next: the end of one, more and more the first picture of the other."""
+        joins = {join.first // GOP: join for join in joins_of(film, read_scenes(self.store, film))}
+        self._reader = None
+        for gop in gops:
+            if gop not in joins:
+                raise DamagedObject(f"title {film.id}: no scene ends with GOP {gop}")
+            with Finishing() as behind:
+                make = partial(self._join, film, joins[gop], behind)
+                yield from made_somehow(film, gop, part, make, self._forget)
+                yield from behind.rest()
+            self._forget()
+
+    def _join(self, film: TitlePlan, join: Join, behind: Finishing, part: Any, facts: dict[str, Any]) -> Iterator[Done]:
         started = time.monotonic()
-        scenes = read_scenes(self.store, film)
-        pairs = (pair for pair in pairwise(scenes) if join_frame(pair[0]) == gop * GOP)
-        before, after = next(pairs, (None, None))
-        if before is None or after is None:
-            raise DamagedObject(f"title {film.id}: no scene ends with GOP {gop}")
-        used = made_of(self.store, before, after)
+        gop, before = join.first // GOP, join.before
+        used = made_of(self.store, join)
         if used is None:
             raise DamagedObject(f"title {film.id}: latents of the scenes around GOP {gop} are gone")
         fragments = StageView(self.store, film.prefix("stream"), mend=True)
-        if self._is_there(fragments, gop * GOP, used):
+        if self._is_there(fragments, join.first, used):
             yield Done(film.name, "upscale", gop, won=False)
             return
-        self._reader, facts = None, dict[str, Any]()
+        _, into = next(self._scene_pictures(join.after, join.next, part, {}))
+        dressing, draw = self._dressing_of(before), self._drawer_of(before)
+        making = _Making(before, join.last, fragments.ledger, used, started, dressing, draw, facts, film=film)
+        unit = behind.begin(lambda pictures: self._finish(making, pictures))
         try:
-            _, into = next(self._scene_pictures(after, 0, part, {}))
-            with Finishing() as behind:
-                dressing, draw = self._dressing_of(before), self._drawer_of(before)
-                making = _Making(
-                    before, before.gops - 1, fragments.ledger, used, started, dressing, draw, facts, film=film
-                )
-                unit = behind.begin(lambda pictures: self._finish(making, pictures))
-                try:
-                    pictures = self._scene_pictures(before, before.gops - 1, part, facts)
-                    for picture in dissolved(pictures, into, before):
-                        unit.put(picture)
-                    making.numerics.update(self.numerics(before, "stream", part))
-                    facts["no_face"] = [before.first_frame + number for number in facts["no_face"]]
-                    unit.end()
-                except BaseException:
-                    behind.abandon(unit)
-                    raise
-                yield from behind.rest()
-        finally:
-            self._base = {}
+            _, stop = gop_range(join.last, before.frames)
+            for picture in dissolved(self._scene_pictures(before, join.last, part, facts), into, stop):
+                unit.put(picture)
+            making.numerics.update(self.numerics(before, "stream", part))
+            facts["no_face"] = [before.first_frame + number for number in facts["no_face"]]
+            unit.end()
+        except BaseException:
+            behind.abandon(unit)
+            raise
+
+    def _forget(self) -> None:
+        self._base = {}
 
     def _scene_pictures(
         self, scene: TitlePlan, gop: int, part: Any, facts: dict[str, Any]
@@ -237,7 +196,7 @@ class UpscaleWorker(Worker):
         start, end = self._decoded(scene, gop)
         latents, used = reader.latent_range(start, end)
         conditioning = self._conditioning(reader, used)
-        self._base = {}
+        self._forget()
         self._decode(scene, start, latents, part, conditioning)
         yield from self._pictures(reader, gop, part, facts, conditioning)
 

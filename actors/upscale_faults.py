@@ -1,10 +1,68 @@
-"""What upscaling says of a GOP that it cannot make: too little memory, pictures that are no numbers."""
+"""A GOP that upscaling cannot make as it is: too little memory, pictures that are no numbers.
+
+What is tried instead, and what is said where that does not help.
+"""
 
 from __future__ import annotations
 
-from models.families.finite import AGAIN
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from actors.worker import NotFiniteNumbers, log
+from models.families.finite import AGAIN, NotFinite
 from pipeline.core.timeline import gop_range
+from pipeline.scheduler.work import Done
 from pipeline.titles.title_plan import TitlePlan
+
+Make = Callable[[Any, dict[str, Any]], Iterator[Done]]  # with a part; gets what is to be recorded of the GOP
+
+
+class TooLittleMemory(MemoryError):
+    """The device's memory does not hold what one GOP needs, in smaller pieces either."""
+
+
+def made_somehow(plan: TitlePlan, gop: int, part: Any, make: Make, forget: Callable[[], None]) -> Iterator[Done]:
+    """Make the GOP; from its beginning in smaller pieces, where the device's memory did not hold it.
+
+    `forget`: called before it is begun anew. Raises TooLittleMemory, NotFiniteNumbers.
+    """
+    try:
+        yield from _made_in_numbers(plan, gop, part, make, forget)
+        return
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        why = too_little(plan, gop, error)
+    forget()
+    if not part.shrink():
+        raise TooLittleMemory(why)
+    log.warning("%s; trying smaller pieces, from now on", why)
+    try:
+        yield from _made_in_numbers(plan, gop, part, make, forget)
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        raise TooLittleMemory(why) from None
+
+
+def _made_in_numbers(plan: TitlePlan, gop: int, part: Any, make: Make, forget: Callable[[], None]) -> Iterator[Done]:
+    """Make the GOP; from its beginning in a type that reaches further, where a picture was not finite."""
+    try:
+        yield from make(part, {})
+        return
+    except NotFinite as error:
+        wider, why = part.wider(), str(error)
+    log.warning("title %s: GOP %d: %s; %s", plan.id, gop, why, f"again in {AGAIN}" if wider else "given up")
+    forget()
+    try:
+        if wider is not None:
+            yield from make(wider, {"remade": AGAIN})
+            return
+    except NotFinite as error:
+        why = str(error)
+    finally:
+        forget()
+    raise NotFiniteNumbers(no_numbers(plan, gop, why, wider is not None))
 
 
 def ran_out(error: Exception) -> bool:

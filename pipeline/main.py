@@ -23,6 +23,7 @@ MODULES = {
     "weights": "pipeline.weights",
     "detect": "pipeline.detect",
     "credentials": "pipeline.credentials_command",
+    "redo": "pipeline.redo",
 }
 
 

@@ -144,15 +144,13 @@ def opened_at(target: Where, output: str | None, only: Sequence[str]) -> Selecti
 
 def _check_scenes(check: TitleCheck, store: Store, planes: bool) -> None:
     """Whatever the title's scenes are made of, one after the other."""
-    first = 0
     for number in range(len(check.folders.scenes)):
-        scene = check.of_scene(number, first)
+        scene = check.of_scene(number)
         check_preparation(scene, store)
         scene.chained = check_chain(scene, store)
         scene.records = RecordsDigest()  # the title's own stream counts for its digest
         check_stream(scene, store, every_picture=planes)
         check.take(scene)
-        first += scene.folders.gops
 
 
 def _check(store: Store, found: TitleFolders, notes: tuple[str, ...], planes: bool) -> VerifiedTitle:

@@ -17,6 +17,7 @@ from functools import partial
 from pipeline.checks.status_of import MOST_RUNS
 from pipeline.core.errors import MissingObject, StoreError
 from pipeline.core.parallel import parallel_map
+from pipeline.core.timeline import GOP
 from pipeline.store.ledger import ATTEMPT_LIFE, Ledger, new_attempt
 from pipeline.store.record import Record
 from pipeline.store.stage_view import StageView
@@ -129,17 +130,30 @@ def released(store: Store, mine: TitleFolders, all_of_title: Iterable[TitleFolde
             sharing = [one for one in others if stage == "loudness" or prefix in prefixes(store, one, stage)]
             if not any(not _spares(store, one, stage) for one in sharing):
                 joined = mine.scenes and stage == "chain" and keep_of(mine, done) != "final"
-                yield from _all_of(store, mine.title, prefix, ends=not joined)
+                yield from _all_of(store, mine.title, prefix, _joined(mine, prefix) if joined else None)
 
 
-def _all_of(store: Store, title: str, prefix: str, *, ends: bool = True) -> Iterator[Garbage]:
+def _joined(film: TitleFolders, prefix: str) -> set[int]:
+    """First frames of a scene's GOPs at which it is joined to others, each with the one before that it is made with."""
+    borders = {
+        gop
+        for one in film.scenes
+        if one.prefix("chain") == prefix
+        for first, stop in one.shown_gops
+        for gop in (first - 1, first, stop - 2, stop - 1)
+    }
+    return {gop * GOP for gop in borders if gop >= 0}
+
+
+def _all_of(store: Store, title: str, prefix: str, joined: set[int] | None = None) -> Iterator[Garbage]:
     """Every object of a stage that a record names. The others are attempts, perhaps of a driver at work.
 
-    Without `ends` those of a scene's first GOP and of its last two stay: what it is joined to others by.
+    `joined`: of a scene's chain, frames at which it is joined to others: those stay, as do its first GOP and its last
+    two.
     """
     there = {one.key: int(match[1]) for one in store.listed(f"{prefix}/objects") if (match := _OBJECT.search(one.key))}
     view = StageView(store, prefix)
-    kept = set() if ends else {0, *view.firsts[-2:]}
+    kept = set() if joined is None else {0, *view.firsts[-2:], *joined}
     for record in view.records(sorted(set(there.values()) - kept), skip=lambda first, error: None):
         for stored in record.objects.values():
             if stored.key in there:

@@ -90,7 +90,7 @@ def check_chain(check: TitleCheck, store: Store) -> int:
     ledger = view.ledger
     inputs = _Inputs(check, store)
     state = _seed_state(check, store)
-    for first, at, looked in read_whole(view, range(0, folders.frames, GOP), keep=True):
+    for first, at, looked in read_whole(view, range(0, folders.needed_frames, GOP), keep=True):
         stop = min(first + GOP, folders.frames)
         chained = first // GOP + 1
         try:

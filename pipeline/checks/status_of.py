@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.core.errors import StoreError
+from pipeline.core.pieces import count_shown
 from pipeline.core.safe_text import redact
 from pipeline.media.m3u8 import media_playlists, read_media_playlist
 from pipeline.store.store import Store
@@ -92,8 +93,10 @@ def _count(store: Store, folders: TitleFolders) -> _Counts:
     if done and done.read(0):
         return _Counts(True, folders.gops, folders.gops, True)
     if folders.scenes:
-        parts = [_count(store, one) for one in folders.scenes]
-        return _Counts(True, sum(one.chained for one in parts), sum(one.upscaled for one in parts), False)
+        parts = [(one.shown_gops, _count(store, one)) for one in folders.scenes]
+        chained = sum(count_shown(shown, one.chained) for shown, one in parts)
+        upscaled = sum(min(one.upscaled, count_shown(shown, shown[-1][1])) for shown, one in parts)
+        return _Counts(True, chained, upscaled, False)
     latents = scan.linked(chain.records()) if chain else {}
     upscaled = sum(not scan.stale_uses(record.uses, latents) for record in stream.records()) if stream else 0
     return _Counts(folders.frames > 0, len(latents), upscaled, False)

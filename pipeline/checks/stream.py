@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import accumulate, islice, pairwise
+from itertools import islice, pairwise
 
 from pipeline.checks.title_check import MISSING, ObjectCheck, TitleCheck, Unreadable, check_objects, look_at, told
 from pipeline.core.errors import DamagedObject, MissingObject, StoreError
 from pipeline.core.parallel import parallel_map
+from pipeline.core.pieces import pieces
 from pipeline.core.timeline import GOP, VIDEO_TIMESCALE, gop_range
 from pipeline.media.encode import decode_frames
 from pipeline.media.fragments import sample_times
@@ -31,7 +32,8 @@ def check_stream(check: TitleCheck, store: Store, *, every_picture: bool = False
         return 0
     ledger, looking = view.ledger, _Looking(store, _init(check, view), every_picture)
     latents = _latents(check, store)
-    firsts = range(0, folders.frames, GOP) if check.done else view.firsts
+    shown = [gop * GOP for first, stop in folders.shown_gops for gop in range(first, stop)]
+    firsts = shown if check.done else [first for first in view.firsts if first in set(shown)]
     pictures: set[str] = set()
     prefix = 0
     for first, at, looked, seen in parallel_map(looking.look, view.each(firsts)):
@@ -197,13 +199,16 @@ def _check_scene(check: TitleCheck, store: Store, ledger: Ledger, record: Record
 
 
 def _check_join(check: TitleCheck, store: Store, ledger: Ledger, record: Record) -> None:
-    ends = list(accumulate(one.gops for one in check.folders.scenes))
-    number = ends.index(record.first // GOP + 1) if record.first // GOP + 1 in ends else -1
+    scenes, gop = check.folders.scenes, record.first // GOP
+    around = [pair for pair in pairwise(pieces(one.shown for one in scenes)) if pair[0].stop == gop + 1]
+    chains = {
+        word: scenes[piece.scene].ledger(store, "chain")
+        for pair in around
+        for word, piece in zip(("ending", "beginning"), pair, strict=True)
+    }
     for name, digest in record.uses.items():
         word, _, first = name.partition("/")
-        at = number + (word == "beginning")
-        chain = check.folders.scenes[at].ledger(store, "chain") if 0 <= at < len(ends) else None
-        made = readable(chain, int(first))
+        made = readable(chains.get(word), int(first))
         holds = made.objects["latents"].sha256 if made and "latents" in made.objects else "none"
         if digest != holds:
             text = f"it was made of {name} with sha256 {digest[:12]}…, the scene's chain holds {holds[:12]}…"

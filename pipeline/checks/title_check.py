@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.core.errors import MissingObject, StoreError
+from pipeline.core.pieces import count_shown
 from pipeline.core.safe_text import redact
 from pipeline.store.ledger import Ledger
 from pipeline.store.local import LocalStore
@@ -46,7 +47,6 @@ class TitleCheck:
     done: Record | None = None
     film: TitleFolders | None = None  # of a scene, its title's
     name: str = ""  # of a scene, as faults name it
-    first: int = 0  # of a scene, its first GOP in the title
     made: dict[int, str] = field(default_factory=dict)  # of a scene: sha256 of its fragments, by GOP
     made_of: dict[int, str] = field(default_factory=dict)  # of a title in scenes: the same of all of them
     faults: list[Fault] = field(default_factory=list)
@@ -98,11 +98,11 @@ class TitleCheck:
         void = f"{self.folders.prefix('done')}/{0:08d}.{self.done.generation}.json.void"
         return f"to have it written again from records, create the empty object {void}, then render"
 
-    def of_scene(self, number: int, first: int) -> TitleCheck:
-        """The check of one of the title's scenes, which begins at GOP `first`; `take` takes what it found."""
+    def of_scene(self, number: int) -> TitleCheck:
+        """The check of one of the title's scenes; `take` takes what it found."""
         folders = self.folders.scenes[number]
-        name = f"{self.folders.title}@{number}"
-        return TitleCheck(folders, self.done, self.folders, name, first, records=self.records)
+        name = folders.plan.name if folders.plan else f"{self.folders.title}@{number}"
+        return TitleCheck(folders, self.done, self.folders, name, records=self.records)
 
     def take(self, scene: TitleCheck) -> None:
         room = MOST_FAULTS - len(self.faults)
@@ -111,8 +111,8 @@ class TitleCheck:
         self.objects += scene.objects
         self.bytes += scene.bytes
         self.pictures += scene.pictures
-        self.chained += scene.chained
-        self.made_of |= {scene.first + gop: digest for gop, digest in scene.made.items()}
+        self.chained += count_shown(scene.folders.shown_gops, scene.chained)
+        self.made_of |= {scene.folders.first + gop: digest for gop, digest in scene.made.items()}
 
     def other_plan(self, stage: str, text: str) -> None:
         """A view that shows another plan: wrong if this plan was asked for, else one of several that were rendered."""

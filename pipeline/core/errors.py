@@ -44,6 +44,7 @@ ProblemKind = Literal[
     "picture",  # a cover, or what fills a canvas
     "prompts",
     "chapters",
+    "retakes",
     "option",  # it does not go with the inputs
 ]
 

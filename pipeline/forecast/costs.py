@@ -301,7 +301,8 @@ def hours(chain: float, upscale: float) -> dict[str, float]:
 
 def cost_of(plan: TitlePlan, device: str | None = None, upscalers: int = 1, chains: int = 1) -> Cost:
     speed = speed_of(FAMILIES[plan.family], device)
-    chain = plan.clips * clip_seconds(speed, plan.options)
+    clips = sum(-(-scene.needed_frames // CLIP) for scene in expected(plan)) or plan.clips
+    chain = clips * clip_seconds(speed, plan.options)
     frame = frame_seconds(speed, plan.options)
     alone = Cost(plan, speed.device, chain, plan.frames * frame, 0.0)
     return replace(alone, wall=catalog_wall([alone], chains, upscalers))
@@ -319,7 +320,8 @@ def _wall(chain: float, upscale: float, upscalers: int, last: float) -> float:
 
 def sequences(cost: Cost) -> list[float]:
     """Seconds of a title's chains: of each of its scenes, else of the whole."""
-    return [cost.chain * scene.frames / cost.plan.frames for scene in expected(cost.plan)] or [cost.chain]
+    frames = [scene.needed_frames for scene in expected(cost.plan)]
+    return [cost.chain * count / sum(frames) for count in frames] or [cost.chain]
 
 
 def catalog_wall(costs: Sequence[Cost], chains: int, upscalers: int) -> float:

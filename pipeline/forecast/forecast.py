@@ -135,8 +135,7 @@ def forecast(
         times = planned(plan, spec.chain.device, spec.upscale.device)
         times = measured.apply(times) if measured else times
         work, there = title_work(plan, preview), (found or {}).get(plan.id)
-        works = zip(scene_works(scenes, work.gops), scenes, strict=False)
-        parts = tuple(Title(one, scene.clips, times) for one, scene in works)
+        parts = tuple(Title(one, scene.clips, times) for one, scene in scene_works(scenes, work.gops))
         titles.append(Title(work, plan.clips, times, there, parts))
     machines: dict[Role, Machine] = {
         "chain": Machine(spec.chain.start, spec.chain.preemptions, spec.chain.batch, spec.chain.device or ""),

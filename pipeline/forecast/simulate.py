@@ -145,7 +145,7 @@ def _coarse(title: Title, step: int, blocks: int) -> Title:
     if title.scenes:
         scenes, first = [], 0
         for one in (_coarse(scene, step, blocks) for scene in title.scenes):
-            scenes.append(replace(one, work=replace(one.work, first=first)))
+            scenes.append(replace(one, work=replace(one.work, first=first, shown=())))
             first += one.work.gops
         # What is there of it is left out: its steps would not be those of the scenes.
         return replace(title, work=replace(title.work, gops=first), scenes=tuple(scenes), found=None)

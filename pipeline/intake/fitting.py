@@ -9,7 +9,7 @@ from pipeline.core.safe_text import redact
 from pipeline.core.timeline import FPS
 from pipeline.intake.title_inputs import TitleInputs
 from pipeline.intake.weight_tree import FoundTree
-from pipeline.manifest.catalog import Catalog, Title, check_prompts
+from pipeline.manifest.catalog import Catalog, Title, check_moments
 from pipeline.manifest.film_shape import frame_fault
 from pipeline.media.sound_in.probe import cut_off
 from pipeline.sources.captions import clock
@@ -18,8 +18,8 @@ from pipeline.sources.inputs import name_of
 
 def misfits(catalog: Catalog, inputs: TitleInputs) -> list[Problem]:
     """What is wrong with a title although each of its files can be read."""
-    prompts = check_prompts(inputs.title, inputs.frames, catalog.place)
-    return [*_cut_off(catalog, inputs), *prompts, *_check_boxes(catalog, inputs), *_check_captions(catalog, inputs)]
+    moments = check_moments(inputs.title, inputs.frames, catalog.place)
+    return [*_cut_off(catalog, inputs), *moments, *_check_boxes(catalog, inputs), *_check_captions(catalog, inputs)]
 
 
 def problem_of(error: InputError, catalog: Catalog, title: Title, key: str, kind: ProblemKind) -> Problem:
@@ -87,11 +87,13 @@ def without_impossible(
 
 
 def _prompts_without_text(catalog: Catalog, inputs: TitleInputs, found: FoundTree | None) -> list[Problem]:
-    if not inputs.title.prompts or found is None or found.has("text"):
+    title = inputs.title
+    given = [*title.prompts, *(prompt for retake in title.retakes for prompt in retake.prompts or ())]
+    if not given or found is None or found.has("text"):
         return []
     name = next((file.path for file in found.absent if file.network == "text"), "text branch")
     why = f"the weights at {redact(found.url)} have no {name}, without which family {catalog.family} takes no prompts"
-    text, remedy = f"{len(inputs.title.prompts)} given, but {why}", "remove `prompts`, or use weights that have it"
+    text, remedy = f"{len(given)} given, but {why}", "remove `prompts`, or use weights that have it"
     place = catalog.place(f"{inputs.title.key}.prompts")
     return [Problem(place, text, remedy, kind="weights", title=inputs.title.id)]
 

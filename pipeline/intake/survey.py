@@ -9,6 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from fractions import Fraction
+from functools import partial
+from math import ceil, floor
 
 from models.families.protocol import Family
 from pipeline.core.daemon_pool import DaemonPool
@@ -19,7 +22,7 @@ from pipeline.intake.fitting import misfits, problem_of
 from pipeline.intake.input_reader import InputReader, InputsRecord, Tell
 from pipeline.intake.title_inputs import InputFile, Inspected, TitleInputs, input_files, inputs_of, stored_input
 from pipeline.intake.weight_intake import NO_WEIGHTS, Weights
-from pipeline.manifest.catalog import Catalog, Title
+from pipeline.manifest.catalog import Catalog, Prompt, Title
 from pipeline.manifest.film_shape import film_size
 from pipeline.media.sound import joined_chapters
 from pipeline.media.sound_in.padding import in_padded
@@ -30,7 +33,7 @@ from pipeline.sources.inputs import name_of
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
 from pipeline.titles.metadata import Metadata, given_chapters, joined_tags, named
-from pipeline.titles.title_plan import TitlePlan, title_hashes
+from pipeline.titles.title_plan import Retake, TitlePlan, title_hashes
 
 WRITE_EVERY = 5.0  # seconds between two writings of what was found
 LAST_WORDS = 0.7  # seconds that an interrupted survey has to write what it found
@@ -147,10 +150,28 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
         options = options.changed(cover=metadata.cover.sha256)
     if metadata.captions is None:  # what then has no effect must not change a hash
         options = options.changed(burn_captions=False)
-    prompts = tuple((clip_of_second(in_padded(prompt.at, inputs.joined)), prompt.text) for prompt in title.prompts)
+    prompts, retakes = _clips_of(title.prompts, inputs), _retakes(inputs)
     mark_key = key_name(read_key())
     signer = signer_name() if options.marks == "on" else ""
     weights_hash = weights.hash or family.default_weights_hash()
+    hashes_with = partial(
+        title_hashes,
+        family=family,
+        weights=weights_hash,
+        seed=title.seed,
+        frames=inputs.frames,
+        prompts=prompts,
+        options=options,
+        portrait=portrait,
+        audio=audio,
+        metadata=metadata,
+        reading=inputs.portrait_reading,
+        canvas_reading=inputs.canvas_reading,
+        title=title.id,
+        mark_key=mark_key,
+        signer=signer,
+        treatments=[fact.treatment() for fact in inputs.joined],
+    )
     return TitlePlan(
         id=title.id,
         family=family.name,
@@ -165,23 +186,7 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
         audio=audio,
         audio_facts=inputs.joined,
         face_embedding=embedding,
-        hashes=title_hashes(
-            family=family,
-            weights=weights_hash,
-            seed=title.seed,
-            frames=inputs.frames,
-            prompts=prompts,
-            options=options,
-            portrait=portrait,
-            audio=audio,
-            metadata=metadata,
-            reading=inputs.portrait_reading,
-            canvas_reading=inputs.canvas_reading,
-            title=title.id,
-            mark_key=mark_key,
-            signer=signer,
-            treatments=[fact.treatment() for fact in inputs.joined],
-        ),
+        hashes=hashes_with(retakes=retakes),
         mark_key=mark_key,
         signer=signer,
         audio_names=tuple(name_of(source.url) for source in inputs.audio),
@@ -192,6 +197,27 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
         own_weights=weights.own,
         given_title=title.title,
         given_chapters=tuple((one.start, one.title) for one in _given_chapters(inputs)),
+        retakes=retakes,
+        untaken=hashes_with() if retakes else None,
+    )
+
+
+def _clips_of(prompts: Iterable[Prompt], inputs: TitleInputs) -> tuple[tuple[int, str], ...]:
+    return tuple((clip_of_second(in_padded(prompt.at, inputs.joined)), prompt.text) for prompt in prompts)
+
+
+def _retakes(inputs: TitleInputs) -> tuple[Retake, ...]:
+    def frame(moment: Fraction) -> Fraction:
+        return in_padded(moment, inputs.joined) * FPS
+
+    return tuple(
+        Retake(
+            floor(frame(one.start)),
+            min(ceil(frame(one.stop)), inputs.frames),
+            inputs.title.seed if one.seed is None else one.seed,
+            None if one.prompts is None else _clips_of(one.prompts, inputs),
+        )
+        for one in inputs.title.retakes
     )
 
 

@@ -27,8 +27,9 @@ __all__ = [
     "Catalog",
     "Options",
     "Prompt",
+    "Retake",
     "Title",
-    "check_prompts",
+    "check_moments",
     "load_manifest",
     "load_valid_titles",
     "options_entering",
@@ -50,6 +51,19 @@ class Prompt:
 
 
 @dataclass(frozen=True)
+class Retake:
+    """What is to be made once more, from `start` to `stop` (exact seconds of the title).
+
+    `seed`, `prompts`: None for the title's own.
+    """
+
+    start: Fraction
+    stop: Fraction
+    seed: int | None = None
+    prompts: tuple[Prompt, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Title:
     """One video to make. `portrait`, `audio` and `captions` are absolute paths or URLs.
 
@@ -66,6 +80,7 @@ class Title:
     title: str | None = None
     chapters: tuple[Prompt, ...] = ()
     captions: str | None = None
+    retakes: tuple[Retake, ...] = ()
     key: str = field(default="titles[0]", compare=False)
 
 
@@ -187,26 +202,33 @@ def _held(parsed: Parsed, source: str, output: str | None) -> Callable[[str, str
     return holds
 
 
-def check_prompts(title: Title, frames: int, where: Place) -> list[Problem]:
-    """Prompts and chapters that begin at or after the end of a title of `frames` frames. `where`: `Catalog.place`."""
+def check_moments(title: Title, frames: int, where: Place) -> list[Problem]:
+    """Prompts, chapters and retakes that lie beyond the end of a title of `frames` frames. `where`: `Catalog.place`."""
     end = Fraction(frames, FPS)
     return [
         Problem(
-            where(f"{title.key}.{kind}[{index}].at"),
-            f"value {_clock(one.at)}: the title ends at {_clock(end)}; expected an earlier moment",
+            where(f"{title.key}.{key}"),
+            f"value {_clock(at)}: the title ends at {_clock(end)}; expected an earlier moment",
             f"move or remove the {kind.removesuffix('s')}",
             kind=kind,
             title=title.id,
         )
-        for kind, entries in _moments(title)
-        for index, one in enumerate(entries)
-        if one.at >= end
+        for kind, key, at in _moments(title)
+        if at > end or (at == end and not key.endswith(".to"))
     ]
 
 
-def _moments(title: Title) -> Iterator[tuple[Literal["prompts", "chapters"], tuple[Prompt, ...]]]:
-    yield "prompts", title.prompts
-    yield "chapters", title.chapters
+def _moments(title: Title) -> Iterator[tuple[Literal["prompts", "chapters", "retakes"], str, Fraction]]:
+    """(What it is, its key in the title, the moment.)"""
+    for index, prompt in enumerate(title.prompts):
+        yield "prompts", f"prompts[{index}].at", prompt.at
+    for index, chapter in enumerate(title.chapters):
+        yield "chapters", f"chapters[{index}].at", chapter.at
+    for index, retake in enumerate(title.retakes):
+        yield "retakes", f"retakes[{index}].from", retake.start
+        yield "retakes", f"retakes[{index}].to", retake.stop
+        for number, prompt in enumerate(retake.prompts or ()):
+            yield "prompts", f"retakes[{index}].prompts[{number}].at", prompt.at
 
 
 def seed_of(title_id: str) -> int:
@@ -289,20 +311,29 @@ def _of_title(fault: YamlProblem, known: Mapping[int, str]) -> str:
 
 
 def _title(given: Mapping[str, Any], index: int, family: FamilyFacts) -> Title:
-    prompts = tuple(Prompt(moment(prompt["at"]), prompt["text"]) for prompt in given.get("prompts", ()))
     return Title(
         id=given["id"],
         portrait=given["portrait"],
         audio=tuple(given["audio"]),
-        prompts=prompts,
+        prompts=_prompts(given.get("prompts", ())),
         seed=given.get("seed", seed_of(given["id"])),
         priority=given.get("priority", 0),
         options=complete(given["options"], family),
         title=given.get("title"),
         chapters=tuple(Prompt(moment(one["at"]), one["title"]) for one in given.get("chapters", ())),
         captions=given.get("captions"),
+        retakes=tuple(map(_retake, given.get("retakes", ()))),
         key=key_path(("titles", index)),
     )
+
+
+def _prompts(given: Sequence[Mapping[str, Any]]) -> tuple[Prompt, ...]:
+    return tuple(Prompt(moment(prompt["at"]), prompt["text"]) for prompt in given)
+
+
+def _retake(given: Mapping[str, Any]) -> Retake:
+    prompts = _prompts(given["prompts"]) if "prompts" in given else None
+    return Retake(moment(given["from"]), moment(given["to"]), given.get("seed"), prompts)
 
 
 def _clock(seconds: Fraction) -> str:

@@ -168,6 +168,7 @@ class _Check:
             self.check_prompts(loc, given.get("prompts", ()), family)
             self.check_moments((*loc, "chapters"), given.get("chapters", ()), "chapter")
             self.check_first_chapter((*loc, "chapters", 0, "at"), given.get("chapters", ()))
+            self.check_retakes((*loc, "retakes"), given.get("retakes", ()), family)
             own = {name: value for name, value in given.items() if name in OptionFields.model_fields}
             places = sources | {name: (*loc, name) for name in own}
             given["options"] = defaults | own
@@ -214,6 +215,25 @@ class _Check:
             text = f"value {shown(chapters[0]['at'])}: expected 0, chapters leave no gap"
             self.fault(loc, text, "begin with one at 0")
 
+    def check_retakes(self, loc: Loc, retakes: list[dict[str, Any]], family: FamilyFacts | None) -> None:
+        """In order of time, none within another."""
+        end: tuple[Fraction, object] = (Fraction(0), 0)
+        for index, retake in enumerate(retakes):
+            place: Loc = (*loc, index)
+            if place in self.wrong:
+                continue
+            self.check_required(place, retake)
+            self.check_prompts(place, retake.get("prompts", []), family)
+            if "from" not in retake or "to" not in retake:
+                continue
+            if (start := moment(retake["from"])) < end[0]:
+                text = f"value {shown(retake['from'])}: expected {shown(end[1])} or later, where the one before ends"
+                self.fault((*place, "from"), text, "put retakes in order of time, or make one of them")
+            if (stop := moment(retake["to"])) <= start:
+                text = f"value {shown(retake['to'])}: expected later than `from` ({shown(retake['from'])})"
+                self.fault((*place, "to"), text, "correct one of them")
+            end = max(end, (stop, retake["to"]), key=lambda one: one[0])
+
     def check_moments(self, loc: Loc, entries: list[dict[str, object]], what: str) -> None:
         """Entries of a list in order of time."""
         last: tuple[Fraction, object] | None = None
@@ -232,11 +252,13 @@ class _Check:
 
 
 def _removable(loc: Loc) -> Loc:
-    """The place that goes with a wrong value: its key, or the title, prompt or chapter.
+    """The place that goes with a wrong value: its key, or the title, prompt, chapter or retake.
 
     Lists of plain values go as a whole.
     """
-    while loc and isinstance(loc[-1], int) and loc[-2:-1] not in (("titles",), ("prompts",), ("chapters",)):
+    while (
+        loc and isinstance(loc[-1], int) and loc[-2:-1] not in (("titles",), ("prompts",), ("chapters",), ("retakes",))
+    ):
         loc = loc[:-1]
     return loc
 

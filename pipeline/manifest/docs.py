@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from pydantic import BaseModel, JsonValue
 
-from pipeline.manifest.fields import REQUIRED, ChapterFields, ManifestFields, PromptFields, TitleFields
+from pipeline.manifest.fields import REQUIRED, ChapterFields, ManifestFields, PromptFields, RetakeFields, TitleFields
 from pipeline.manifest.option_fields import OptionFields
 from pipeline.manifest.options import MANY_STEPS, PRESETS
 
@@ -62,7 +62,7 @@ def json_schema() -> dict[str, object]:
     """docs/manifest.schema.json. What depends on the family, on other keys or on files only the commands check."""
     schema = ManifestFields.model_json_schema()
     definitions = schema.pop("$defs")
-    for model in (ManifestFields, TitleFields, PromptFields, ChapterFields, OptionFields):
+    for model in (ManifestFields, TitleFields, PromptFields, ChapterFields, RetakeFields, OptionFields):
         described = schema if model is ManifestFields else definitions[model.__name__]
         described["additionalProperties"] = False
         if model is ManifestFields:  # titles may come from elsewhere, and `titles` then gives single keys of them

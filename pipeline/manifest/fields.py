@@ -9,7 +9,16 @@ from difflib import get_close_matches
 from fractions import Fraction
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
 
 from pipeline.manifest.option_fields import OptionFields
 from pipeline.manifest.option_types import Line
@@ -18,6 +27,8 @@ from pipeline.media.tags import MOST_CHAPTERS
 
 MAX_SECONDS = 3_600_000  # a thousand hours
 MAX_TEXT = 500
+MOST_RETAKES = 1000  # of a title
+MOMENT = 'seconds from the start (12.5) or "H:MM:SS.mmm"'
 OTHER_NAMES = {"h265": "hevc", "x265": "hevc", "avc": "h264", "x264": "h264", "svtav1": "av1"}  # of codecs
 _CLOCK = re.compile(r"([0-9]{1,4}):([0-5][0-9]):([0-5][0-9])(\.[0-9]{1,6})?")
 _CLOCK_SCHEMA = r"^[0-9]{1,4}:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"
@@ -79,9 +90,7 @@ Audio = Annotated[
 class PromptFields(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    at: Moment = key(
-        'seconds from the start (12.5) or "H:MM:SS.mmm"', "When the prompt begins to hold: seconds, or H:MM:SS.mmm."
-    )
+    at: Moment = key(MOMENT, "When the prompt begins to hold: seconds, or H:MM:SS.mmm.")
     text: Line = key(
         f"1 to {MAX_TEXT} characters on one line, without control characters", "What the portrait is to express."
     )
@@ -90,10 +99,34 @@ class PromptFields(BaseModel):
 class ChapterFields(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    at: Moment = key(
-        'seconds from the start (12.5) or "H:MM:SS.mmm"', "When the chapter begins: seconds, or H:MM:SS.mmm."
-    )
+    at: Moment = key(MOMENT, "When the chapter begins: seconds, or H:MM:SS.mmm.")
     title: Line = key(f"1 to {MAX_TEXT} characters on one line, without control characters", "What it is called.")
+
+
+# Made by a function, since `from` cannot be the name of an attribute.
+RetakeFields = create_model(
+    "RetakeFields",
+    __config__=ConfigDict(extra="forbid", strict=True),
+    **{
+        "from": (Moment, key(MOMENT, "From where it is to be made once more: seconds, or H:MM:SS.mmm.")),
+        "to": (Moment, key(MOMENT, "Up to where: seconds, or H:MM:SS.mmm.")),
+        "seed": (
+            int,
+            key(
+                "a whole number from 0 to 2^63 - 1",
+                "Seed of its random numbers; the title's where not given.",
+                ge=0,
+                le=2**63 - 1,
+            ),
+        ),
+        "prompts": (
+            list[PromptFields],
+            key(
+                "a list of {at, text}", "Texts that steer expression there, by the title's time; its own if not given."
+            ),
+        ),
+    },  # type: ignore[call-overload]
+)
 
 
 class TitleFields(OptionFields):
@@ -125,6 +158,11 @@ class TitleFields(OptionFields):
         "the path or URL of a SubRip (.srt) or WebVTT (.vtt) file", "What is said, as a text track: SubRip or WebVTT."
     )
     prompts: list[PromptFields] = key("a list of {at, text}", "Texts that steer expression, in order of time.")
+    retakes: list[RetakeFields] = key(  # type: ignore[valid-type]
+        "a list of {from, to}",
+        "Parts of the title that are made once more, in order of time; all else stays as it is.",
+        max_length=MOST_RETAKES,
+    )
     seed: int = key(
         "a whole number from 0 to 2^63 - 1",
         "Seed of all random numbers of the title; taken from the id where not given.",
@@ -189,6 +227,7 @@ REQUIRED: dict[type[BaseModel], tuple[str, ...]] = {
     TitleFields: ("id", "portrait", "audio"),
     PromptFields: ("at", "text"),
     ChapterFields: ("at", "title"),
+    RetakeFields: ("from", "to"),
 }
 
 

@@ -26,7 +26,15 @@ MAX_TABLE = 64 << 20  # bytes, and characters of a cell
 MAX_TITLES = 100_000
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _DELIMITERS = ",;\t"
-_JSON = ("audio", "prompts", "chapters", "renditions", "face_box", "lip_box")  # columns whose cells may hold lists
+_JSON = (
+    "audio",
+    "prompts",
+    "chapters",
+    "retakes",
+    "renditions",
+    "face_box",
+    "lip_box",
+)  # columns whose cells may hold lists
 
 Row = tuple[str, dict[str, object]]
 

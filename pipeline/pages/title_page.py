@@ -40,7 +40,7 @@ def views_of(store: Store, folders: TitleFolders) -> Views:
         if prefix := folders.prefix(stage):
             views[stage] = StageView(store, prefix, checkpoint=True)
     if folders.scenes:
-        views["chain"] = ScenesView(store, [(one.frames, one.prefix("chain")) for one in folders.scenes])
+        views["chain"] = ScenesView(store, folders.scenes)
     return views
 
 

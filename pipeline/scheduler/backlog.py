@@ -145,7 +145,7 @@ class Backlog:
         if title.active and title.work.in_scenes:
             waiting = sum(not title.is_committed("upscale", gop) for gop in title.joinable) - self._in_hand[name]
         elif title.active:
-            waiting = title.chained - title.streamed - len(title.beyond) - self._in_hand[name]
+            waiting = title.to_upscale - self._in_hand[name]
         self.gops_to_upscale += waiting - self._to_upscale.get(name, 0)
         self._to_upscale[name] = waiting
         work = title.work

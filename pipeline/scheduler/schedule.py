@@ -16,10 +16,9 @@ for the titles that something happened to.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from itertools import pairwise
 
 from pipeline.scheduler.backlog import Backlog
+from pipeline.scheduler.films import Films
 from pipeline.scheduler.lanes import ChainLanes, WorkerState
 from pipeline.scheduler.pools import Limits, Pools
 from pipeline.scheduler.quarantine import Quarantine
@@ -75,8 +74,8 @@ class Schedule:
 
     def __init__(self, titles: Iterable[TitleWork], limits: Limits, quarantine: Quarantine | None = None):
         self.quarantine = quarantine or Quarantine()
-        self.titles = {title.id: TitleState(title) for title in titles}
-        self._states = dict(self.titles)  # and those of their scenes
+        self._films = Films(titles)
+        self.titles, self._states = self._films.titles, self._films.states
         self.limits = limits
         self.stopping: str | None = None
         self.speeds = Speeds()
@@ -105,8 +104,7 @@ class Schedule:
     @property
     def scenes(self) -> dict[str, TitleWork]:
         """Of all titles, as far as it is known where they begin."""
-        films = (title for title in self.titles.values() if title.scenes)
-        return {name: self._states[name].work for film in films for name in film.scenes}
+        return self._films.scenes()
 
     @property
     def now(self) -> float:
@@ -119,33 +117,19 @@ class Schedule:
 
     def fail(self, reason: Reason) -> None:
         for state in self._still_open(reason.title):
-            state.failed = self._of_film(reason)
+            state.failed = self._films.told(reason)
 
     def pause(self, reason: Reason) -> None:
         for state in self._still_open(reason.title):
-            state.paused = self._of_film(reason)
+            state.paused = self._films.told(reason)
 
     def _still_open(self, name: str) -> Iterator[TitleState]:
         """The title and its scenes, of which nothing more is to be done: a title ends as a whole."""
-        film = self._film(name)
-        self._scanning.discard(film)
-        for one in (film, *self.titles[film].scenes):
+        self._scanning.discard(self._films.film_of(name))
+        for one in self._films.parts_of(name):
             if not self._states[one].over:
                 yield self._states[one]
                 self._backlog.touch(one)
-
-    def _film(self, name: str) -> str:
-        """The title that a scene belongs to; a title's own name."""
-        return self._states[name].work.film or name
-
-    def _of_film(self, reason: Reason) -> Reason:
-        """What befell a scene, said of its title."""
-        film = self._film(reason.title)
-        if film == reason.title:
-            return reason
-        scene = f"scene {reason.title.rpartition('@')[2]}"
-        place = f"{scene}, {reason.place}" if reason.place else scene
-        return replace(reason, title=film, text=f"{scene}: {reason.text}", place=place)
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -176,24 +160,10 @@ class Schedule:
                 self.stopping = self.stopping or reason
 
     def _load(self, found: Scanned) -> None:
-        """What the store holds of a title and of its scenes, which are known from now on."""
-        film = self.titles[found.title]
-        for work, one in found.scenes:
-            state = self._states.setdefault(work.id, TitleState(work))
-            state.work, state.visit = work, film.visit
-            state.load(one)
-            self._close(state)
-        film.load(found)
-        film.joins, film.joinable = set(), set()
-        self._find_joins(film)
-        for name in (*film.scenes, found.title):
+        self._films.load(found)
+        for name in reversed(self._films.parts_of(found.title)):
             self._backlog.touch(name)
             self._accuse(name)
-
-    @staticmethod
-    def _close(state: TitleState) -> None:
-        """A scene is over when its last fragment is there: what is published is the title."""
-        state.done = state.done or (bool(state.work.film) and state.streamed == state.work.gops)
 
     def _lost(self, name: str, failure: Failure) -> None:
         worker = self.workers.pop(name, None)
@@ -265,14 +235,14 @@ class Schedule:
 
     def _look_again(self, name: str, reason: str) -> None:
         """Trust the store and not what is known: something that was committed is damaged."""
-        name = self._film(name)
+        name = self._films.film_of(name)
         title = self.titles[name]
         if title.over or name in self._to_scan:
             return
         title.note_progress()
         title.visit += 1
         title.in_vain += 1
-        for one in (name, *title.scenes):
+        for one in self._films.parts_of(name):
             self._states[one].scanned = False
             self._backlog.touch(one)
         if title.in_vain > SCANS:
@@ -302,36 +272,15 @@ class Schedule:
         for item in done:
             if item.title in self._states:
                 state = self._states[item.title]
-                state.commit(item)
-                self._close(state)
-                if state.work.film and state.chained == state.work.gops:  # others may have become the longest
-                    for name in self.titles[state.work.film].scenes:
-                        self._backlog.touch(name)
+                for scene in self._films.commit(item):
+                    self._backlog.touch(scene)
                 if state.work.film:
-                    self._commit_to_film(state, item)
+                    self._backlog.touch(state.work.film)
                 elif item.kind == "sound" and state.work.in_scenes and not state.scenes:
                     self._look_again(item.title, "where its scenes begin cannot be read")
                 self.retries.forget((item.title, item.kind, item.unit))
                 self.quarantine.forget((item.title, item.kind, item.unit))
                 self._backlog.touch(item.title)
-
-    def _commit_to_film(self, scene: TitleState, item: Done) -> None:
-        film, gop = self.titles[scene.work.film], scene.work.first + item.unit
-        film.chained = sum(self._states[name].chained for name in film.scenes)
-        if item.kind == "upscale" and gop not in film.joins:
-            film.stream(gop)
-        if item.kind == "chain":
-            self._find_joins(film)
-        self._backlog.touch(film.work.id)
-
-    def _find_joins(self, film: TitleState) -> None:
-        """Where the title's scenes dissolve into each other, and which of these GOPs can be made."""
-        scenes = [self._states[name] for name in film.scenes] if film.work.joined else []
-        for before, after in pairwise(scenes):
-            gop = after.work.first - 1
-            film.joins.add(gop)
-            if before.chained == before.work.gops and after.chained:
-                film.joinable.add(gop)
 
     def _is_committed(self, unit: Unit) -> bool:
         name, kind, number = unit
@@ -368,7 +317,7 @@ class Schedule:
         if not self._to_scan:
             return
         # A scan trusts the store, so it waits until nothing of the title is in anybody's hands.
-        held = {self._film(unit[0]) for unit in self._backlog.busy}
+        held = {self._films.film_of(unit[0]) for unit in self._backlog.busy}
         for name in [name for name in self._to_scan if name not in held]:
             self._to_scan.remove(name)
             if not self.titles[name].over:

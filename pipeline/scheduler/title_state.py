@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pipeline.core.pieces import Interval
 from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import Done, Kind, Reason, Role, Scanned
+
+
+def _within(gop: int, shown: tuple[Interval, ...]) -> bool:
+    return any(first <= gop < stop for first, stop in shown)
 
 
 @dataclass
@@ -50,9 +55,19 @@ class TitleState:
         self.blocks, self.block_prefix = set(found.blocks), 0
         self.lanes = found.lanes or self.lanes
         self.chained = min(found.chained, self.work.gops)
-        self.streamed, self.beyond = 0, {gop for gop in found.streamed if gop < self.work.gops}
+        self.streamed, self.beyond = 0, {gop for gop in found.streamed if gop < self.work.gops} | self._hidden()
         self._advance()
         self.note_progress(found.remade)
+
+    def _hidden(self) -> set[int]:
+        """GOPs of a scene that its film does not show: they are chained, for what follows them, and never upscaled."""
+        return {gop for gop in range(self.work.gops) if self.work.shown and not _within(gop, self.work.shown_gops)}
+
+    @property
+    def to_upscale(self) -> int:
+        """GOPs that are chained and not upscaled."""
+        there = sum(gop < self.chained for gop in self.beyond) if self.work.shown else len(self.beyond)
+        return max(0, self.chained - self.streamed - there)
 
     def note_progress(self, remade: int = 0) -> None:
         """Before and after the store is looked at anew. Making the same unit again and again is none."""

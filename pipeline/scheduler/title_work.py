@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.core.pieces import Interval
+
 
 @dataclass(frozen=True)
 class TitleWork:
     """The size of a title. `gops` is what this run is to make: all of them, or a preview's.
 
-    `in_scenes`: its pictures are made scene by scene. Of a scene `film` is its title, and `first` its first GOP there.
+    `in_scenes`: its pictures are made scene by scene. Of a scene `film` is its title, `first` its first GOP there, and
+    `shown` which of the scene's own GOPs the film shows, all of them where empty; `gops` then ends with the last.
     """
 
     id: str
@@ -27,6 +30,16 @@ class TitleWork:
     joined: bool = False  # its scenes dissolve into each other: the last GOP of each but the last is its own
     film: str = ""
     first: int = 0
+    shown: tuple[Interval, ...] = ()
+
+    @property
+    def shown_gops(self) -> tuple[Interval, ...]:
+        return self.shown or ((0, self.gops),)
+
+    @property
+    def in_film(self) -> tuple[Interval, ...]:
+        """What the film shows of a scene, in GOPs of the film."""
+        return tuple((self.first + first, self.first + stop) for first, stop in self.shown_gops)
 
     def blocks_for(self, gop: int) -> int:
         """Number of blocks, from the first on, that GOP `gop` needs."""

@@ -63,6 +63,7 @@ def note_plan(store: Store, plan: TitlePlan) -> None:
         "weights": [[name, asdict(stored)] for name, stored in plan.weights],
         "weights_hash": plan.weights_hash,
         "readings": [plan.portrait_reading, plan.canvas_reading],
+        **({"untaken": asdict(plan.untaken)} if plan.untaken else {}),
     }
     store.create(key, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
 
@@ -104,7 +105,8 @@ def _begun(store: Store, plan: TitlePlan, stream: str, note: Mapping[str, Any]) 
     try:
         weights = tuple((str(name), Stored(**stored)) for name, stored in note["weights"])
         hashes = replace(Hashes(**note["hashes"]), file=plan.hashes.file)
-        theirs = replace(plan, hashes=hashes, weights=weights, weights_hash=str(note["weights_hash"]))
+        untaken = Hashes(**note["untaken"]) if plan.untaken else None
+        theirs = replace(plan, hashes=hashes, untaken=untaken, weights=weights, weights_hash=str(note["weights_hash"]))
         readings = note.get("readings", ["", ""])
         theirs = replace(theirs, portrait_reading=str(readings[0]), canvas_reading=str(readings[1]))
         frames = note["frames"]

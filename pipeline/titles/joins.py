@@ -1,66 +1,103 @@
 """Joins: the GOP in which one scene of a title becomes the next, made of the end of one and the beginning of the other.
 
-The last OVER frames of a scene dissolve into the first picture of the scene after it, which is still: both lie in the
-pause around the border. The scenes themselves stay as they are; the join is the film's own, in its stream, and is made
-of latents that `keep` does not let go.
+The last OVER frames of a scene dissolve into the first picture of the scene after it: both lie in the pause around the
+border. Where a scene goes on behind a retake, that picture is the one that it has at this place. The scenes themselves
+stay as they are; the join is the film's own, in its stream, and is made of latents that `keep` does not let go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.timeline import GOP, gop_range
+from pipeline.core.pieces import pieces
+from pipeline.core.timeline import GOP
 from pipeline.core.windows import gop_reads
 from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
-from pipeline.titles.title_plan import TitlePlan
+from pipeline.titles.title_plan import SceneOf, TitlePlan
 
 OVER = 12  # frames
 
 
-def join_frame(before: TitlePlan) -> int:
-    """First frame, in its title, of the GOP in which a scene becomes the next."""
-    return before.first_frame + (before.gops - 1) * GOP
+@dataclass(frozen=True)
+class Join:
+    """Where one piece of a film becomes the next. `first`: first frame, in the film, of the GOP in which it does.
+
+    That GOP is number `last` of scene `before`; the piece that follows begins with GOP `next` of scene `after`.
+    """
+
+    first: int
+    before: TitlePlan
+    last: int
+    after: TitlePlan
+    next: int
+
+    def reads(self) -> dict[str, tuple[TitlePlan, list[int]]]:
+        """The scenes with first frames of the GOPs whose latents the join is made of, by what records call them."""
+        return {
+            "ending": (self.before, _read(self.before, self.last)),
+            "beginning": (self.after, _read(self.after, self.next)),
+        }
 
 
-def ending(before: TitlePlan) -> list[int]:
-    """First frames, in the scene, of the GOPs whose latents its last GOP is made of."""
-    first, _ = gop_reads(before.gops - 1, before.frames)
-    group = before.constants.decode_group
-    return list(range(first // group * group // GOP * GOP, before.gops * GOP, GOP))
-
-
-def beginning(after: TitlePlan) -> list[int]:
-    """The same of its first picture."""
-    _, stop = gop_reads(0, after.frames)
-    return list(range(0, stop, GOP))
-
-
-def made_of(store: Store, before: TitlePlan, after: TitlePlan) -> dict[str, str] | None:
-    """What a join is made of, by sha256 of latents, as its record names it; None where some is not chained."""
-    found = {}
-    for word, scene, firsts in (("ending", before, ending(before)), ("beginning", after, beginning(after))):
-        records = {one.first: one for one in StageView(store, scene.prefix("chain")).records(firsts)}
-        for first in firsts:
-            if first not in records or "latents" not in records[first].objects:
-                return None
-            found[f"{word}/{first}"] = records[first].objects["latents"].sha256
+def joins_of(plan: TitlePlan, scenes: Sequence[TitlePlan]) -> list[Join]:
+    """All joins of a title's scenes, in the film's order; none where one is cut to the next."""
+    if plan.options.join != "dissolve":
+        return []
+    found = []
+    for one, two in pairwise(pieces(_scene(scene).shown for scene in scenes)):
+        before, after = scenes[one.scene], scenes[two.scene]
+        last, following = one.stop - 1 - _scene(before).first, two.first - _scene(after).first
+        found.append(Join((one.stop - 1) * GOP, before, last, after, following))
     return found
 
 
-def is_kept(scene: TitlePlan, first: int) -> bool:
-    """Whether the latents of the scene's GOP at that frame stay, whatever `keep` says."""
-    return first in beginning(scene) or first in ending(scene)
+def _scene(plan: TitlePlan) -> SceneOf:
+    assert plan.scene is not None
+    return plan.scene
+
+
+def _read(scene: TitlePlan, gop: int) -> list[int]:
+    """First frames of the GOPs whose latents a GOP of a scene is made of."""
+    first, stop = gop_reads(gop, scene.frames)
+    group = scene.constants.decode_group
+    return list(range(first // group * group // GOP * GOP, stop, GOP))
+
+
+def made_of(store: Store, join: Join) -> dict[str, str] | None:
+    """What a join is made of, by sha256 of latents, as its record names it; None where some is not chained."""
+    found = dict[str, str]()
+    for word, (scene, firsts) in join.reads().items():
+        latents = latents_of(store, scene, firsts)
+        if len(latents) < len(firsts):
+            return None
+        found |= {f"{word}/{first}": digest for first, digest in latents.items()}
+    return found
+
+
+def latents_of(store: Store, scene: TitlePlan, firsts: Sequence[int]) -> dict[int, str]:
+    """sha256 of the latents of a scene's GOPs at these frames, as far as they are there."""
+    records = StageView(store, scene.prefix("chain")).records(firsts)
+    return {one.first: one.objects["latents"].sha256 for one in records if "latents" in one.objects}
+
+
+def kept_for_joins(scene: TitlePlan, joins: Iterable[Join]) -> set[int]:
+    """First frames of a scene's GOPs whose latents stay, whatever `keep` says: its ends, and what joins are made of."""
+    found = {*_read(scene, 0), *_read(scene, scene.gops - 1)}
+    for join in joins:
+        found |= {first for one, firsts in join.reads().values() if one.name == scene.name for first in firsts}
+    return found
 
 
 def dissolved(
-    pictures: Iterator[tuple[int, NDArray[np.uint8]]], into: NDArray[np.uint8], before: TitlePlan
+    pictures: Iterator[tuple[int, NDArray[np.uint8]]], into: NDArray[np.uint8], stop: int
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """The numbered yuv420p planes of a scene's last GOP, the last of them more and more those of another picture."""
-    _, stop = gop_range(before.gops - 1, before.frames)
+    """The numbered yuv420p planes of frames before `stop`, the last of them more and more those of another picture."""
     target = into.astype(np.uint16)
     for number, planes in pictures:
         share = number - (stop - OVER) + 1

@@ -94,6 +94,7 @@ def ingredients(plan: TitlePlan) -> dict[str, object]:
         "weights": plan.weights_hash,
         "prompts": [{"clip": clip, "text": text} for clip, text in plan.prompts],
         "seed": plan.seed,
+        **({"retakes": [asdict(one) for one in plan.retakes]} if plan.retakes else {}),
         "options": plan.plain_options,
         "hashes": {name: getattr(plan.hashes, name) for name in ("sound", "chain", "picture", "stream")},
     }

@@ -32,6 +32,7 @@ def requested_of(plan: TitlePlan) -> Requested:
             "weights": plan.weights_hash if plan.own_weights else "",
             "seed": plan.seed,
             "prompts": made_of["prompts"],
+            "retakes": [one.identity() for one in plan.retakes],
             "inputs": made_of["inputs"],
             "key": plan.mark_key if plan.marks.payload else "",
             "signer": plan.signer if plan.marks.wanted else "",

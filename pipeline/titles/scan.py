@@ -8,12 +8,12 @@ result saves all that followed it. What cannot be read, and what has lost an obj
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from pipeline.core.errors import DamagedObject, LongtakeError, MissingObject
 from pipeline.core.parallel import parallel_map
+from pipeline.core.pieces import count_shown
 from pipeline.core.timeline import GOP
 from pipeline.scheduler.title_work import TitleWork
 from pipeline.scheduler.work import Scanned
@@ -23,10 +23,10 @@ from pipeline.store.small_json import get_json
 from pipeline.store.stage_view import StageView
 from pipeline.store.stages import dropped
 from pipeline.store.store import Store
-from pipeline.titles.joins import join_frame, made_of
+from pipeline.titles.joins import Join, joins_of, latents_of, made_of
 from pipeline.titles.lost_objects import lost, mend_headers, whole
 from pipeline.titles.numerics import lanes_of
-from pipeline.titles.scenes import plans_of, scenes_in
+from pipeline.titles.scenes import parting_in, plans_of
 from pipeline.titles.title_folders import read_json
 from pipeline.titles.title_plan import TitlePlan
 from pipeline.titles.title_work import scene_works
@@ -70,7 +70,7 @@ def scan(store: Store, plan: TitlePlan, goal: int | None = None, *, mend: bool =
     Without `mend` nothing is voided, for those who may look and not write: raises DamagedObject for such a record.
     Raises LostForGood for a finished title whose file is gone together with what it was made of, unless `renew`.
     """
-    if not plan.scene and (goal is None or goal == plan.gops) and is_done(store, plan, mend=mend):
+    if (goal is None or goal == plan.gops) and is_done(store, plan, mend=mend):
         return Scanned(plan.id, True, True, tuple(range(plan.blocks)), plan.gops, tuple(range(plan.gops)), True)
     return _Scan(store, plan, mend).look(goal, renew)
 
@@ -82,17 +82,19 @@ class _Scan:
     store: Store
     plan: TitlePlan
     mend: bool
+    rechain: bool = False  # of a scene: whether its chain is needed, though all that was made of it is there
 
     def __post_init__(self) -> None:
         self.views: dict[str, StageView] = {}
 
     def look(self, goal: int | None, renew: bool) -> Scanned:
         plan = self.plan
-        done = self._view("scene").read(0) if plan.scene else self._finished(goal in (None, plan.gops), renew)
+        done = self._scene_done() if plan.scene else self._finished(goal in (None, plan.gops), renew)
         needed = dict.fromkeys(["sound", plan.heard] if plan.scene is None else [])  # a scene's is its title's
         sound = None not in [self._single(stage) for stage in needed]  # both are looked at
         fragments = self._fragments()
-        if done is not None and len(fragments) == plan.gops:  # what they were made of need not be there
+        shown = sum(stop - first for first, stop in plan.shown_gops)
+        if done is not None and len(fragments) == shown and not self.rechain:  # what they are of need not be there
             return self._scanned(sound, True, range(plan.blocks), plan.gops, range(plan.gops))
         if plan.in_scenes:
             return self._scenes(sound, goal or plan.gops, renew, fragments)
@@ -107,37 +109,46 @@ class _Scan:
         blocks = (first // plan.constants.feature_block for first in features)
         return self._scanned(sound, conditioning is not None, blocks, len(latents), streamed)
 
-    def _with_joins(
-        self, streamed: set[int], scenes: Sequence[TitlePlan], fragments: Mapping[int, Mapping[str, str]]
-    ) -> set[int]:
-        """Of the GOPs in which scenes dissolve into each other those count that were made of what is there now."""
-        for before, after in pairwise(scenes):
-            first = join_frame(before)
-            streamed.discard(first // GOP)
-            if first in fragments and fragments[first] == made_of(self.store, before, after):
-                streamed.add(first // GOP)
-        return streamed
+    def _is_made(self, join: Join, uses: Mapping[str, str] | None) -> bool:
+        return uses is not None and uses == made_of(self.store, join)
+
+    def _scene_done(self) -> Record | None:
+        """Says that all of a scene was there; of one that was a title in one piece its own done record does so, too."""
+        found = self._view("scene").read(0)
+        return found or (self._view("done").read(0) if self.plan.scene and self.plan.scene.whole else None)
 
     def _scenes(self, sound: bool, goal: int, renew: bool, fragments: Mapping[int, Mapping[str, str]]) -> Scanned:
         """All scenes, once it is known where they begin; what is there of them is there of the title."""
         record = self._single("scenes")
         try:
-            scenes = plans_of(self.plan, scenes_in(record)) if record else ()
+            scenes = plans_of(self.plan, parting_in(record)) if record else ()
         except DamagedObject as error:
             if record is None or not self.mend:
                 raise
             self._view("scenes").void(record, str(error))
             scenes = ()
+        joins = joins_of(self.plan, scenes)
+        joins = [join for join in joins if join.first < goal * GOP]
+        made = {join.first // GOP for join in joins if self._is_made(join, fragments.get(join.first))}
+        # What a join is made of may have been let go with the rest: then its scenes are chained once more.
+        rechain = {
+            scene.name
+            for join in joins
+            if join.first // GOP not in made
+            for scene, firsts in join.reads().values()
+            if len(latents_of(self.store, scene, firsts)) < len(firsts)
+        }
 
         def look(part: tuple[TitleWork, TitlePlan]) -> tuple[TitleWork, Scanned]:
             work, one = part
-            return work, replace(scan(self.store, one, mend=self.mend, renew=renew), title=one.name)
+            found = _Scan(self.store, one, self.mend, one.name in rechain).look(None, renew)
+            return work, replace(found, title=one.name)
 
-        found = list(parallel_map(look, zip(scene_works(scenes, goal), scenes, strict=False)))
-        streamed = {work.first + gop for work, one in found for gop in one.streamed if gop < work.gops}
-        if self.plan.options.join == "dissolve":
-            streamed = self._with_joins(streamed, scenes, fragments)
-        chained = sum(min(one.chained, work.gops) for work, one in found)
+        found = list(parallel_map(look, scene_works(scenes, goal)))
+        shown = {gop for work, _ in found for first, stop in work.in_film for gop in range(first, stop)}
+        streamed = {work.first + gop for work, one in found for gop in one.streamed}
+        streamed = (streamed & shown) - {join.first // GOP for join in joins} | made
+        chained = sum(count_shown(work.shown_gops, one.chained) for work, one in found)
         whole = self._scanned(sound and bool(scenes), bool(scenes), (), chained, streamed)
         return replace(whole, scenes=tuple(found), remade=whole.remade + sum(one.remade for _, one in found))
 
@@ -178,7 +189,8 @@ class _Scan:
         """What the fragments were made of, by first frame; their headers are there, too."""
         found: dict[int, Mapping[str, str]] = {}
         first: Record | None = None
-        for record in self._records("stream", range(0, self.plan.frames, GOP)):
+        firsts = [gop * GOP for first, stop in self.plan.shown_gops for gop in range(first, stop)]
+        for record in self._records("stream", firsts):
             first = first or record
             found[record.first] = {name: used for name, used in record.uses.items() if name.startswith(_LATENTS)}
         if self.mend and not mend_headers(self.store, self.plan, self._view("stream"), first) and first:

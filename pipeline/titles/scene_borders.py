@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.pieces import Interval
 from pipeline.core.timeline import FPS, GOP, SPEECH_PER_FRAME, gops_of
 
 REVISION = 1  # raised when a change moves borders: it enters the hash of the titles that have them
@@ -49,11 +50,23 @@ def every(energies: NDArray[np.int64], minutes: int) -> list[int]:
     return _long_enough(found, frames)
 
 
+def around(energies: NDArray[np.int64], stretches: Sequence[tuple[int, int]]) -> list[Interval]:
+    """[first, stop) GOPs that hold stretches of frames, in order of time: from quiet borders before to ones behind."""
+    gops, found, end = gops_of(len(energies)), list[Interval](), 0
+    for start, stop in stretches:
+        before = max(start // GOP, end)
+        behind = min(max(-(-stop // GOP), before + 1), gops)
+        first = _quietest(energies, range(max(end, before - NEAR), before + 1), before)
+        end = _quietest(energies, range(behind, min(gops, behind + NEAR) + 1), behind)
+        found.append((first, end))
+    return found
+
+
 def _quietest(energies: NDArray[np.int64], gops: Iterable[int], wanted: float) -> int:
     """Of these borders the one around which least is said; of equal ones the nearest to where it is wanted."""
 
     def loudness(gop: int) -> int:
-        return int(energies[max(0, gop * GOP - AROUND) : gop * GOP + AROUND].max())
+        return int(energies[max(0, gop * GOP - AROUND) : gop * GOP + AROUND].max(initial=0))
 
     return min(gops, key=lambda gop: (loudness(gop), abs(gop - wanted), gop))
 

@@ -3,6 +3,9 @@
 A scene is rendered as a title is: from the portrait, its frames counted from its own first one. What it is made of is
 in its hash and nothing else, so wherever it stands in a title, and whatever comes before, it is the same scene: a
 change in chapter 3 leaves chapters 4 and 5 as they are. Where each begins stands in a record, made with the sound.
+
+A retake is a scene, too: it is shown in place of a part of others, which are otherwise as they were. A title in one
+piece is then the one scene that its retakes are taken from, under the hashes that it has without them.
 """
 
 from __future__ import annotations
@@ -15,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import DamagedObject
-from pipeline.core.timeline import CLIP, FPS, GOP
+from pipeline.core.pieces import Interval, pieces, without
+from pipeline.core.timeline import CLIP, FPS, GOP, gops_of
 from pipeline.sources.captions import Cue, cut
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record
 from pipeline.store.store import Store
-from pipeline.titles.scene_borders import at_chapters, every
+from pipeline.titles.scene_borders import around, at_chapters, every
 from pipeline.titles.title_plan import SceneOf, TitlePlan, digest, scene_hashes
 
 EDGE = 16  # samples of speech at 16 kHz
@@ -38,25 +42,34 @@ class Scene:
     captions: str = ""
 
 
-def scenes_in(record: Record) -> tuple[Scene, ...]:
+@dataclass(frozen=True)
+class Parting:
+    """What a title's record of scenes holds: the scenes that it is parted into, and its retakes."""
+
+    scenes: tuple[Scene, ...]
+    retakes: tuple[Scene, ...] = ()
+
+
+def parting_in(record: Record) -> Parting:
     """Raises DamagedObject where the record does not hold scenes that follow each other."""
     try:
         found = tuple(Scene(**one) for one in record.facts["scenes"])
+        retakes = tuple(Scene(**one) for one in record.facts.get("retakes", ()))
         ends = [one.first * GOP + one.frames for one in found]
         wrong = [one.first * GOP for one in found] != [0, *ends[:-1]] or ends[-1] != record.frames
     except (KeyError, IndexError, TypeError) as error:
         raise DamagedObject(f"title {record.title}: no scenes in their record ({type(error).__name__})") from error
     if wrong:
         raise DamagedObject(f"title {record.title}: its scenes do not follow each other from 0 to {record.frames}")
-    return found
+    return Parting(found, retakes)
 
 
 def read_scenes(store: Store, plan: TitlePlan) -> tuple[TitlePlan, ...]:
-    """Plans of a title's scenes in order; empty for a title in one piece, or whose sound is not made yet."""
+    """Plans of a title's scenes; empty for a title in one piece, or whose sound is not made yet."""
     if not plan.in_scenes:
         return ()
     record = Ledger(store, plan.prefix("scenes")).read(0)
-    return plans_of(plan, scenes_in(record)) if record else ()
+    return plans_of(plan, parting_in(record)) if record else ()
 
 
 def expected(plan: TitlePlan) -> tuple[TitlePlan, ...]:
@@ -64,34 +77,68 @@ def expected(plan: TitlePlan) -> tuple[TitlePlan, ...]:
     if not plan.in_scenes:
         return ()
     silence = np.zeros(plan.frames, np.int64)
-    if plan.options.scenes == "chapters":
-        firsts = at_chapters(silence, chapter_frames(plan))
-    else:
-        assert isinstance(plan.options.scenes, int)
-        firsts = every(silence, plan.options.scenes)
-    sizes = [min(stop * GOP, plan.frames) - first * GOP for first, stop in pairwise([*firsts, plan.gops])]
-    return plans_of(plan, [Scene(first, frames, "", 0.0) for first, frames in zip(firsts, sizes, strict=True)])
+
+    def some(first: int, stop: int) -> Scene:
+        return Scene(first, min(stop * GOP, plan.frames) - first * GOP, "", 0.0)
+
+    scenes = tuple(some(first, stop) for first, stop in pairwise([*first_gops(plan, silence), plan.gops]))
+    return plans_of(plan, Parting(scenes, tuple(some(*one) for one in retaken(plan, silence))))
 
 
-def chapter_frames(plan: TitlePlan) -> list[int]:
-    """Frames at which the title's chapters begin."""
-    return [chapter.start * FPS // 1000 for chapter in plan.metadata.chapters]
+def first_gops(plan: TitlePlan, energies: NDArray[np.int64]) -> list[int]:
+    """Where the scenes of a title begin. `energies`: of its speech, frame by frame (`frame_energies`)."""
+    match plan.options.scenes:
+        case "one":
+            return [0]
+        case "chapters":
+            return at_chapters(energies, [chapter.start * FPS // 1000 for chapter in plan.metadata.chapters])
+        case int(minutes):
+            return every(energies, minutes)
 
 
-def plans_of(plan: TitlePlan, scenes: Sequence[Scene]) -> tuple[TitlePlan, ...]:
-    """The plan of every scene of a title."""
-    return tuple(_plan_of(plan, number, scene) for number, scene in enumerate(scenes))
+def retaken(plan: TitlePlan, energies: NDArray[np.int64]) -> list[Interval]:
+    """The GOPs of a title that are made once more, from border to border."""
+    return around(energies, [(one.start, one.stop) for one in plan.retakes])
 
 
-def _plan_of(plan: TitlePlan, number: int, scene: Scene) -> TitlePlan:
+def plans_of(plan: TitlePlan, parting: Parting) -> tuple[TitlePlan, ...]:
+    """The plan of every scene of which anything is shown, retakes last."""
+    taken = [(one.first, one.first + gops_of(one.frames)) for one in parting.retakes]
+    found = []
+    for number, scene in enumerate(parting.scenes):
+        if shown := without((scene.first, scene.first + gops_of(scene.frames)), taken):
+            found.append(_plan_of(plan, number, scene, shown))
+    for number, (scene, gops, retake) in enumerate(zip(parting.retakes, taken, plan.retakes, strict=True)):
+        own = plan.prompts if retake.prompts is None else retake.prompts
+        other = replace(plan, seed=retake.seed, prompts=own)
+        found.append(_plan_of(other, len(parting.scenes) + number, scene, (gops,)))
+    return tuple(found)
+
+
+def _plan_of(plan: TitlePlan, number: int, scene: Scene, shown: tuple[Interval, ...]) -> TitlePlan:
+    whole = plan.options.scenes == "one" and plan.untaken is not None and number == 0
+    where = SceneOf(number, scene.first, scene.speech, scene.level, shown, whole)
+    if whole:
+        assert plan.untaken is not None
+        return replace(plan, scene=where, hashes=plan.untaken)
     prompts = prompts_within(plan.prompts, scene.first * GOP // CLIP, -(-scene.frames // CLIP))
     return replace(
         plan,
         frames=scene.frames,
         prompts=prompts,
-        scene=SceneOf(number, scene.first, scene.speech, scene.level),
+        scene=where,
         hashes=scene_hashes(plan, scene.frames, prompts, scene.speech, scene.captions),
     )
+
+
+def pieces_of(scenes: Sequence[TitlePlan]) -> list[dict[str, object]]:
+    """The film piece by piece, as reports show it: first frame and frames of each, and the stream that it is of."""
+    found: list[dict[str, object]] = []
+    for one in pieces(scene.scene.shown for scene in scenes if scene.scene):
+        scene = scenes[one.scene]
+        end = min(one.stop * GOP, scene.first_frame + scene.frames)
+        found.append({"first": one.first * GOP, "frames": end - one.first * GOP, "stream": scene.hashes.stream})
+    return found
 
 
 def without_edges(speech: NDArray[np.int16], before: int, after: int) -> NDArray[np.int16]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.core.errors import DamagedObject, MissingObject, StoreError
-from pipeline.core.timeline import gops_of
+from pipeline.core.pieces import Interval
+from pipeline.core.timeline import GOP, gops_of
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record
 from pipeline.store.small_json import get_json
@@ -28,7 +29,8 @@ _TRIED = 4  # records by which a stream's chain is looked for
 class TitleFolders:
     """Folders of one title; an empty one was not found. `frames` is 0 where no record tells.
 
-    Of a title in scenes the stream alone is its own: `scenes` are the folders of each, in order.
+    Of a title in scenes the stream alone is its own: `scenes` are the folders of each. Of a scene `first` is its first
+    GOP in its title, and `shown` what the film shows of it, in GOPs of the film.
     """
 
     title: str
@@ -38,6 +40,18 @@ class TitleFolders:
     frames: int = 0
     plan: TitlePlan | None = None
     scenes: tuple[TitleFolders, ...] = ()
+    first: int = 0
+    shown: tuple[Interval, ...] = ()
+
+    @property
+    def shown_gops(self) -> tuple[Interval, ...]:
+        """Which of its own GOPs are shown: of a scene that is partly taken anew not all."""
+        return tuple((start - self.first, stop - self.first) for start, stop in self.shown) or ((0, self.gops),)
+
+    @property
+    def needed_frames(self) -> int:
+        """Frames from the first on that are chained, be it for what follows them."""
+        return min(self.shown_gops[-1][1] * GOP, self.frames)
 
     @property
     def parts(self) -> tuple[TitleFolders, ...]:
@@ -80,24 +94,38 @@ def folders_of_plan(store: Store, plan: TitlePlan) -> TitleFolders:
 
 def _of_plan(plan: TitlePlan) -> TitleFolders:
     chain, stream = (plan.prefix(stage).rpartition("/")[0] for stage in ("chain", "stream"))
-    return TitleFolders(plan.id, plan.prefix("sound"), chain, stream, plan.frames, plan)
+    where = (plan.scene.first, plan.scene.shown) if plan.scene else (0, ())
+    return TitleFolders(plan.id, plan.prefix("sound"), chain, stream, plan.frames, plan, (), *where)
 
 
 def note_scenes(store: Store, plan: TitlePlan, scenes: Sequence[TitlePlan]) -> None:
     """Leave beside a title's stream which scenes it is made of, for who has no plan of it."""
-    facts = [[*(getattr(one.hashes, name)[:16] for name in ("chain", "stream")), one.frames] for one in scenes]
+    facts = [
+        [
+            *(getattr(one.hashes, name)[:16] for name in ("chain", "stream")),
+            one.frames,
+            one.scene.first,
+            one.scene.shown,
+        ]
+        for one in scenes
+        if one.scene
+    ]
     create_json(store, f"{plan.prefix('stream').rpartition('/')[0]}/{_SCENES}", {"scenes": facts})
 
 
 def _noted_scenes(store: Store, title: str, stream: str, sound: str) -> tuple[TitleFolders, ...]:
     noted = (read_json(store, f"{stream}/{_SCENES}") or {}).get("scenes")
+    found, end = list[TitleFolders](), 0
     try:
-        return tuple(
-            TitleFolders(title, sound, f"{title}/chain/{chain}", f"{title}/stream/{own}", int(frames))
-            for chain, own, frames in (noted if isinstance(noted, list) else ())
-        )
+        for chain, own, frames, *where in noted if isinstance(noted, list) else ():
+            first, shown = where or (end, [(end, end + gops_of(frames))])  # as it was before there were retakes
+            end = first + gops_of(frames)
+            parts = tuple((int(start), int(stop)) for start, stop in shown)
+            places = f"{title}/chain/{chain}", f"{title}/stream/{own}"
+            found.append(TitleFolders(title, sound, *places, int(frames), None, (), int(first), parts))
     except (TypeError, ValueError):
         return ()
+    return tuple(found)
 
 
 def title_ids(store: Store) -> list[str]:
@@ -121,7 +149,8 @@ def folders_in_output(store: Store, title: str) -> list[TitleFolders]:
             of_films |= {place for one in scenes for place in (one.chain, one.stream)}
             sound = _sound_of(store, title, scenes[0].chain)
             scenes = _noted_scenes(store, title, stream, sound)
-            found.append(TitleFolders(title, sound, "", stream, sum(one.frames for one in scenes), scenes=scenes))
+            frames = max(one.first * GOP + one.frames for one in scenes)
+            found.append(TitleFolders(title, sound, "", stream, frames, scenes=scenes))
     for stream in streams:
         if stream not in of_films and not any(one.stream == stream for one in found):
             found.append(_with_frames(store, title, _chain_of(store, stream, chains), stream))

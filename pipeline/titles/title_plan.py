@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from models.families.protocol import ClipOptions, Family, PictureOptions
 from models.families.registry import FAMILIES
 from pipeline.core import timeline
+from pipeline.core.pieces import Interval
 from pipeline.manifest.catalog import Options, options_entering
 from pipeline.manifest.options import default_crf
 from pipeline.media import ffmpeg
@@ -46,13 +47,33 @@ class Hashes:
 
 
 @dataclass(frozen=True)
+class Retake:
+    """Frames [start, stop) of a title that are to be made once more. `prompts` None: the title's own."""
+
+    start: int
+    stop: int
+    seed: int
+    prompts: tuple[tuple[int, str], ...] | None = None
+
+    def identity(self) -> list[object]:
+        """What of it enters hashes."""
+        return [self.start, self.stop, self.seed, self.prompts]
+
+
+@dataclass(frozen=True)
 class SceneOf:
-    """Where a scene stands in its title (`number` from 0, `first` GOP), and its speech: sha256, and how loud it is."""
+    """Where a scene stands in its title (`number` from 0, `first` GOP), and its speech: sha256, and how loud it is.
+
+    `shown`: what the film shows of it, in GOPs of the film. `whole`: it is a title in one piece, as that is without its
+    retakes.
+    """
 
     number: int
     first: int
     speech: str
     level: float
+    shown: tuple[Interval, ...]
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +108,8 @@ class TitlePlan:
     portrait_reading: str = ""  # how its numbers are taken, where earlier versions took them otherwise
     canvas_reading: str = ""  # the same of canvas_image
     scene: SceneOf | None = None
+    retakes: tuple[Retake, ...] = ()  # in order of time
+    untaken: Hashes | None = None  # those of the title without its retakes, where it has any
 
     @property
     def name(self) -> str:
@@ -96,7 +119,7 @@ class TitlePlan:
     @property
     def in_scenes(self) -> bool:
         """Whether its pictures are made scene by scene, each by a plan of its own."""
-        return self.scene is None and self.options.scenes != "one"
+        return self.scene is None and (self.options.scenes != "one" or bool(self.retakes))
 
     @property
     def first_frame(self) -> int:
@@ -106,6 +129,18 @@ class TitlePlan:
     @property
     def gops(self) -> int:
         return timeline.gops_of(self.frames)
+
+    @property
+    def shown_gops(self) -> tuple[Interval, ...]:
+        """Which of its own GOPs are shown: of a scene that is partly taken anew not all."""
+        if self.scene is None:
+            return ((0, self.gops),)
+        return tuple((first - self.scene.first, stop - self.scene.first) for first, stop in self.scene.shown)
+
+    @property
+    def needed_frames(self) -> int:
+        """Frames from the first on that are chained, be it for what follows them."""
+        return min(self.shown_gops[-1][1] * timeline.GOP, self.frames)
 
     @property
     def clips(self) -> int:
@@ -135,7 +170,9 @@ class TitlePlan:
                 value = digest([LOUDNESS_REVISION, self.hashes.sound, self.metadata.loudness])
             case "scenes":
                 burnt = _burnt(self.options, self.metadata)
-                value = digest([self.hashes.sound, *_parting(self.options, self.metadata), burnt])
+                retakes = [[one.start, one.stop] for one in self.retakes]
+                parting = _parting(self.options, self.metadata)
+                value = digest([self.hashes.sound, *parting, burnt, *([retakes] if retakes else [])])
             case "sound" | "chain" | "stream":
                 value = getattr(self.hashes, name)
         return folder(stage, f"{self.id}/{name}/{value[:16]}")
@@ -180,7 +217,7 @@ class TitlePlan:
 
     @property
     def marks(self) -> TitleMarks:
-        return marks_of(self.id, self.hashes.chain, self.options, self.mark_key)
+        return marks_of(self.id, (self.untaken or self.hashes).chain, self.options, self.mark_key)
 
     @property
     def encoding(self) -> Encoding:
@@ -227,7 +264,7 @@ def encoding_of(options: Options) -> Encoding:
 
 
 def marks_of(title: str, chain: str, options: Options, key: str) -> TitleMarks:
-    """The marks of a title; the payload stands for its id and for all that its chain is made of.
+    """The marks of a title; the payload stands for its id and for all that its chain is made of, but for retakes.
 
     In scenes for its id alone: a scene's pictures stay as they are, whatever becomes of the others.
     """
@@ -271,6 +308,7 @@ def title_hashes(
     mark_key: str = "public",
     signer: str = "",
     treatments: Sequence[dict[str, object]] = (),
+    retakes: Sequence[Retake] = (),
 ) -> Hashes:
     """Hashes of the title of that id; `options` are complete (defaults filled in).
 
@@ -295,9 +333,12 @@ def title_hashes(
             **({"reading": reading} if reading else {}),
         }
     )
+    untaken = chain
+    if retakes:
+        chain = digest([untaken, *(one.identity() for one in retakes), options.join])
     burnt = _burnt(options, metadata)
     picture = digest({"chain": chain, **_shown(family, options, burnt, canvas_reading)})
-    stream = digest({"picture": picture, **_encoded(title, chain, options, mark_key)})
+    stream = digest({"picture": picture, **_encoded(title, untaken, options, mark_key)})
     declared = {"subject": options.subject, "consent": options.consent}
     written: dict[str, object] = {"stream": stream, "publishing": metadata.identity(), "declared": declared}
     if signer and options.marks == "on":  # as it was before who signs was part of it
@@ -328,7 +369,8 @@ def scene_hashes(
         }
     )
     picture = digest({"chain": chain, **_shown(plan.constants, plan.options, captions or None, plan.canvas_reading)})
-    stream = digest({"picture": picture, **_encoded(plan.id, chain, plan.options, plan.mark_key)})
+    marked = plan.untaken.chain if plan.untaken else chain
+    stream = digest({"picture": picture, **_encoded(plan.id, marked, plan.options, plan.mark_key)})
     return replace(plan.hashes, chain=chain, picture=picture, stream=stream)
 
 

@@ -36,14 +36,18 @@ def title_work(plan: TitlePlan, preview: float | None = None) -> TitleWork:
     )
 
 
-def scene_works(scenes: Iterable[TitlePlan], gops: int) -> list[TitleWork]:
+def scene_works(scenes: Iterable[TitlePlan], gops: int) -> list[tuple[TitleWork, TitlePlan]]:
     """The same of the scenes that make the first GOPs of their title, each as far as these reach."""
-    works = [(title_work(one), one) for one in scenes]
     found = []
-    for work, plan in works:
-        mine = min(work.gops, gops - work.first)
-        if mine > 0:
-            found.append(replace(work, gops=mine, last_clips=len(timeline.gop_clips(mine - 1, plan.frames))))
+    for plan in scenes:
+        work = title_work(plan)
+        upto = gops - work.first
+        shown = tuple((first, min(stop, upto)) for first, stop in plan.shown_gops if first < upto)
+        if not shown:
+            continue
+        mine = shown[-1][1]
+        last = len(timeline.gop_clips(mine - 1, plan.frames))
+        found.append((replace(work, gops=mine, last_clips=last, shown=shown if shown != ((0, mine),) else ()), plan))
     return found
 
 

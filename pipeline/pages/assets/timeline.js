@@ -3,7 +3,7 @@
 "use strict";
 
 const Timeline = (() => {
-  const { el, draw, clock, moment, span, plural, number } = Longtake;
+  const { el, draw, tell, clock, moment, span, plural, number } = Longtake;
   const GOP = 48 / 25; // seconds
   const WIDTH = 1000;
   const STAGES = [["chain", "Motion"], ["stream", "Picture"]];
@@ -27,6 +27,19 @@ const Timeline = (() => {
     const tries = triesIn(data, first, last);
     if (tries) parts.push(plural(tries, "failed try", "failed tries"));
     return parts;
+  }
+
+  // The command that has a cell's part of the title made once more.
+  function redo(data, cell) {
+    const from = cell * data.timeline.per_cell * GOP;
+    const to = Math.min(from + data.timeline.per_cell * GOP, data.entry.seconds);
+    const exact = (seconds) => {
+      const hundredths = Math.round(seconds * 100);
+      const two = (value) => String(value).padStart(2, "0");
+      const whole = Math.floor(hundredths / 100);
+      return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}.${two(hundredths % 100)}`;
+    };
+    return `longtake redo MANIFEST ${data.entry.id}@${exact(from)}-${exact(to)}`;
   }
 
   const triesIn = (data, first, last) => data.incidents.filter((one) => ["chain", "upscale"].includes(one.kind)
@@ -57,6 +70,11 @@ const Timeline = (() => {
     const mark = draw("rect", { class: "mark", x: -2 * WIDTH, y: 6, width: size, height: 56, "vector-effect": "non-scaling-stroke" });
     picture.append(mark, head);
     const told = el("p", { class: "strip-told" }, "Point at the strip, or walk along it with the arrow keys.");
+    const command = el("code", {}, "");
+    const copy = el("button", { type: "button", class: "copy", click: () => {
+      navigator.clipboard.writeText(command.textContent).then(() => tell(copy, "Copied"), () => tell(copy, "Select it and copy"));
+    } }, "Copy");
+    const again = el("p", { class: "strip-told", hidden: true }, el("span", {}, "To have it made once more:"), command, copy);
     let at = 0;
     const node = el("div", {
       class: "strip", tabindex: 0, role: "slider", "aria-label": "GOPs of this title", "aria-orientation": "horizontal",
@@ -68,6 +86,9 @@ const Timeline = (() => {
       mark.setAttribute("x", at * size);
       node.setAttribute("aria-valuenow", at);
       node.setAttribute("aria-valuetext", found.join("; "));
+      again.hidden = false;
+      tell(command, redo(data, at));
+      tell(copy, "Copy");
       told.replaceChildren(el("b", {}, found[0]), ...found.slice(1).map((text) => el("span", {}, text)));
     };
     const under = (event) => {
@@ -94,7 +115,7 @@ const Timeline = (() => {
       head.setAttribute("x1", place);
       head.setAttribute("x2", place);
     };
-    return { node: el("div", {}, whole, told), point };
+    return { node: el("div", {}, whole, told, again), point };
   }
 
   function ruler(seconds) {

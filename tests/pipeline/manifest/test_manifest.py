@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from pipeline.core.errors import ManifestError
-from pipeline.manifest.catalog import Catalog, Prompt, check_prompts, load_manifest, load_valid_titles, seed_of
+from pipeline.manifest.catalog import Catalog, Prompt, check_moments, load_manifest, load_valid_titles, seed_of
 from pipeline.manifest.option_fields import OptionFields
 from pipeline.manifest.options import Options
 from pipeline.manifest.yaml_text import MAX_BYTES, parse_yaml
@@ -244,8 +244,8 @@ def test_prompts_past_the_end_are_found_when_the_length_is_known(load: Callable[
         HEAD + TITLE + "    prompts:\n      - {at: 1.96, text: a}\n      - {at: 2, text: b}\n      - {at: 9, text: c}\n"
     )
     catalog = load(text)
-    assert check_prompts(catalog.titles[0], 226, catalog.place) == []
-    found = check_prompts(catalog.titles[0], 50, catalog.place)
+    assert check_moments(catalog.titles[0], 226, catalog.place) == []
+    found = check_moments(catalog.titles[0], 50, catalog.place)
     assert [problem.place for problem in found] == [
         f"{tmp_path}/m.yaml:10: titles[0].prompts[1].at",
         f"{tmp_path}/m.yaml:11: titles[0].prompts[2].at",

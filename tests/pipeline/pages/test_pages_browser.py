@@ -20,7 +20,9 @@ import pytest
 from actors.upscale import UpscaleWorker
 from pipeline import pages_command, serve
 from pipeline.core.errors import InputError
+from pipeline.manifest.fields import moment
 from pipeline.pages.catalog import KEY
+from pipeline.redo import Part
 from pipeline.scheduler.work import Done, Job
 from pipeline.store.opening import open_store
 from pipeline.store.store import Store
@@ -377,3 +379,29 @@ def test_keys_lead_through_the_pages(finished: Any, tmp_path: Path) -> None:
     assert (search["tag"], search["id"]) == ("INPUT", "search")
     assert (filters["tag"], filters["pressed"]) == ("BUTTON", "true")
     assert filters["outline"] == "solid"
+
+
+def test_a_gop_offers_the_line_that_has_it_made_once_more(finished: Any, tmp_path: Path) -> None:
+    """Walked to by keys; the line is one that `longtake redo` takes."""
+    with served(open_store(str(finished.output))) as address:
+        script = """(() => {
+            const seen = (one) => (one.checkVisibility() ? one.textContent : "");
+            const look = () => Array.from(document.querySelectorAll(".strip-told code"), seen);
+            const before = look();
+            const strip = document.querySelector(".strip");
+            strip.focus();
+            strip.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+            return { before, after: look() };
+        })()"""
+        wait = "document.querySelector('.strip')"
+        browser = Browser(tmp_path, [step(f"{address}/reading/report.html", wait, script)])
+        try:
+            (found,) = browser.rest()
+        finally:
+            browser.close()
+    assert found["before"] == [""]
+    (line,) = found["after"]
+    assert line.startswith("longtake redo MANIFEST reading@0:00:01.92-0:00:0")
+    title, start, stop = Part().convert(line.split()[-1], None, None)
+    assert (title, start) == ("reading", "0:00:01.92")
+    assert moment(start) < moment(stop)

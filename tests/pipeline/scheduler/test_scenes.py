@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.scheduler.schedule import Limits, Schedule
@@ -165,3 +167,27 @@ def test_scenes_in_order_are_not_displaced_by_longer_ones() -> None:
     order = [job.title for _ in range(60) for job in run.finish("chain")]
     assert list(dict.fromkeys(order)) == ["book@0", "book@1", "book@2"]
     assert order == sorted(order)
+
+
+def test_of_a_scene_that_is_partly_taken_anew_only_the_rest_is_upscaled() -> None:
+    """GOPs 2 and 3 of 6 are shown of a retake; the scene that they stand in is chained to its end for what follows."""
+    run = Run([6], joined=True)
+    run.scenes = (
+        (replace(scene(0, 0, 6)[0], shown=((0, 2), (4, 6))), scene(0, 0, 6)[1]),
+        scene(1, 2, 2),
+    )
+    run.begin()
+    jobs = []
+    while done := run.finish("chain", "upscale", "finish"):
+        jobs += done
+    upscaled = {(job.title, job.first + number) for job in jobs if job.kind == "upscale" for number in range(job.count)}
+    assert upscaled == {
+        *(("book@0", gop) for gop in (0, 1, 4, 5)),
+        ("book@1", 0),
+        ("book@1", 1),
+        ("book", 1),
+        ("book", 3),
+    }
+    assert sum(job.title == "book@0" for job in jobs if job.kind == "chain") == 6
+    assert run.schedule.titles["book"].streamed == 6
+    assert run.schedule.titles["book"].chained == 6

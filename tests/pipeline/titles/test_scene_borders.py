@@ -14,7 +14,7 @@ from pipeline.core.timeline import FPS, GOP, gops_of
 from pipeline.media.sound_in.facts import AudioFacts
 from pipeline.media.sound_in.padding import in_padded, lengths, padded
 from pipeline.sources.captions import Cue
-from pipeline.titles.scene_borders import AROUND, LEAST, MOST, SHORTEST, at_chapters, every, frame_energies
+from pipeline.titles.scene_borders import AROUND, LEAST, MOST, SHORTEST, around, at_chapters, every, frame_energies
 from pipeline.titles.scenes import cues_within, prompts_within
 
 
@@ -112,3 +112,25 @@ def test_prompts_and_captions_count_from_the_scene() -> None:
 @pytest.mark.parametrize("frames", [1, 47, 48, 49])
 def test_a_title_of_a_moment_is_one_scene(frames: int) -> None:
     assert every(loud(frames), 1) == at_chapters(loud(frames), [0]) == [0]
+
+
+@given(st.data())
+def test_a_retake_holds_what_was_asked_for(data: st.DataObject) -> None:
+    frames = data.draw(st.integers(1, 40 * GOP))
+    energies = np.array(data.draw(st.lists(st.integers(0, 9), min_size=frames, max_size=frames)), np.int64)
+    moments = sorted(data.draw(st.sets(st.integers(0, frames), min_size=2, max_size=8)))
+    stretches = list(zip(moments[::2], moments[1::2], strict=False))
+    end = 0
+    for (start, stop), (first, last) in zip(stretches, around(energies, stretches), strict=True):
+        assert end <= first < last <= gops_of(frames) or first == last == gops_of(frames)
+        assert first * GOP <= start or first == end
+        assert last * GOP >= min(stop, frames)
+        end = last
+
+
+def test_a_retake_begins_and_ends_where_it_is_quiet() -> None:
+    energies = np.full(20 * GOP, 9, np.int64)
+    for gop in (5, 12):
+        energies[gop * GOP - AROUND : gop * GOP + AROUND] = 1
+    assert around(energies, [(7 * GOP + 3, 10 * GOP + 7)]) == [(5, 12)]
+    assert around(energies, [(8 * GOP + 3, 9 * GOP)]) == [(8, 9)]
