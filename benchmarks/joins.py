@@ -1,6 +1,6 @@
 """`python -m benchmarks.joins`: how much the picture changes where a retake begins and ends, and a sheet to look at.
 
-Every portrait says `examples/speech.flac` twice, with a retake in its middle, so that the film goes over from one scene to
+Every portrait says `examples/speech.flac` twice, with a retake in its middle: the film goes over from one scene to
 another and back. A pixel's mean change of luma from frame to frame in the frames that dissolve, and at the border
 behind them, is compared with the change everywhere else in the same film.
 """

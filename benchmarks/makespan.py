@@ -101,7 +101,12 @@ def predict(gops: Mapping[str, int], size: Size, call: float, gop: float, publis
     `call`: seconds that a chain worker takes for a GOP of its lanes, `gop` an upscaler for one, `publish` for a title.
     """
     times = CallTimes(
-        clip=call / CLIPS_PER_GOP, batch=call / CLIPS_PER_GOP, gop=gop, call=0.0, finish=publish, finish_gop=0.0
+        seconds_per_clip=call / CLIPS_PER_GOP,
+        batch=call / CLIPS_PER_GOP,
+        seconds_per_gop=gop,
+        call=0.0,
+        finish=publish,
+        finish_gop=0.0,
     )
     limits = Limits(chain=size.chains, upscale=size.upscalers, upscale_after=size.upscalers, lanes=size.lanes)
     titles = []

@@ -29,7 +29,7 @@ HOURS, MINUTES = 10, 10
 CLIP, UPSCALED = 4.0, 6.0  # seconds of a clip and of a GOP: about what an H100 is expected to take in `exact`
 WORKERS = (1, 4, 16, 32)
 LANES = 2  # of a stand-in's batch, which takes as long whether one is empty
-TIMES = CallTimes(clip=CLIP, gop=UPSCALED)
+TIMES = CallTimes(seconds_per_clip=CLIP, seconds_per_gop=UPSCALED)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def simulated(workers: int, seed: int = 1) -> Row:
     run = simulate([book], limits)
     if run.unfinished:
         raise RuntimeError(f"not rendered: {run.unfinished}")
-    gop = CLIPS_PER_GOP * TIMES.clip + TIMES.call
+    gop = CLIPS_PER_GOP * TIMES.seconds_per_clip + TIMES.call
     around = TIMES.sound * HOURS * 3600 + UPSCALED + TIMES.finish + TIMES.finish_gop * sum(gops)
     prepared = TIMES.portrait + TIMES.features
     evenly, longest = sum(gops) * gop / workers, max(gops) * gop + prepared

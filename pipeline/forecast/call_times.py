@@ -31,13 +31,13 @@ FINISH_GOP = 0.002  # each fragment is read and checked once
 
 @dataclass(frozen=True)
 class CallTimes:
-    """Seconds: `clip` of one clip in one lane, `gop` of upscaling one, `call` of a chain's call beside its clips.
+    """Seconds: of a clip in one lane, of upscaling a GOP, `call` of a chain's call beside its clips.
 
     `sound` is of a second of sound, `features` of a block, `finish` and `finish_gop` of the finished file.
     """
 
-    clip: float
-    gop: float
+    seconds_per_clip: float
+    seconds_per_gop: float
     call: float = 0.05
     sound: float = SOUND
     portrait: float = PORTRAIT
@@ -59,8 +59,8 @@ def planned(plan: TitlePlan, chain_device: str | None = None, upscale_device: st
 class MeasuredTimes:
     """How many times as long as planned a batch's clip and a GOP took, and plain seconds of the rest."""
 
-    clip: float | None
-    gop: float | None
+    clip_factor: float | None
+    gop_factor: float | None
     sound: float | None
     portrait: float | None
     features: float | None
@@ -69,9 +69,9 @@ class MeasuredTimes:
     def apply(self, times: CallTimes) -> CallTimes:
         """The times as measured, where it was."""
         changes = {
-            "gop": times.gop * self.gop if self.gop else None,
-            "batch": times.clip * self.clip if self.clip else None,
-            "call": 0.0 if self.clip else None,  # a record's time is the whole call's
+            "seconds_per_gop": times.seconds_per_gop * self.gop_factor if self.gop_factor else None,
+            "batch": times.seconds_per_clip * self.clip_factor if self.clip_factor else None,
+            "call": 0.0 if self.clip_factor else None,  # a record's time is the whole call's
             "sound": self.sound,
             "portrait": self.portrait,
             "features": self.features,
@@ -116,8 +116,8 @@ def measure(
         raise UserError(f"--calibrate {store}: no records of finished work; expected an output of a former run")
     middle = {stage: median(values) for stage, values in found.items()}
     return MeasuredTimes(
-        clip=middle.get("chain"),
-        gop=middle.get("stream"),
+        clip_factor=middle.get("chain"),
+        gop_factor=middle.get("stream"),
         sound=middle.get("sound"),
         portrait=middle.get("conditioning"),
         features=middle.get("features"),

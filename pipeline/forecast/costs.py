@@ -28,9 +28,9 @@ from pipeline.titles.title_plan import TitlePlan
 class Speed:
     """One worker of a family on a class of device.
 
-    `clip`: seconds to sample a clip of one lane at `base_size` and `steps`, with guidance if `guided`. `frame`: seconds
-    to decode and restore a frame at `base_size`; `megapixel`: seconds for every million pixels that the background's
-    ×2 passes write.
+    `seconds_per_clip`: to sample one in one lane at `base_size` and `steps`, with guidance if `guided`.
+    `seconds_per_frame`: to decode and restore one at `base_size`; `megapixel`: seconds for every million pixels that
+    the background's ×2 passes write.
     """
 
     family: str
@@ -38,8 +38,8 @@ class Speed:
     base_size: int
     steps: int
     guided: bool
-    clip: float
-    frame: float
+    seconds_per_clip: float
+    seconds_per_frame: float
     megapixel: float
     source: str
 
@@ -101,8 +101,8 @@ def _carried(family: Family) -> Speed:
         base_size=family.base_sizes[0],
         steps=family.default_steps,
         guided=family.default_guidance > 1,
-        clip=family.seconds_per_clip,
-        frame=family.seconds_per_frame,
+        seconds_per_clip=family.seconds_per_clip,
+        seconds_per_frame=family.seconds_per_frame,
         megapixel=_CPU_MEGAPIXEL,
         source="the family's planning figures for one processor worker",
     )
@@ -120,12 +120,12 @@ def clip_seconds(speed: Speed, options: Options) -> float:
     """
     share = options.guided_share if options.guidance_scale > 1 else 0.0
     factor = (share + (1 - share) * UNGUIDED) / (1.0 if speed.guided else UNGUIDED)
-    return speed.clip * factor * options.steps / speed.steps * (options.base_size / speed.base_size) ** 2
+    return speed.seconds_per_clip * factor * options.steps / speed.steps * (options.base_size / speed.base_size) ** 2
 
 
 def frame_seconds(speed: Speed, options: Options) -> float:
     """Seconds of one frame from latents to planes; the encoder's processor time comes in addition."""
-    base = speed.frame * (options.base_size / speed.base_size) ** 2
+    base = speed.seconds_per_frame * (options.base_size / speed.base_size) ** 2
     if options.background == "lanczos":
         return base + LANCZOS_MEGAPIXEL * options.resolution**2 / 1e6
     written, edge = 0.0, options.base_size

@@ -188,7 +188,7 @@ class _Run:
         self.done: dict[str, float] = {}
         self.preemptions = 0
         # Where steps are coarse, what happens at about the same time is decided upon together.
-        shortest = min((title.times.clip for title in titles), default=0.0) * CLIPS_PER_GOP * step
+        shortest = min((title.times.seconds_per_clip for title in titles), default=0.0) * CLIPS_PER_GOP * step
         self._slack = shortest * SLACK if step > 1 else 0.0
         self._events: list[tuple[float, int, str, Event]] = []
         self._order = count()
@@ -324,7 +324,11 @@ class _Run:
             case "upscale":
                 (job,) = work.jobs
                 steps = range(job.first, job.first + job.count)
-                return self.titles[job.title].times.gop * sum(self._frames(job, first) for first in steps) / GOP
+                return (
+                    self.titles[job.title].times.seconds_per_gop
+                    * sum(self._frames(job, first) for first in steps)
+                    / GOP
+                )
         (job,) = work.jobs
         title = self.titles[job.title]
         times = title.times
@@ -347,7 +351,7 @@ class _Run:
         seconds = []
         for job in work.jobs[:lanes]:
             times = self.titles[job.title].times
-            clip = times.clip * cost if times.batch is None else times.batch
+            clip = times.seconds_per_clip * cost if times.batch is None else times.batch
             seconds.append(clip * self._clips(job) + times.call * self._gops(job, job.first))
         return max(seconds)
 

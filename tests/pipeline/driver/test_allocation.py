@@ -114,7 +114,7 @@ def test_the_shipped_cluster_begins_empty_and_has_workers_for_all_roles() -> Non
 @pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.slow)])
 def test_titles_of_ten_hours_do_not_wait_for_preparing_or_publishing(count: int) -> None:
     """Chains, which are sequential inside a title, are busy from first to last."""
-    times = CallTimes(clip=4.0, gop=2.0)
+    times = CallTimes(seconds_per_clip=4.0, seconds_per_gop=2.0)
     work = TitleWork("t", 0, 18_750, 600, 10, block_of_gop=(1500, 48))
     titles = [Title(replace(work, id=f"t{number}"), 56_250, times) for number in range(count)]
     limits = limits_of(read_cluster("cluster/spec.yaml"), MINI, count, 1)

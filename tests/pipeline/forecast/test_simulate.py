@@ -24,7 +24,15 @@ from tests.conftest import Rendered, write_manifest
 
 ROOT = Path(__file__).parents[3]
 QUICK = CallTimes(
-    clip=0.1, gop=0.3, call=0.0, sound=0.0, portrait=0.0, features=0.0, playlist=0.0, finish=0.5, finish_gop=0.0
+    seconds_per_clip=0.1,
+    seconds_per_gop=0.3,
+    call=0.0,
+    sound=0.0,
+    portrait=0.0,
+    features=0.0,
+    playlist=0.0,
+    finish=0.5,
+    finish_gop=0.0,
 )
 
 ONE = Limits(upscale=4)
@@ -99,7 +107,7 @@ def test_coarse_steps_hardly_change_the_forecast(monkeypatch: pytest.MonkeyPatch
 
 
 def test_titles_that_cannot_be_done_are_named() -> None:
-    found = run([title("never", 3, replace(QUICK, clip=simulate.HORIZON))])
+    found = run([title("never", 3, replace(QUICK, seconds_per_clip=simulate.HORIZON))])
     assert list(found.unfinished) == ["never"]
 
 
@@ -216,7 +224,7 @@ def test_chains_begin_while_other_titles_are_still_being_prepared() -> None:
 
 @pytest.mark.slow
 def test_a_thousand_hours_on_256_accelerators_take_less_than_a_minute_of_one_core() -> None:
-    times = CallTimes(clip=5.5, gop=2.4)
+    times = CallTimes(seconds_per_clip=5.5, seconds_per_gop=2.4)
     work = TitleWork(id="", priority=0, gops=1875, blocks=60, segment=10, reach=2)
     titles = [Title(replace(work, id=f"t{number:04}"), 5625, times) for number in range(1000)]
     limits = Limits(prepare=16, publish=4, chain=192, upscale=64, upscale_after=256)
