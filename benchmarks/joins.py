@@ -31,7 +31,7 @@ TILE = 256
 
 def films(portraits: Sequence[Path], family: str, size: int, folder: Path, join: str) -> list[tuple[Path, list[int]]]:
     """Render each portrait's film: (file, first frames of the pieces behind its first)."""
-    titles = [{"id": f"person-{number}", "portrait": str(path)} for number, path in enumerate(portraits)]
+    titles = [{"id": f"person-{number}", "portrait": str(path.resolve())} for number, path in enumerate(portraits)]
     defaults = {"resolution": size, "marks": "off", "join": join}
     manifest = {"version": 1, "output": str(folder / "out"), "family": family, "defaults": defaults}
     shared = {"audio": [str(EXAMPLES / "speech.flac")] * 2, "retakes": [TAKEN]}

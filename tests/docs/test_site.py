@@ -7,12 +7,16 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import ExitStack
 from html.parser import HTMLParser
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from pipeline.store.opening import open_store
+from tests.pipeline.pages.test_pages_browser import Browser, served, step
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")])
@@ -114,3 +118,29 @@ def test_links_lead_to_files(page: Path) -> None:
     links = script("links")
     for target in links.targets(str(page.relative_to(ROOT)), page.read_text()):
         assert (ROOT / target).exists(), target
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["folder", "server"])
+def test_a_browser_finds_a_word_in_it(site: Path, tmp_path: Path, place: str) -> None:
+    """What is typed into the search is found in the pages it is on; nothing else is asked for."""
+    search = """(() => {
+        const field = document.querySelector(".md-search__input");
+        if (field.value !== "retake") {
+            field.focus();
+            field.value = "retake";
+            field.dispatchEvent(new Event("input", { bubbles: true }));
+            field.dispatchEvent(new KeyboardEvent("keyup", { bubbles: true }));
+        }
+        return document.querySelectorAll(".md-search-result__item a").length > 0;
+    })()"""
+    found = "Array.from(document.querySelectorAll('.md-search-result__item a'), (one) => one.getAttribute('href'))"
+    with ExitStack() as stack:
+        address = site.as_uri() if place == "folder" else stack.enter_context(served(open_store(str(site))))
+        browser = Browser(tmp_path, [step(f"{address}/index.html", search, found)])
+        try:
+            (links,) = browser.rest()
+        finally:
+            browser.close()
+    assert any("manifest.html" in link for link in links)
+    assert {event["host"] for event in browser.events if event["event"] == "asked"} <= {address.removeprefix("http://")}
