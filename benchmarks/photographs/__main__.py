@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -27,6 +28,7 @@ from PIL import Image
 from benchmarks.photographs.closing import closing as lips_meeting
 from benchmarks.photographs.cost import cost_of
 from benchmarks.photographs.hour import hour as minutes_of
+from benchmarks.photographs.hour import hour_in_scenes
 from benchmarks.photographs.kinds import kinds as all_kinds
 from benchmarks.photographs.kinds import sheet as kinds_sheet
 from benchmarks.photographs.mouths import Perceptual, inside_figures, mouths_of, sheet
@@ -182,11 +184,13 @@ def kinds(faces: Path, weights: str, speech: Path, target: Path) -> None:
 @click.option("--portrait", default="examples/photograph.png", type=click.Path(exists=True, dir_okay=False))
 @click.option("--speech", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--size", default=512, help="Pixels of the shorter edge.")
-def hour(weights: str, portrait: str, speech: Path, size: int) -> None:
+@click.option("--scenes", type=int, metavar="MINUTES", help="In scenes of about so many minutes; else in one piece.")
+def hour(weights: str, portrait: str, speech: Path, size: int, scenes: int | None) -> None:
     """A row a minute of long speech, then the worst of each."""
+    made = partial(hour_in_scenes, minutes=scenes) if scenes else minutes_of
     picture, rows = np.asarray(Image.open(portrait).convert("RGB")), []
     with watching(None, lambda text: click.echo(text, err=True)) as watch:
-        for row in minutes_of(picture, read_recording(speech), weights, size, watch.sensors):
+        for row in made(picture, read_recording(speech), weights, size, watch.sensors):
             rows.append(row)
             click.echo(json.dumps(row), err=True)
     click.echo(json.dumps({"minutes": rows, "all": summary(rows)}, indent=1))

@@ -7,6 +7,7 @@ one second is composed and looked at by the sensors, which had no part in it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,26 @@ from models.measures.watching import Portrait, Sensors, find_face, read_face
 from models.parts.photograph import contours_of
 from models.puppet.track import track_of
 from models.speech.spectrum import SAMPLES_A_FRAME
+from pipeline.core.timeline import GOP, gops_of
+from pipeline.titles.scene_borders import every, frame_energies
 
 MINUTE = 1500
 LOOKED_AT = 25  # frames of a minute, in its middle, that the sensors see
 CLOSED = 0.8  # how far lids are shut in a blink
+
+
+def hour_in_scenes(
+    picture: NDArray[np.uint8], speech: torch.Tensor, weights: str, size: int, sensors: Sensors, minutes: int
+) -> Iterator[dict[str, Any]]:
+    """As `hour`, in scenes of about so many minutes, each of which starts from the portrait: rows of whole minutes of
+    each, counted from the beginning of the film."""
+    frames = len(speech) // SAMPLES_A_FRAME
+    samples = (speech[: frames * SAMPLES_A_FRAME].numpy() * 32768).astype(np.int16)
+    firsts = every(frame_energies([samples]), minutes)
+    for number, (first, stop) in enumerate(pairwise([*firsts, gops_of(frames)])):
+        part = speech[first * GOP * SAMPLES_A_FRAME : stop * GOP * SAMPLES_A_FRAME]
+        for row in hour(picture, part, weights, size, sensors):
+            yield row | {"scene": number, "minute": row["minute"] + first * GOP / MINUTE}
 
 
 def hour(
