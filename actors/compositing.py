@@ -1,4 +1,7 @@
-"""What happens to a title's frames between the restorer and the encoder: the canvas, captions that are burnt in."""
+"""What happens to a title's frames between the restorer and the encoder.
+
+The canvas, a scene that stands larger, captions that are burnt in.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from actors.inputs import fetch_input
 from pipeline.core.timeline import FPS, round_half_up
 from pipeline.media.burn import Burner
 from pipeline.media.canvas import Canvas, fill_planes
+from pipeline.media.punch import PunchIn
 from pipeline.media.sound_in.padding import in_padded
 from pipeline.sources.captions import Cue, cut, read_captions
 from pipeline.sources.portrait import read_portrait
@@ -28,6 +32,7 @@ class Compositor:
     def __init__(self, store: Store, plan: TitlePlan):
         self._canvas = _canvas(store, plan)
         width, height = plan.options.frame_size
+        self._punch = PunchIn(width, height) if plan.scene and plan.scene.larger else None
         self._burner = None
         if plan.options.burn_captions:
             self._burner = Burner(cues_within(read_cues(store, plan), plan.first_frame, plan.frames), width, height)
@@ -36,6 +41,8 @@ class Compositor:
         """yuv420p planes of the portrait in frame number `frame` → those of the finished picture."""
         if self._canvas is not None:
             planes = self._canvas.on(planes)
+        if self._punch is not None:
+            planes = self._punch.on(planes)
         if self._burner is not None:
             planes = self._burner.on(planes, frame)
         return planes

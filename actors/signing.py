@@ -64,7 +64,7 @@ def _told(name: str) -> str:
 def _ingredients(store: Store, plan: TitlePlan, folder: Path, alive: Callable[[], None]) -> Iterator[Ingredient]:
     """The inputs, one at a time on disk."""
     files = [
-        ("portrait", plan.portrait),
+        *(("portrait" if n == 0 else f"portrait {n + 1}", one) for n, one in enumerate(plan.portraits[:MOST_NAMED])),
         *((f"audio {n + 1}", one) for n, one in enumerate(plan.audio[:MOST_NAMED])),
     ]
     for name, stored in files:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from models.families.protocol import Family
 from pipeline.core.errors import Problem
 from pipeline.intake.survey import plan_title
-from pipeline.intake.title_inputs import TitleInputs
+from pipeline.intake.title_inputs import TitleInputs, retake_portrait
 from pipeline.intake.weight_intake import cached_weights
 from pipeline.intake.weight_tree import FoundTree
 from pipeline.manifest.catalog import Catalog
@@ -38,8 +38,9 @@ def without_blind_crops(
         if finds_faces(family, found) or not _cut_blindly(family, one) or _begun(catalog, store, family, one):
             kept.append(one)
         else:
-            place = catalog.place(f"{one.title.key}.portrait")
-            problems.append(Problem(place, _text(family, one), _REMEDY, kind="portrait", title=one.title.id))
+            for key, url, size in _cropped(one):
+                place, text = catalog.place(f"{one.title.key}.{key}"), _text(family, name_of(url), *size)
+                problems.append(Problem(place, text, _REMEDY, kind="portrait", title=one.title.id))
     return kept, problems
 
 
@@ -51,8 +52,15 @@ def finds_faces(family: Family, found: FoundTree | None) -> bool:
 
 def _cut_blindly(family: Family, inputs: TitleInputs) -> bool:
     """Whether so much of a portrait is cut off that its face may be. Families without networks show no face."""
-    short, long = sorted(inputs.portrait_size)
-    return family.networks is not None and inputs.title.options.face_box is None and short < (1 - MOST_CROPPED) * long
+    return family.networks is not None and bool(_cropped(inputs))
+
+
+def _cropped(inputs: TitleInputs) -> list[tuple[str, str, tuple[int, int]]]:
+    """Portraits that are no squares, without a box: key, address, width and height."""
+    found = [(retake_portrait(number), one.url, size) for number, (one, size, _) in inputs.retake_portraits.items()]
+    if inputs.title.options.face_box is None:
+        found.insert(0, ("portrait", inputs.portrait.url, inputs.portrait_size))
+    return [one for one in found if min(one[2]) < (1 - MOST_CROPPED) * max(one[2])]
 
 
 def _begun(catalog: Catalog, store: Store, family: Family, inputs: TitleInputs) -> bool:
@@ -65,12 +73,11 @@ def _begun(catalog: Catalog, store: Store, family: Family, inputs: TitleInputs) 
     return known or earlier(store, plan) is not None
 
 
-def _text(family: Family, inputs: TitleInputs) -> str:
-    width, height = inputs.portrait_size
+def _text(family: Family, file: str, width: int, height: int) -> str:
     short, long = sorted((width, height))
     unit = "columns" if width > height else "rows"
-    name, file = family.name, name_of(inputs.portrait.url)
     return (
-        f"{file} has {width}x{height} pixels, and nothing in the weights of family {name} finds the face: the square "
-        f"in its middle would be taken, without {long - short} of {long} {unit}, and maybe without half of the face"
+        f"{file} has {width}x{height} pixels, and nothing in the weights of family {family.name} finds the face: "
+        f"the square in its middle would be taken, without {long - short} of {long} {unit}, and maybe without half of "
+        "the face"
     )

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pipeline.core.errors import InputError, Problem, ProblemKind
 from pipeline.core.safe_text import redact
 from pipeline.core.timeline import FPS
-from pipeline.intake.title_inputs import TitleInputs
+from pipeline.intake.title_inputs import TitleInputs, retake_portrait
 from pipeline.intake.weight_tree import FoundTree
 from pipeline.manifest.catalog import Catalog, Title, check_moments
-from pipeline.manifest.film_shape import frame_fault
+from pipeline.manifest.film_shape import film_size, frame_fault
 from pipeline.media.sound_in.probe import cut_off
 from pipeline.sources.captions import clock
 from pipeline.sources.inputs import name_of
@@ -19,7 +19,25 @@ from pipeline.sources.inputs import name_of
 def misfits(catalog: Catalog, inputs: TitleInputs) -> list[Problem]:
     """What is wrong with a title although each of its files can be read."""
     moments = check_moments(inputs.title, inputs.frames, catalog.place)
-    return [*_cut_off(catalog, inputs), *moments, *_check_boxes(catalog, inputs), *_check_captions(catalog, inputs)]
+    pictures = _check_boxes(catalog, inputs) + _check_shapes(catalog, inputs)
+    return [*_cut_off(catalog, inputs), *moments, *pictures, *_check_captions(catalog, inputs)]
+
+
+def _check_shapes(catalog: Catalog, inputs: TitleInputs) -> list[Problem]:
+    """A film has pictures of one size: where they have the shape of the portrait, all portraits must have it."""
+    title, wanted = inputs.title, film_size(inputs.title.options, inputs.portrait_size)
+    return [
+        Problem(
+            catalog.place(f"{title.key}.{retake_portrait(number)}"),
+            f"{name_of(source.url)} has {size[0]}x{size[1]} pixels, which makes pictures of {shown[0]}x{shown[1]}; "
+            f"expected the shape of the title's portrait, {wanted[0]}x{wanted[1]}",
+            "cut it to that shape, or set frame: square",
+            kind="portrait",
+            title=title.id,
+        )
+        for number, (source, size, _) in inputs.retake_portraits.items()
+        if (shown := film_size(title.options, size)) and wanted and shown != wanted
+    ]
 
 
 def problem_of(error: InputError, catalog: Catalog, title: Title, key: str, kind: ProblemKind) -> Problem:

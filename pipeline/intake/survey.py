@@ -207,6 +207,8 @@ def _clips_of(prompts: Iterable[Prompt], inputs: TitleInputs) -> tuple[tuple[int
 
 
 def _retakes(inputs: TitleInputs) -> tuple[Retake, ...]:
+    own = {number: (stored_input(source), reading) for number, (source, _, reading) in inputs.retake_portraits.items()}
+
     def frame(moment: Fraction) -> Fraction:
         return in_padded(moment, inputs.joined) * FPS
 
@@ -216,8 +218,9 @@ def _retakes(inputs: TitleInputs) -> tuple[Retake, ...]:
             min(ceil(frame(one.stop)), inputs.frames),
             inputs.title.seed if one.seed is None else one.seed,
             None if one.prompts is None else _clips_of(one.prompts, inputs),
+            *own.get(number, ()),
         )
-        for one in inputs.title.retakes
+        for number, one in enumerate(inputs.title.retakes)
     )
 
 

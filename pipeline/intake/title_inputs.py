@@ -74,6 +74,16 @@ class TitleInputs:
         return "".join(map(str, self.extras["canvas_fill"][1][2:])) if "canvas_fill" in self.extras else ""
 
     @property
+    def retake_portraits(self) -> dict[int, tuple[SourceFile, tuple[int, int], str]]:
+        """Of the retakes that have one of their own, by number: file, width and height, how its numbers are taken."""
+        found = {}
+        for number in range(len(self.title.retakes)):
+            if extra := self.extras.get(retake_portrait(number)):
+                source, (width, height, *reading) = extra
+                found[number] = source, (width, height), "".join(map(str, reading))
+        return found
+
+    @property
     def joined(self) -> tuple[AudioFacts, ...]:
         """The sound files as the title plays them: with silence between chapters that are to begin at a GOP."""
         options = self.title.options
@@ -116,7 +126,9 @@ def input_files(title: Title) -> Iterator[InputFile]:
     if title.options.face_embedding:
         yield InputFile("face_embedding", title.options.face_embedding, _check_embedding, type(None), "portrait")
     for name, url in extra_urls(title).items():
-        if name == "captions":
+        if name.startswith("retakes"):
+            yield InputFile(name, url, partial(_portrait, url=url), list, "portrait", LARGEST_PORTRAIT)
+        elif name == "captions":
             yield InputFile(name, url, partial(_read_captions, url=url), dict, "captions", LARGEST_CAPTIONS)
         else:
             read = _portrait if name == "canvas_fill" else _size  # a cover is in no hash of pictures
@@ -142,7 +154,13 @@ def extra_urls(title: Title) -> dict[str, str]:
     """Addresses of the files that a title names beside portrait, audio and embedding, by their key."""
     fill = title.options.canvas_fill
     named = {"canvas_fill": fill if is_image(fill) else None, "cover": title.options.cover, "captions": title.captions}
+    named |= {retake_portrait(number): one.portrait for number, one in enumerate(title.retakes)}
     return {name: url for name, url in named.items() if url}
+
+
+def retake_portrait(number: int) -> str:
+    """The key of the portrait of a title's retake."""
+    return f"retakes[{number}].portrait"
 
 
 def stored_input(source: SourceFile) -> Stored:

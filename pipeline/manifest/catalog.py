@@ -54,13 +54,14 @@ class Prompt:
 class Retake:
     """What is to be made once more, from `start` to `stop` (exact seconds of the title).
 
-    `seed`, `prompts`: None for the title's own.
+    `seed`, `prompts`, `portrait`: None for the title's own.
     """
 
     start: Fraction
     stop: Fraction
     seed: int | None = None
     prompts: tuple[Prompt, ...] | None = None
+    portrait: str | None = None
 
 
 @dataclass(frozen=True)
@@ -333,7 +334,7 @@ def _prompts(given: Sequence[Mapping[str, Any]]) -> tuple[Prompt, ...]:
 
 def _retake(given: Mapping[str, Any]) -> Retake:
     prompts = _prompts(given["prompts"]) if "prompts" in given else None
-    return Retake(moment(given["from"]), moment(given["to"]), given.get("seed"), prompts)
+    return Retake(moment(given["from"]), moment(given["to"]), given.get("seed"), prompts, given.get("portrait"))
 
 
 def _clock(seconds: Fraction) -> str:

@@ -223,6 +223,7 @@ class _Check:
             if place in self.wrong:
                 continue
             self.check_required(place, retake)
+            self.check_addresses(place, retake)
             self.check_prompts(place, retake.get("prompts", []), family)
             if "from" not in retake or "to" not in retake:
                 continue

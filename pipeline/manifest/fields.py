@@ -119,6 +119,10 @@ RetakeFields = create_model(
                 le=2**63 - 1,
             ),
         ),
+        "portrait": (
+            Address,
+            key("the path or URL of one picture", "Who speaks there; the title's portrait where not given."),
+        ),
         "prompts": (
             list[PromptFields],
             key(

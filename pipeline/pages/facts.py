@@ -50,7 +50,7 @@ def input_names(store: Store, title: str) -> dict[str, str]:
 
 
 def _inputs(plan: TitlePlan) -> Iterator[tuple[str, Stored]]:
-    yield "portrait", plan.portrait
+    yield from (("portrait", one) for one in plan.portraits)
     yield from (("audio", one) for one in plan.audio)
     more = {
         "face embedding": plan.face_embedding,

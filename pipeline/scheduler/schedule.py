@@ -9,8 +9,8 @@ Invariants:
 * a title that nobody can work on pauses and says why: nothing waits for ever;
 * a unit that takes the driver along is found out over restarts (`quarantine.py`), and fails only its title.
 
-A decision costs about the same however many titles wait: they stand in lines (`fair_queue.py`), which are brought up to date
-for the titles that something happened to.
+A decision costs about the same however many titles wait: they stand in queues (`fair_queue.py`), which are brought up
+to date for the titles that something happened to.
 """
 
 from __future__ import annotations

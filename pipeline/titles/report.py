@@ -87,6 +87,7 @@ def ingredients(plan: TitlePlan) -> dict[str, object]:
     return {
         "inputs": {
             "portrait": plan.portrait.sha256,
+            **({"other portraits": [one.sha256 for one in plan.portraits[1:]]} if plan.portraits[1:] else {}),
             "audio": [one.sha256 for one in plan.audio],
             **{name: stored.sha256 for name, stored in _further_inputs(plan).items() if stored},
         },
@@ -94,7 +95,7 @@ def ingredients(plan: TitlePlan) -> dict[str, object]:
         "weights": plan.weights_hash,
         "prompts": [{"clip": clip, "text": text} for clip, text in plan.prompts],
         "seed": plan.seed,
-        **({"retakes": [asdict(one) for one in plan.retakes]} if plan.retakes else {}),
+        **({"retakes": [one.identity() for one in plan.retakes]} if plan.retakes else {}),
         "options": plan.plain_options,
         "hashes": {name: getattr(plan.hashes, name) for name in ("sound", "chain", "picture", "stream")},
     }
@@ -131,8 +132,11 @@ class PortraitNote:
 
 def notes_of(store: Store, plan: TitlePlan) -> list[PortraitNote]:
     """What was noted when the portrait was prepared."""
-    scenes = read_scenes(store, plan)  # the same portrait in all of them
-    record = Ledger(store, (scenes[0] if scenes else plan).prefix("conditioning")).read(0)
-    notes = record.facts.get("notes") if record else None
-    texts = [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
+    # One scene a portrait: in all others of it the same was noted.
+    parts = {one.portrait.sha256: one for one in reversed(read_scenes(store, plan) or (plan,))}
+    texts = dict[str, None]()
+    for part in reversed(parts.values()):
+        record = Ledger(store, part.prefix("conditioning")).read(0)
+        notes = record.facts.get("notes") if record else None
+        texts |= {note: None for note in notes if isinstance(note, str)} if isinstance(notes, list) else {}
     return [PortraitNote(text, out_of_domain=is_warning(text)) for text in texts]

@@ -105,19 +105,26 @@ def plans_of(plan: TitlePlan, parting: Parting) -> tuple[TitlePlan, ...]:
     """The plan of every scene of which anything is shown, retakes last."""
     taken = [(one.first, one.first + gops_of(one.frames)) for one in parting.retakes]
     found = []
+    every_other = plan.options.join == "punch"
     for number, scene in enumerate(parting.scenes):
         if shown := without((scene.first, scene.first + gops_of(scene.frames)), taken):
-            found.append(_plan_of(plan, number, scene, shown))
+            found.append(_plan_of(plan, number, scene, shown, every_other and number % 2 == 1))
     for number, (scene, gops, retake) in enumerate(zip(parting.retakes, taken, plan.retakes, strict=True)):
         own = plan.prompts if retake.prompts is None else retake.prompts
         other = replace(plan, seed=retake.seed, prompts=own)
-        found.append(_plan_of(other, len(parting.scenes) + number, scene, (gops,)))
+        if retake.portrait:  # what is said of the title's own face is not true of this one
+            options = plan.options.changed(face_box=None, lip_box=None, face_embedding=None)
+            other = replace(other, portrait=retake.portrait, portrait_reading=retake.portrait_reading)
+            other = replace(other, options=options, face_embedding=None)
+        before = sum(one.first < max(1, gops[0]) for one in parting.scenes)  # scenes up to the one that it follows
+        larger = every_other and before % 2 == 1
+        found.append(_plan_of(other, len(parting.scenes) + number, scene, (gops,), larger))
     return tuple(found)
 
 
-def _plan_of(plan: TitlePlan, number: int, scene: Scene, shown: tuple[Interval, ...]) -> TitlePlan:
+def _plan_of(plan: TitlePlan, number: int, scene: Scene, shown: tuple[Interval, ...], larger: bool) -> TitlePlan:
     whole = plan.options.scenes == "one" and plan.untaken is not None and number == 0
-    where = SceneOf(number, scene.first, scene.speech, scene.level, shown, whole)
+    where = SceneOf(number, scene.first, scene.speech, scene.level, shown, whole, larger)
     if whole:
         assert plan.untaken is not None
         return replace(plan, scene=where, hashes=plan.untaken)
@@ -127,7 +134,7 @@ def _plan_of(plan: TitlePlan, number: int, scene: Scene, shown: tuple[Interval, 
         frames=scene.frames,
         prompts=prompts,
         scene=where,
-        hashes=scene_hashes(plan, scene.frames, prompts, scene.speech, scene.captions),
+        hashes=scene_hashes(plan, scene.frames, prompts, scene.speech, scene.captions, larger),
     )
 
 

@@ -31,6 +31,7 @@ from pipeline.titles.metadata import Metadata
 SOUND_REVISION = 2  # raised when a change alters the sound track or the speech that the features come from
 LOUDNESS_REVISION = 1  # raised when a change alters how sound is brought to a level
 CANVAS_REVISION = 1  # raised when a change alters how the portrait is placed or what fills the canvas
+PUNCH_REVISION = 1  # raised when a change alters how the pictures of scenes are enlarged
 STREAM_REVISION = 1  # raised when a change alters the encoded fragments in another way than by encoder build
 
 
@@ -48,16 +49,22 @@ class Hashes:
 
 @dataclass(frozen=True)
 class Retake:
-    """Frames [start, stop) of a title that are to be made once more. `prompts` None: the title's own."""
+    """Frames [start, stop) of a title that are to be made once more. `prompts`, `portrait`: None for the title's own.
+
+    `portrait_reading`: how the portrait's numbers are taken.
+    """
 
     start: int
     stop: int
     seed: int
     prompts: tuple[tuple[int, str], ...] | None = None
+    portrait: Stored | None = None
+    portrait_reading: str = ""
 
     def identity(self) -> list[object]:
         """What of it enters hashes."""
-        return [self.start, self.stop, self.seed, self.prompts]
+        portrait = [self.portrait.sha256, self.portrait_reading] if self.portrait else []
+        return [self.start, self.stop, self.seed, self.prompts, *portrait]
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class SceneOf:
     """Where a scene stands in its title (`number` from 0, `first` GOP), and its speech: sha256, and how loud it is.
 
     `shown`: what the film shows of it, in GOPs of the film. `whole`: it is a title in one piece, as that is without its
-    retakes.
+    retakes. `larger`: its pictures are (`join: punch`).
     """
 
     number: int
@@ -74,6 +81,7 @@ class SceneOf:
     level: float
     shown: tuple[Interval, ...]
     whole: bool = False
+    larger: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,6 +192,12 @@ class TitlePlan:
     @property
     def renditions(self) -> tuple[Rendition, ...]:
         return renditions_of(self.options)
+
+    @property
+    def portraits(self) -> tuple[Stored, ...]:
+        """Of everybody who speaks in the title."""
+        others = (one.portrait for one in self.retakes if one.portrait)
+        return tuple(dict.fromkeys([self.portrait, *others]))
 
     @property
     def heard(self) -> str:
@@ -348,7 +362,7 @@ def title_hashes(
 
 
 def scene_hashes(
-    plan: TitlePlan, frames: int, prompts: tuple[tuple[int, str], ...], speech: str, captions: str
+    plan: TitlePlan, frames: int, prompts: tuple[tuple[int, str], ...], speech: str, captions: str, larger: bool
 ) -> Hashes:
     """Hashes of a scene of a title: of what it is made of, and of nothing that says where it stands.
 
@@ -368,7 +382,8 @@ def scene_hashes(
             "reading": plan.portrait_reading,
         }
     )
-    picture = digest({"chain": chain, **_shown(plan.constants, plan.options, captions or None, plan.canvas_reading)})
+    shown = _shown(plan.constants, plan.options, captions or None, plan.canvas_reading)
+    picture = digest({"chain": chain, **shown, **({"larger": PUNCH_REVISION} if larger else {})})
     marked = plan.untaken.chain if plan.untaken else chain
     stream = digest({"picture": picture, **_encoded(plan.id, marked, plan.options, plan.mark_key)})
     return replace(plan.hashes, chain=chain, picture=picture, stream=stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -11,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pipeline import api
 from pipeline.core.timeline import GOP
 from pipeline.gc import run as collect_garbage
 from pipeline.verify import run as verify
-from tests.conftest import render_inline, write_manifest
+from tests.conftest import render_inline, write_manifest, write_portrait
 from tests.runs.test_identity import decoded
 from tests.runs.test_scenes import chapter, film, made, records
 
@@ -162,6 +164,49 @@ def test_prompts_of_its_own(tmp_path: Path) -> None:
     changed = [gop for gop in range(26) if new[gop] != old[gop]]
     assert changed[0] == 16 * 25 // 16 * 16 // GOP  # from the clip on in which it begins
     assert len(changed) < 10
+
+
+def test_somebody_else_speaks(first: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "speech"
+    shutil.copytree(first.parent, folder)
+    write_portrait(folder / "other.png", seed=9)
+    before, old = made(folder / "out"), film(folder / "out")
+    manifest = speech(folder, TAKEN | {"portrait": "other.png"}, resolution=256)
+    assert render_inline(manifest) == 0
+    assert verify([str(manifest)]) == verify([str(folder / "out")]) == 0
+    new, now = film(folder / "out"), made(folder / "out")
+    changed = [gop for gop in range(26) if new[gop] != old[gop]]
+    assert changed == list(range(changed[0], changed[-1] + 1))
+    assert len(changed) < 12
+    (fresh,) = now["conditioning"] - before["conditioning"]
+    other = hashlib.sha256((folder / "other.png").read_bytes()).hexdigest()
+    assert json.loads(fresh.read_text())["uses"] == {"portrait": other}
+    assert json.loads((folder / "out/book/provenance.json").read_text())["inputs"]["other portraits"] == [other]
+    facts = json.loads((folder / "out/book/page.json").read_text())["facts"]["inputs"]
+    assert [one["name"] for one in facts if one["role"] == "portrait"] == ["portrait-0.png", "other.png"]
+    assert render_inline(manifest) == 0  # nothing is left to do
+    write_portrait(folder / "other.png", seed=10)  # another picture under the same name
+    assert render_inline(manifest) == 0
+    assert film(folder / "out") != new
+
+
+def test_a_portrait_of_another_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (64, 128)).save(tmp_path / "tall.png")
+    Image.new("RGB", (64, 64)).save(tmp_path / "portrait-0.png")
+    titles = [
+        {
+            "id": "one",
+            "frames": 60,
+            "portrait": "portrait-0.png",
+            "retakes": [{"from": 0, "to": 1, "portrait": "tall.png"}],
+        }
+    ]
+    assert render_inline(write_manifest(tmp_path, titles, family="photo", base_size=512, resolution=512)) == 2
+    said = capsys.readouterr().err
+    assert "titles[0].retakes[0].portrait: tall.png has 64x128 pixels, which makes pictures of 512x1024" in said
+    titles[0]["retakes"][0]["portrait"] = "none.png"  # type: ignore[index]
+    assert render_inline(write_manifest(tmp_path, titles, family="photo", base_size=512, resolution=512)) == 2
+    assert "titles[0].retakes[0].portrait" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -227,3 +227,17 @@ def test_a_preview_makes_the_scenes_that_it_shows(tmp_path: Path) -> None:
     assert len(records(output, "chain")) == 15
     assert render_inline(manifest) == 0
     assert verify([str(manifest)]) == 0
+
+
+def test_with_punch_every_other_scene_stands_larger(first: Path, tmp_path: Path) -> None:
+    """Chained as they were; the pictures of scenes 1 and 3 are others, all others those of scenes that are cut."""
+    shutil.copytree(first.parent, tmp_path / "book")
+    output = tmp_path / "book/out"
+    assert render_inline(book(tmp_path / "book", join="cut")) == 0
+    cut, before = film(output), made(output)
+    manifest = book(tmp_path / "book", join="punch")
+    assert render_inline(manifest) == 0
+    assert verify([str(manifest)]) == 0
+    assert made(output)["chain"] == before["chain"]
+    punched = film(output)
+    assert [gop for gop in range(62) if punched[gop] != cut[gop]] == [*range(12, 25), *range(37, 51)]

@@ -49,7 +49,12 @@ def test_only_what_is_in_the_boxes_counts() -> None:
 def test_notes_of_records_know_what_they_are(tmp_path: Path) -> None:
     said = warning(Reproduction(20, 20), Reproduction(30, 21))
     store = open_store(str(tmp_path))
-    plan = cast(TitlePlan, SimpleNamespace(id="x", in_scenes=False, prefix=lambda stage: f"x/{stage}/0"))
+    plan = cast(
+        TitlePlan,
+        SimpleNamespace(
+            id="x", in_scenes=False, portrait=SimpleNamespace(sha256="p"), prefix=lambda stage: f"x/{stage}/0"
+        ),
+    )
     ledger, attempt = Ledger(store, plan.prefix("conditioning")), new_attempt()
     objects = {"arrays": ledger.stage_object(0, attempt, "arrays", b"-")}
     facts = {"notes": ["the face is small", said]}
