@@ -17,6 +17,7 @@ from pipeline.core.timeline import FPS, GOP, SPEECH_PER_FRAME, gops_of
 REVISION = 1  # raised when a change moves borders: it enters the hash of the titles that have them
 AROUND = 6  # frames on both sides of a border that are to be quiet
 SHORTEST = 20 * FPS  # frames: a scene that would be shorter is joined to its neighbour
+PAUSE = 1000  # times the energy of the loudest frame, 30 dB: what lies below is a pause
 NEAR = 2  # GOPs from where a chapter begins to its border, at most
 LEAST, MOST = 0.6, 1.2  # length of a scene, of what is asked for
 
@@ -51,24 +52,32 @@ def every(energies: NDArray[np.int64], minutes: int) -> list[int]:
 
 
 def around(energies: NDArray[np.int64], stretches: Sequence[tuple[int, int]]) -> list[Interval]:
-    """[first, stop) GOPs that hold stretches of frames, in order of time: from quiet borders before to ones behind."""
+    """[first, stop) GOPs that hold stretches of frames, in order of time: from a quiet border before to one behind."""
     gops, found, end = gops_of(len(energies)), list[Interval](), 0
     for start, stop in stretches:
         before = max(start // GOP, end)
         behind = min(max(-(-stop // GOP), before + 1), gops)
-        first = _quietest(energies, range(max(end, before - NEAR), before + 1), before)
-        end = _quietest(energies, range(behind, min(gops, behind + NEAR) + 1), behind)
+        first = _nearest_quiet(energies, range(before, max(end, before - NEAR) - 1, -1))
+        end = _nearest_quiet(energies, range(behind, min(gops, behind + NEAR) + 1))
         found.append((first, end))
     return found
 
 
+def _nearest_quiet(energies: NDArray[np.int64], gops: Sequence[int]) -> int:
+    """The first of these borders that lies in a pause; where none does, the one around which least is said."""
+    least = min(_loudness(energies, gop) for gop in gops)
+    quiet = max(least, int(energies.max(initial=0)) // PAUSE)
+    return next(gop for gop in gops if _loudness(energies, gop) <= quiet)
+
+
 def _quietest(energies: NDArray[np.int64], gops: Iterable[int], wanted: float) -> int:
     """Of these borders the one around which least is said; of equal ones the nearest to where it is wanted."""
+    return min(gops, key=lambda gop: (_loudness(energies, gop), abs(gop - wanted), gop))
 
-    def loudness(gop: int) -> int:
-        return int(energies[max(0, gop * GOP - AROUND) : gop * GOP + AROUND].max(initial=0))
 
-    return min(gops, key=lambda gop: (loudness(gop), abs(gop - wanted), gop))
+def _loudness(energies: NDArray[np.int64], gop: int) -> int:
+    """Energy of the loudest frame around a border."""
+    return int(energies[max(0, gop * GOP - AROUND) : gop * GOP + AROUND].max(initial=0))
 
 
 def _long_enough(firsts: list[int], frames: int) -> list[int]:

@@ -134,3 +134,5 @@ def test_a_retake_begins_and_ends_where_it_is_quiet() -> None:
         energies[gop * GOP - AROUND : gop * GOP + AROUND] = 1
     assert around(energies, [(7 * GOP + 3, 10 * GOP + 7)]) == [(5, 12)]
     assert around(energies, [(8 * GOP + 3, 9 * GOP)]) == [(8, 9)]
+    energies[7 * GOP - AROUND : 7 * GOP + AROUND] = 0  # quieter, but farther than the pause before
+    assert around(energies * 1000, [(7 * GOP + 3, 10 * GOP + 7)]) == [(7, 12)]
