@@ -236,3 +236,17 @@ def test_a_thousand_hours_on_256_accelerators_take_less_than_a_minute_of_one_cor
     least = 1000 * 5625 * 5.5 / 192
     assert least < found.makespan < least * 1.2
     assert took < 60
+
+
+def test_retakes_are_simulated() -> None:
+    """A title of 6 GOPs of which two are made once more: the scene that they stand in is chained to its end."""
+    whole = title("book", 6)
+    works = (
+        replace(whole.work, id="book@0", film="book", shown=((0, 2), (4, 6))),
+        replace(whole.work, id="book@1", film="book", first=2, gops=2),
+    )
+    scenes = tuple(replace(whole, work=work) for work in works)
+    found = run([replace(whole, work=replace(whole.work, in_scenes=True, joined=True), scenes=scenes)])
+    assert not found.unfinished
+    assert found.busy("chain") == pytest.approx(8 * 0.3)
+    assert found.busy("upscale") == pytest.approx((6 + 2) * 0.3)  # of the scenes, and the two joins
