@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from models.families.protocol import Family
 from pipeline.core.errors import Problem
 from pipeline.intake.survey import plan_title
-from pipeline.intake.title_inputs import TitleInputs, retake_portrait
+from pipeline.intake.title_inputs import TitleInputs
 from pipeline.intake.weight_intake import cached_weights
 from pipeline.intake.weight_tree import FoundTree
 from pipeline.manifest.catalog import Catalog
@@ -57,7 +57,7 @@ def _cut_blindly(family: Family, inputs: TitleInputs) -> bool:
 
 def _cropped(inputs: TitleInputs) -> list[tuple[str, str, tuple[int, int]]]:
     """Portraits that are no squares, without a box: key, address, width and height."""
-    found = [(retake_portrait(number), one.url, size) for number, (one, size, _) in inputs.retake_portraits.items()]
+    found = [(key, one.url, size) for key, (one, size, _) in inputs.other_portraits.items()]
     if inputs.title.options.face_box is None:
         found.insert(0, ("portrait", inputs.portrait.url, inputs.portrait_size))
     return [one for one in found if min(one[2]) < (1 - MOST_CROPPED) * max(one[2])]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
+from itertools import pairwise
 
 from pipeline.core.errors import InputError, Problem, ProblemKind
 from pipeline.core.safe_text import redact
 from pipeline.core.timeline import FPS
-from pipeline.intake.title_inputs import TitleInputs, retake_portrait
+from pipeline.intake.title_inputs import TitleInputs, portrait_key
 from pipeline.intake.weight_tree import FoundTree
 from pipeline.manifest.catalog import Catalog, Title, check_moments
 from pipeline.manifest.film_shape import film_size, frame_fault
@@ -15,12 +17,33 @@ from pipeline.media.sound_in.probe import cut_off
 from pipeline.sources.captions import clock
 from pipeline.sources.inputs import name_of
 
+SHORTEST_SPOKEN = 30  # seconds of a chapter with a portrait of its own: its borders may be moved by some seconds
+
 
 def misfits(catalog: Catalog, inputs: TitleInputs) -> list[Problem]:
     """What is wrong with a title although each of its files can be read."""
     moments = check_moments(inputs.title, inputs.frames, catalog.place)
-    pictures = _check_boxes(catalog, inputs) + _check_shapes(catalog, inputs)
+    pictures = _check_boxes(catalog, inputs) + _check_shapes(catalog, inputs) + _check_speakers(catalog, inputs)
     return [*_cut_off(catalog, inputs), *moments, *pictures, *_check_captions(catalog, inputs)]
+
+
+def _check_speakers(catalog: Catalog, inputs: TitleInputs) -> list[Problem]:
+    """Where another person speaks a chapter is a scene: neither it nor the one before may be too short for that."""
+    title, chapters = inputs.title, inputs.title.chapters
+    starts = [one.at for one in chapters]
+    lengths = [end - start for start, end in pairwise([*starts, Fraction(inputs.frames, FPS)])]
+    return [
+        Problem(
+            catalog.place(f"{title.key}.{portrait_key('chapters', number)}"),
+            f"chapters {number - 1} and {number} last {float(before):.1f} and {float(length):.1f} s; "
+            f"expected {SHORTEST_SPOKEN} s or more of both, where who speaks changes",
+            "make one chapter of them, or give both the same portrait",
+            kind="chapters",
+            title=title.id,
+        )
+        for number, (before, length) in enumerate(pairwise(lengths), 1)
+        if chapters[number].portrait != chapters[number - 1].portrait and min(before, length) < SHORTEST_SPOKEN
+    ]
 
 
 def _check_shapes(catalog: Catalog, inputs: TitleInputs) -> list[Problem]:
@@ -28,14 +51,14 @@ def _check_shapes(catalog: Catalog, inputs: TitleInputs) -> list[Problem]:
     title, wanted = inputs.title, film_size(inputs.title.options, inputs.portrait_size)
     return [
         Problem(
-            catalog.place(f"{title.key}.{retake_portrait(number)}"),
+            catalog.place(f"{title.key}.{key}"),
             f"{name_of(source.url)} has {size[0]}x{size[1]} pixels, which makes pictures of {shown[0]}x{shown[1]}; "
             f"expected the shape of the title's portrait, {wanted[0]}x{wanted[1]}",
             "cut it to that shape, or set frame: square",
             kind="portrait",
             title=title.id,
         )
-        for number, (source, size, _) in inputs.retake_portraits.items()
+        for key, (source, size, _) in inputs.other_portraits.items()
         if (shown := film_size(title.options, size)) and wanted and shown != wanted
     ]
 

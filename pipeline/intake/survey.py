@@ -12,6 +12,7 @@ from contextlib import suppress
 from fractions import Fraction
 from functools import partial
 from math import ceil, floor
+from typing import Literal
 
 from models.families.protocol import Family
 from pipeline.core.daemon_pool import DaemonPool
@@ -20,7 +21,15 @@ from pipeline.core.parallel import parallel_as_done, parallel_map
 from pipeline.core.timeline import FPS, clip_of_second
 from pipeline.intake.fitting import misfits, problem_of
 from pipeline.intake.input_reader import InputReader, InputsRecord, Tell
-from pipeline.intake.title_inputs import InputFile, Inspected, TitleInputs, input_files, inputs_of, stored_input
+from pipeline.intake.title_inputs import (
+    InputFile,
+    Inspected,
+    TitleInputs,
+    input_files,
+    inputs_of,
+    portrait_key,
+    stored_input,
+)
 from pipeline.intake.weight_intake import NO_WEIGHTS, Weights
 from pipeline.manifest.catalog import Catalog, Prompt, Title
 from pipeline.manifest.film_shape import film_size
@@ -33,7 +42,7 @@ from pipeline.sources.inputs import name_of
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
 from pipeline.titles.metadata import Metadata, given_chapters, joined_tags, named
-from pipeline.titles.title_plan import Retake, TitlePlan, title_hashes
+from pipeline.titles.title_plan import Retake, Speaker, TitlePlan, title_hashes
 
 WRITE_EVERY = 5.0  # seconds between two writings of what was found
 LAST_WORDS = 0.7  # seconds that an interrupted survey has to write what it found
@@ -150,7 +159,7 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
         options = options.changed(cover=metadata.cover.sha256)
     if metadata.captions is None:  # what then has no effect must not change a hash
         options = options.changed(burn_captions=False)
-    prompts, retakes = _clips_of(title.prompts, inputs), _retakes(inputs)
+    prompts, retakes, speakers = _clips_of(title.prompts, inputs), _retakes(inputs), _speakers(inputs)
     mark_key = key_name(read_key())
     signer = signer_name() if options.marks == "on" else ""
     weights_hash = weights.hash or family.default_weights_hash()
@@ -171,6 +180,7 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
         mark_key=mark_key,
         signer=signer,
         treatments=[fact.treatment() for fact in inputs.joined],
+        speakers=speakers,
     )
     return TitlePlan(
         id=title.id,
@@ -197,6 +207,7 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
         own_weights=weights.own,
         given_title=title.title,
         given_chapters=tuple((one.start, one.title) for one in _given_chapters(inputs)),
+        speakers=speakers,
         retakes=retakes,
         untaken=hashes_with() if retakes else None,
     )
@@ -207,8 +218,6 @@ def _clips_of(prompts: Iterable[Prompt], inputs: TitleInputs) -> tuple[tuple[int
 
 
 def _retakes(inputs: TitleInputs) -> tuple[Retake, ...]:
-    own = {number: (stored_input(source), reading) for number, (source, _, reading) in inputs.retake_portraits.items()}
-
     def frame(moment: Fraction) -> Fraction:
         return in_padded(moment, inputs.joined) * FPS
 
@@ -218,14 +227,28 @@ def _retakes(inputs: TitleInputs) -> tuple[Retake, ...]:
             min(ceil(frame(one.stop)), inputs.frames),
             inputs.title.seed if one.seed is None else one.seed,
             None if one.prompts is None else _clips_of(one.prompts, inputs),
-            *own.get(number, ()),
+            *_portrait(inputs, "retakes", number),
         )
         for number, one in enumerate(inputs.title.retakes)
     )
 
 
+def _speakers(inputs: TitleInputs) -> tuple[Speaker, ...]:
+    chapters = inputs.title.chapters
+    if not any(one.portrait for one in chapters):
+        return ()
+    starts = [floor(in_padded(one.at, inputs.joined) * FPS) for one in chapters]
+    return tuple(Speaker(start, *_portrait(inputs, "chapters", number)) for number, start in enumerate(starts))
+
+
+def _portrait(inputs: TitleInputs, part: Literal["chapters", "retakes"], number: int) -> tuple[()] | tuple[Stored, str]:
+    """That of a chapter or retake and how its numbers are taken; nothing where it has none of its own."""
+    found = inputs.other_portraits.get(portrait_key(part, number))
+    return (stored_input(found[0]), found[2]) if found else ()
+
+
 def _given_chapters(inputs: TitleInputs) -> tuple[Chapter, ...]:
-    found = [(in_padded(one.at, inputs.joined), one.text) for one in inputs.title.chapters]
+    found = [(in_padded(one.at, inputs.joined), one.title) for one in inputs.title.chapters]
     return given_chapters(found, inputs.frames)
 
 

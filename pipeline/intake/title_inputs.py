@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.core.errors import ProblemKind
 from pipeline.core.safe_text import redact
@@ -74,13 +74,13 @@ class TitleInputs:
         return "".join(map(str, self.extras["canvas_fill"][1][2:])) if "canvas_fill" in self.extras else ""
 
     @property
-    def retake_portraits(self) -> dict[int, tuple[SourceFile, tuple[int, int], str]]:
-        """Of the retakes that have one of their own, by number: file, width and height, how its numbers are taken."""
+    def other_portraits(self) -> dict[str, tuple[SourceFile, tuple[int, int], str]]:
+        """Of chapters and retakes that have one of their own, by key: file, width and height, how its numbers are
+        taken."""
         found = {}
-        for number in range(len(self.title.retakes)):
-            if extra := self.extras.get(retake_portrait(number)):
-                source, (width, height, *reading) = extra
-                found[number] = source, (width, height), "".join(map(str, reading))
+        for key in other_portraits(self.title):
+            source, (width, height, *reading) = self.extras[key]
+            found[key] = source, (width, height), "".join(map(str, reading))
         return found
 
     @property
@@ -126,7 +126,7 @@ def input_files(title: Title) -> Iterator[InputFile]:
     if title.options.face_embedding:
         yield InputFile("face_embedding", title.options.face_embedding, _check_embedding, type(None), "portrait")
     for name, url in extra_urls(title).items():
-        if name.startswith("retakes"):
+        if name in other_portraits(title):
             yield InputFile(name, url, partial(_portrait, url=url), list, "portrait", LARGEST_PORTRAIT)
         elif name == "captions":
             yield InputFile(name, url, partial(_read_captions, url=url), dict, "captions", LARGEST_CAPTIONS)
@@ -154,13 +154,18 @@ def extra_urls(title: Title) -> dict[str, str]:
     """Addresses of the files that a title names beside portrait, audio and embedding, by their key."""
     fill = title.options.canvas_fill
     named = {"canvas_fill": fill if is_image(fill) else None, "cover": title.options.cover, "captions": title.captions}
-    named |= {retake_portrait(number): one.portrait for number, one in enumerate(title.retakes)}
-    return {name: url for name, url in named.items() if url}
+    return {name: url for name, url in named.items() if url} | other_portraits(title)
 
 
-def retake_portrait(number: int) -> str:
-    """The key of the portrait of a title's retake."""
-    return f"retakes[{number}].portrait"
+def other_portraits(title: Title) -> dict[str, str]:
+    """Addresses of the portraits of a title's chapters and retakes, by their key (`retakes[0].portrait`)."""
+    found = {portrait_key("chapters", number): one.portrait for number, one in enumerate(title.chapters)}
+    found |= {portrait_key("retakes", number): one.portrait for number, one in enumerate(title.retakes)}
+    return {key: url for key, url in found.items() if url}
+
+
+def portrait_key(part: Literal["chapters", "retakes"], number: int) -> str:
+    return f"{part}[{number}].portrait"
 
 
 def stored_input(source: SourceFile) -> Stored:

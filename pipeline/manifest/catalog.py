@@ -25,6 +25,7 @@ from pipeline.store.small_json import get_json
 
 __all__ = [
     "Catalog",
+    "Chapter",
     "Options",
     "Prompt",
     "Retake",
@@ -43,11 +44,19 @@ Place = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Prompt:
-    """`text` holds from `at` (exact seconds) until the next one: a prompt from the clip that contains it, or the title
-    of a chapter."""
+    """`text` holds from `at` (exact seconds) until the next one, from the clip that contains it on."""
 
     at: Fraction
     text: str
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """`at`: exact seconds. `portrait`: who speaks in it, None for the title's own."""
+
+    at: Fraction
+    title: str
+    portrait: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class Title:
     priority: int
     options: Options
     title: str | None = None
-    chapters: tuple[Prompt, ...] = ()
+    chapters: tuple[Chapter, ...] = ()
     captions: str | None = None
     retakes: tuple[Retake, ...] = ()
     key: str = field(default="titles[0]", compare=False)
@@ -321,7 +330,9 @@ def _title(given: Mapping[str, Any], index: int, family: FamilyFacts) -> Title:
         priority=given.get("priority", 0),
         options=complete(given["options"], family),
         title=given.get("title"),
-        chapters=tuple(Prompt(moment(one["at"]), one["title"]) for one in given.get("chapters", ())),
+        chapters=tuple(
+            Chapter(moment(one["at"]), one["title"], one.get("portrait")) for one in given.get("chapters", ())
+        ),
         captions=given.get("captions"),
         retakes=tuple(map(_retake, given.get("retakes", ()))),
         key=key_path(("titles", index)),

@@ -168,12 +168,15 @@ class _Check:
             self.check_prompts(loc, given.get("prompts", ()), family)
             self.check_moments((*loc, "chapters"), given.get("chapters", ()), "chapter")
             self.check_first_chapter((*loc, "chapters", 0, "at"), given.get("chapters", ()))
+            for number, chapter in enumerate(given.get("chapters", ())):
+                self.check_addresses((*loc, "chapters", number), chapter)
             self.check_retakes((*loc, "retakes"), given.get("retakes", ()), family)
             own = {name: value for name, value in given.items() if name in OptionFields.model_fields}
             places = sources | {name: (*loc, name) for name in own}
             given["options"] = defaults | own
             for name, text, remedy in faults_of(given["options"], family):
                 self.fault(places.get(name, loc), text, remedy)
+            self.check_speakers((*loc, "chapters"), given)
             self.checked.titles[index] = given
         if not self.checked.titles and defaults:
             for name, text, remedy in faults_of(defaults, family):
@@ -209,6 +212,12 @@ class _Check:
             remedy = "remove `prompts`" + (f" or use family {' or '.join(able)}" if able else "")
             self.fault((*loc, "prompts"), f"family {family.name} takes no prompts, {len(prompts)} given", remedy)
         self.check_moments((*loc, "prompts"), prompts, "prompt")
+
+    def check_speakers(self, loc: Loc, given: dict[str, Any]) -> None:
+        """A chapter can have a portrait of its own where it is a scene of its own."""
+        named = [number for number, chapter in enumerate(given.get("chapters", ())) if "portrait" in chapter]
+        if named and given["options"].get("scenes") != "chapters":
+            self.fault((*loc, named[0], "portrait"), "a chapter is no scene of its own", "set scenes: chapters")
 
     def check_first_chapter(self, loc: Loc, chapters: list[dict[str, object]]) -> None:
         if chapters and "at" in chapters[0] and moment(chapters[0]["at"]) > 0:

@@ -101,6 +101,9 @@ class ChapterFields(BaseModel):
 
     at: Moment = key(MOMENT, "When the chapter begins: seconds, or H:MM:SS.mmm.")
     title: Line = key(f"1 to {MAX_TEXT} characters on one line, without control characters", "What it is called.")
+    portrait: Address = key(
+        "the path or URL of one picture", "Who speaks in it, with scenes: chapters; the title's portrait if not given."
+    )
 
 
 # Made by a function, since `from` cannot be the name of an attribute.

@@ -22,9 +22,9 @@ from pipeline.core.pieces import Interval, pieces, without
 from pipeline.core.timeline import CLIP, FPS, GOP, gops_of
 from pipeline.sources.captions import Cue, cut
 from pipeline.store.ledger import Ledger
-from pipeline.store.record import Record
+from pipeline.store.record import Record, Stored
 from pipeline.store.store import Store
-from pipeline.titles.scene_borders import around, at_chapters, every
+from pipeline.titles.scene_borders import NEAR, around, at_chapters, every
 from pipeline.titles.title_plan import SceneOf, TitlePlan, digest, scene_hashes
 
 EDGE = 16  # samples of speech at 16 kHz
@@ -108,18 +108,30 @@ def plans_of(plan: TitlePlan, parting: Parting) -> tuple[TitlePlan, ...]:
     every_other = plan.options.join == "punch"
     for number, scene in enumerate(parting.scenes):
         if shown := without((scene.first, scene.first + gops_of(scene.frames)), taken):
-            found.append(_plan_of(plan, number, scene, shown, every_other and number % 2 == 1))
+            other = _spoken(plan, scene.first)
+            found.append(_plan_of(other, number, scene, shown, every_other and number % 2 == 1))
     for number, (scene, gops, retake) in enumerate(zip(parting.retakes, taken, plan.retakes, strict=True)):
         own = plan.prompts if retake.prompts is None else retake.prompts
-        other = replace(plan, seed=retake.seed, prompts=own)
-        if retake.portrait:  # what is said of the title's own face is not true of this one
-            options = plan.options.changed(face_box=None, lip_box=None, face_embedding=None)
-            other = replace(other, portrait=retake.portrait, portrait_reading=retake.portrait_reading)
-            other = replace(other, options=options, face_embedding=None)
+        other = _spoken(replace(plan, seed=retake.seed, prompts=own), scene.first)
+        if retake.portrait:
+            other = _with_portrait(other, retake.portrait, retake.portrait_reading)
         before = sum(one.first < max(1, gops[0]) for one in parting.scenes)  # scenes up to the one that it follows
         larger = every_other and before % 2 == 1
         found.append(_plan_of(other, len(parting.scenes) + number, scene, (gops,), larger))
     return tuple(found)
+
+
+def _spoken(plan: TitlePlan, gop: int) -> TitlePlan:
+    """With the portrait of who speaks from a GOP on."""
+    spoken = [one for one in plan.speakers if one.start <= (gop + NEAR) * GOP]
+    portrait = spoken[-1].portrait if spoken else None
+    return _with_portrait(plan, portrait, spoken[-1].reading) if portrait else plan
+
+
+def _with_portrait(plan: TitlePlan, portrait: Stored, reading: str) -> TitlePlan:
+    """With another portrait; what is said of the face in the title's own is not true of it."""
+    options = plan.options.changed(face_box=None, lip_box=None, face_embedding=None)
+    return replace(plan, portrait=portrait, portrait_reading=reading, options=options, face_embedding=None)
 
 
 def _plan_of(plan: TitlePlan, number: int, scene: Scene, shown: tuple[Interval, ...], larger: bool) -> TitlePlan:

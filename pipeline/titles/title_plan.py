@@ -68,6 +68,18 @@ class Retake:
 
 
 @dataclass(frozen=True)
+class Speaker:
+    """Who speaks from a frame on. `portrait` None: the title's own; `reading`: how its numbers are taken."""
+
+    start: int
+    portrait: Stored | None = None
+    reading: str = ""
+
+    def identity(self) -> list[object]:
+        return [self.start, self.portrait.sha256 if self.portrait else "", self.reading]
+
+
+@dataclass(frozen=True)
 class SceneOf:
     """Where a scene stands in its title (`number` from 0, `first` GOP), and its speech: sha256, and how loud it is.
 
@@ -116,6 +128,7 @@ class TitlePlan:
     portrait_reading: str = ""  # how its numbers are taken, where earlier versions took them otherwise
     canvas_reading: str = ""  # the same of canvas_image
     scene: SceneOf | None = None
+    speakers: tuple[Speaker, ...] = ()  # of the chapters in order, where any has a portrait of its own
     retakes: tuple[Retake, ...] = ()  # in order of time
     untaken: Hashes | None = None  # those of the title without its retakes, where it has any
 
@@ -196,8 +209,8 @@ class TitlePlan:
     @property
     def portraits(self) -> tuple[Stored, ...]:
         """Of everybody who speaks in the title."""
-        others = (one.portrait for one in self.retakes if one.portrait)
-        return tuple(dict.fromkeys([self.portrait, *others]))
+        others = [*(one.portrait for one in self.speakers), *(one.portrait for one in self.retakes)]
+        return tuple(dict.fromkeys([self.portrait, *(one for one in others if one)]))
 
     @property
     def heard(self) -> str:
@@ -322,6 +335,7 @@ def title_hashes(
     mark_key: str = "public",
     signer: str = "",
     treatments: Sequence[dict[str, object]] = (),
+    speakers: Sequence[Speaker] = (),
     retakes: Sequence[Retake] = (),
 ) -> Hashes:
     """Hashes of the title of that id; `options` are complete (defaults filled in).
@@ -345,6 +359,7 @@ def title_hashes(
             "options": _chosen(options, "chain"),
             **({"scenes": [*_parting(options, metadata), options.join]} if options.scenes != "one" else {}),
             **({"reading": reading} if reading else {}),
+            **({"speakers": [one.identity() for one in speakers]} if speakers else {}),
         }
     )
     untaken = chain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -241,3 +242,42 @@ def test_with_punch_every_other_scene_stands_larger(first: Path, tmp_path: Path)
     assert made(output)["chain"] == before["chain"]
     punched = film(output)
     assert [gop for gop in range(62) if punched[gop] != cut[gop]] == [*range(12, 25), *range(37, 51)]
+
+
+def test_two_people_speak_in_turn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who speaks in a chapter is its scene's portrait; a retake without one is spoken by whoever speaks there."""
+    audio = [chapter(tmp_path / f"{number}.wav", 30.0 + number, number) for number in range(3)]
+    write_portrait(tmp_path / "other.png", seed=4)
+
+    def manifest(*portraits: str | None, **more: object) -> Path:
+        starts = (0, 30, 61)
+        chapters: list[dict[str, object]] = [{"at": at, "title": f"from {at}"} for at in starts]
+        for one, portrait in zip(chapters, portraits, strict=True):
+            one |= {"portrait": portrait} if portrait else {}
+        title = {"id": "book", "audio": audio, "chapters": chapters} | more
+        return write_manifest(tmp_path, [title], scenes="chapters")
+
+    assert render_inline(manifest(None, None, None)) == 0
+    output = tmp_path / "out"
+    before, alone = made(output), film(output)
+    taken = manifest(None, "other.png", None, retakes=[{"from": 40, "to": 45, "seed": 3}])
+    assert render_inline(taken) == 0
+    assert verify([str(taken)]) == verify([str(output)]) == 0
+    both, now = film(output), made(output)
+    changed = [gop for gop in range(len(alone)) if alone[gop] != both[gop]]
+    assert changed == list(range(15, 32 + 1))  # of the second chapter, and the join before it
+    spoken = [json.loads(path.read_text())["uses"]["portrait"] for path in now["conditioning"] - before["conditioning"]]
+    assert spoken == [hashlib.sha256((tmp_path / "other.png").read_bytes()).hexdigest()] * 2
+    assert render_inline(manifest(None, None, None)) == 0
+    assert film(output) == alone
+    audio[1] = chapter(tmp_path / "1.wav", 12.0, 1)
+    assert render_inline(manifest(None, "other.png", None)) == 2
+    assert "expected 30 s or more of both, where who speaks changes" in capsys.readouterr().err
+    short = write_manifest(
+        tmp_path, [{"id": "a", "frames": 60, "chapters": [{"at": 0, "title": "x", "portrait": "other.png"}]}]
+    )
+    assert render_inline(short) == 2
+    assert (
+        "titles[0].chapters[0].portrait: a chapter is no scene of its own; set scenes: chapters"
+        in capsys.readouterr().err
+    )
