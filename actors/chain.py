@@ -1,4 +1,8 @@
-"""The chain worker: several titles a batch, each strictly clip after clip; commits latents and state every GOP."""
+"""The chain worker: several titles a batch, each strictly clip after clip; commits latents and state every GOP.
+
+Where a title's plan has a gate (`models.families.gate`), a GOP is looked at before it is committed. One that is refused
+is sampled again in its lane, clip after clip in batches of the same shape as ever, so the other lanes do not notice.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,8 @@ from actors.calibration import calibrated
 from actors.titles import TitleReader
 from actors.worker import Worker, failure_of, log
 from models.families.finite import AGAIN, finite
-from models.families.protocol import Arrays, Lane
+from models.families.gate import Trial, not_finite
+from models.families.protocol import Arrays, Lane, Made
 from models.parts.lanes import independent
 from pipeline.core.errors import DamagedObject, LongtakeError
 from pipeline.core.timeline import CLIP, GOP, gop_clips, gop_range
@@ -24,6 +29,7 @@ from pipeline.store.digests import sha256
 from pipeline.store.ledger import new_attempt
 from pipeline.store.record import Record, seed_state_hash
 from pipeline.store.stage_view import StageView
+from pipeline.titles.gate_facts import facts_of, follows, is_helpless
 from pipeline.titles.numerics import NumericsDiffer, in_lanes
 from pipeline.titles.title_plan import TitlePlan
 
@@ -33,7 +39,8 @@ class _Chain:
     """A title on board: the state that its next GOP starts from.
 
     `there`: GOPs from that one on that were committed when it came on board. One that another writer commits meanwhile
-    is found when ours is to be.
+    is found when ours is to be. `seed_hash`: what a GOP has for a parent that begins from the portrait; `helpless`: the
+    GOP before was committed outside of the gate's limits.
     """
 
     reader: TitleReader
@@ -41,7 +48,9 @@ class _Chain:
     gop: int
     state: Arrays
     state_hash: str
+    seed_hash: str
     visit: int
+    helpless: bool = False
 
 
 @dataclass
@@ -60,6 +69,8 @@ class _Run:
     latents: list[np.ndarray] = field(default_factory=list)
     remade: list[int] = field(default_factory=list)  # clips that were not finite, and were made again
     used: dict[str, str] = field(default_factory=dict)
+    trial: Trial | None = None  # where the title's plan has a gate
+    gate_seconds: float = 0.0
 
 
 class ChainWorker(Worker):
@@ -116,8 +127,8 @@ class ChainWorker(Worker):
                     outcomes.setdefault(run.job.title, failed)
                 break
             for seat, seated in enumerate(seats):
-                if seated is not None and (why := _not_finite(seated)):
-                    outcomes[seated.job.title] = self._failed(seated.job, Failure("user", why))
+                if seated is not None and (failure := self._judged(seated)):
+                    outcomes[seated.job.title] = self._failed(seated.job, failure)
                     seats[seat] = None
             made = {seat: run for seat, run in enumerate(seats) if run is not None and not run.clips}
             for seat, outcome in zip(made, self._commit_all(list(made.values())), strict=True):
@@ -201,7 +212,10 @@ class ChainWorker(Worker):
             chain = self._chains[plan.name] = self._resume(plan, job.first, job.visit)
         conditioning = chain.reader.conditioning()[1]
         clips = list(gop_clips(job.first, plan.frames))
-        return _Run(job, plan, chain, conditioning, numerics, lanes, started, chain.state, clips)
+        run = _Run(job, plan, chain, conditioning, numerics, lanes, started, chain.state, clips)
+        if plan.gate and plan.constants.gate:
+            run.trial = Trial(plan.constants.gate, first=job.first == 0, helpless=chain.helpless)
+        return run
 
     def _is_there(self, run: _Run) -> bool:
         """Whether the GOP is committed already, by another writer or before something older was damaged and remade.
@@ -225,7 +239,7 @@ class ChainWorker(Worker):
         clips = gop_clips(run.job.first, run.plan.frames)
         used = chain.reader.features(clips.start * CLIP - reach, clips.stop * CLIP + reach)[1]
         used["conditioning"] = chain.reader.conditioning()[0].objects["arrays"].sha256
-        return record.parent == chain.state_hash and record.uses == used
+        return follows(record, chain.state_hash, chain.seed_hash) and record.uses == used
 
     def _passed(self, run: _Run) -> Done:
         """The GOP is another's: go on from the state that it left."""
@@ -237,13 +251,18 @@ class ChainWorker(Worker):
         """The chain before GOP `gop`, from the store: as if it had never stopped."""
         reader = TitleReader(self.store, plan)
         there = StageView(self.store, plan.prefix("chain"), mend=True).refresh(gop * GOP)
+        seed = seed_state_hash(reader.conditioning()[0].objects["arrays"].sha256, plan.seed)
         if gop == 0:
-            record, conditioning = reader.conditioning()
-            state = self.part(plan, "chain").start(conditioning, plan.seed, plan.options.base_size)
-            return _Chain(reader, there, 0, state, seed_state_hash(record.objects["arrays"].sha256, plan.seed), visit)
+            return _Chain(reader, there, 0, self._seed_state(reader), seed, seed, visit)
         record, _ = reader.latents(gop - 1)
         state = reader.load(reader.chain_ledger, record, "state")
-        return _Chain(reader, there, gop, state, record.objects["state"].sha256, visit)
+        return _Chain(reader, there, gop, state, record.objects["state"].sha256, seed, visit, is_helpless(record))
+
+    def _seed_state(self, reader: TitleReader) -> Arrays:
+        """The state that the portrait gives."""
+        plan = reader.plan
+        state: Arrays = self.part(plan, "chain").start(reader.conditioning()[1], plan.seed, plan.options.base_size)
+        return state
 
     def _clip(self, seats: list[_Run | None]) -> None:
         """Sample the next clip of every lane side by side."""
@@ -272,7 +291,42 @@ class ChainWorker(Worker):
             features=features,
             text=run.plan.text_of(clip),
             options=run.plan.clip_options,
+            attempt=run.trial.attempt if run.trial else 0,
         )
+
+    def _judged(self, run: _Run) -> Failure | None:
+        """Why the run cannot go on. Where the gate refuses what was made, it begins its GOP again."""
+        why = _not_finite(run)
+        if run.trial is None:
+            return Failure("user", why) if why else None
+        if run.clips and not why:
+            return None
+        began = time.monotonic()
+        try:
+            verdict = run.trial.judge(not_finite() if why else self._look(run))
+        except Exception as error:  # noqa: BLE001 - the scheduler judges it
+            self.leave_if_dead(error)
+            return failure_of(error, run.job)
+        run.gate_seconds += time.monotonic() - began
+        if verdict == "commit":
+            return Failure("user", why) if why else None
+        refused = run.trial.refused[-1]
+        log.info("title %s: GOP %d: %s: %s", run.plan.id, run.job.first, verdict, refused)
+        run.state = self._seed_state(run.chain.reader) if run.trial.new_start else run.chain.state
+        run.clips, run.latents, run.remade = list(gop_clips(run.job.first, run.plan.frames)), [], []
+        return None
+
+    def _look(self, run: _Run) -> dict[str, float]:
+        """What the family's part measures of a GOP whose clips are all there."""
+        first, stop = gop_range(run.job.first, run.plan.frames)
+        features, _ = run.chain.reader.features(first, stop)
+        latents = np.concatenate(run.latents)[: stop - first]
+        anew = run.trial is not None and run.trial.new_start
+        before = self._seed_state(run.chain.reader) if anew else run.chain.state
+        made = Made(latents, features, before, run.conditioning, run.plan.clip_options)
+        looked: dict[str, float] = self.part(run.plan, "chain").look(made)
+        self.alive()
+        return looked
 
     def _commit(self, run: _Run) -> Done:
         """Commit the GOP; where another writer was first, go on from the winner's state."""
@@ -280,6 +334,11 @@ class ChainWorker(Worker):
         first, stop = gop_range(gop, plan.frames)
         ledger, attempt = chain.reader.chain_ledger, new_attempt()
         latents = np.concatenate(run.latents)[: stop - first]
+        facts: dict[str, object] = {"remade": {str(clip): AGAIN for clip in run.remade}} if run.remade else {}
+        if run.trial:
+            facts["gate"] = facts_of(run.trial, chain.state_hash)
+        if anew := run.trial is not None and run.trial.new_start:
+            latents = self.part(plan, "chain").joined(chain.state, latents)
         state = pack(run.state)
         record = Record(
             stage="chain",
@@ -289,12 +348,12 @@ class ChainWorker(Worker):
             frames=stop - first,
             attempt=attempt,
             objects=ledger.stage_objects(first, attempt, {"latents": pack({"latents": latents}), "state": state}),
-            parent=chain.state_hash,
+            parent=chain.seed_hash if anew else chain.state_hash,
             state=sha256(state),
             uses={"conditioning": chain.reader.conditioning()[0].objects["arrays"].sha256, **run.used},
             numerics=run.numerics,
-            facts={"remade": {str(clip): AGAIN for clip in run.remade}} if run.remade else {},
-            made=self.made(run.started),
+            facts=facts,
+            made=self.made(run.started) | ({"gate_seconds": round(run.gate_seconds, 5)} if run.trial else {}),
         )
         commit = ledger.commit(record)
         if not commit.won:
@@ -302,6 +361,7 @@ class ChainWorker(Worker):
                 raise DamagedObject(f"title {plan.id}: GOP {gop} was chained elsewhere from another state")
             return self._passed(run)
         chain.gop, chain.state, chain.state_hash = gop + 1, run.state, sha256(state)
+        chain.helpless = is_helpless(record)
         return self.committed(Done(plan.name, "chain", gop, True, record.made["seconds"], commit.record.to_json()))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pipeline.core.errors import DamagedObject
@@ -65,7 +65,7 @@ def read_parts(store: Store, plan: TitlePlan, run: str, known: Mapping[str, Mapp
                 if stage == "stream":
                     for one in plan.renditions:
                         fragments.setdefault(one.suffix, []).append(record.objects[f"fragment{one.suffix}"])
-                yield record
+                yield replace(record, first=record.first + part.first_frame) if stage == "chain" else record
 
     stages = {name: stage_facts(run, passing(stage)) for name, stage in (("chain", "chain"), ("upscale", "stream"))}
     for scene in scenes if "stream" in leaving else ():

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from models.families.noise_keys import noise_key
-from models.families.protocol import Arrays, ClipOptions, Family, Hints, Lane, PictureOptions
+from models.families.protocol import Arrays, ClipOptions, Family, Hints, Lane, Made, PictureOptions
 
 CLIP = 16
 SPEECH_PER_FRAME = 640
@@ -93,7 +93,7 @@ class Chain(_Part):
         options = lane.options
         constant = mix(
             lane.conditioning["portrait"],
-            noise_key(lane.seed, "latents", lane.clip),
+            noise_key(lane.seed, "latents", lane.clip, lane.attempt),
             digest((lane.text or "").encode()),
             digest(f"{options.steps}|{options.guidance_scale}|{options.compat}".encode()),
         )
@@ -105,6 +105,15 @@ class Chain(_Part):
             before, last = last, mix(before, last, constant, heard, place).astype(np.uint16)
             latents.append(last)
         return np.stack(latents), {"motion": np.stack([before, last])}
+
+    def look(self, made: Made) -> dict[str, float]:
+        """Of numbers that are hashes: how far they spread, and how far they go from one frame to the next, of 1."""
+        cells = made.latents.astype(np.float64) / 65535
+        steps = np.abs(np.diff(cells, axis=0))
+        return {"spread": float(cells.std()), **({"steps": float(steps.mean(0).mean())} if len(cells) > 1 else {})}
+
+    def joined(self, before: Arrays, latents: np.ndarray) -> np.ndarray:
+        return latents  # no two frames of a mosaic have anything in common
 
 
 class Upscale(_Part):

@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from models.families.gate import Gate
 from models.families.memory_plan import Footprint
 from models.families.network_config import NetworkConfig
 from models.families.reproduction import Reproduction
@@ -73,6 +74,9 @@ class Family:
     footprint: Footprint | None = None
     """What the upscaler's networks hold, to fit them to the memory of an accelerator."""
     networks: NetworkConfig | None = None
+    gate: Gate | None = None
+    """What its chain looks at before it commits a GOP, with the weights that ship (`models.families.gate`). It enters
+    the hashes of plans that have it, by itself."""
 
     @property
     def moves(self) -> bool:
@@ -110,6 +114,7 @@ _NOT_OUTPUT = (
     "footprint",
     "default_steps",
     "default_guidance",
+    "gate",
 )
 
 
@@ -161,7 +166,8 @@ class Hints:
 class Lane:
     """One title's input to one clip.
 
-    `features`: [reach + 16 + reach, …], the title's ends repeated; `state`: what `start` or the previous clip left.
+    `features`: [reach + 16 + reach, …], the title's ends repeated; `state`: what `start` or the previous clip left;
+    `attempt`: 0, or how often the clip was sampled before with what the gate refused.
     """
 
     seed: int
@@ -170,6 +176,22 @@ class Lane:
     state: Arrays
     features: np.ndarray
     text: str | None
+    options: ClipOptions
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class Made:
+    """A GOP that was sampled and is not committed, as the gate looks at it.
+
+    `latents`: [f, C, h, w], f up to 48; `features`: [f, …], what these frames say; `before`: the state that its first
+    clip started from.
+    """
+
+    latents: np.ndarray
+    features: np.ndarray
+    before: Arrays
+    conditioning: Arrays
     options: ClipOptions
 
 
@@ -214,6 +236,15 @@ class ChainPart(Protocol):
 
     def release(self) -> None:
         """Give back memory of the device that is held and not in use."""
+
+    def look(self, made: Made) -> dict[str, float]:
+        """What the limits of the family's gate are about, by name; nothing of what cannot be told of this GOP.
+
+        Of families that have a gate. At most 4 frames are decoded. The same GOP gives the same numbers.
+        """
+
+    def joined(self, before: Arrays, latents: np.ndarray) -> np.ndarray:
+        """Latents [f, C, h, w] of a GOP that begins anew from the portrait, led over to from the state `before` it."""
 
 
 class UpscalePart(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from models.families.gate_limits import FAKE_GATE, MINI_GATE, PHOTO_GATE
 from models.families.hallo2 import HALLO2
 from models.families.memory_plan import Footprint
 from models.families.mini import MINI
@@ -40,6 +41,7 @@ FAKE = Family(
     seconds_per_clip=0.005,
     seconds_per_frame=0.001,
     worker_bytes=200 << 20,
+    gate=FAKE_GATE,
 )
 
 MINI_FAMILY = Family(
@@ -71,6 +73,7 @@ MINI_FAMILY = Family(
     seconds_per_frame=0.26,
     footprint=Footprint(180, 9 << 20, 10 << 20, 12 << 20, 64),
     networks=MINI,
+    gate=MINI_GATE,
 )
 
 PHOTO_FAMILY = Family(
@@ -98,6 +101,7 @@ PHOTO_FAMILY = Family(
     seconds_per_frame=0.2,
     footprint=Footprint(180, 9 << 20, 10 << 20, 12 << 20, 64),
     networks=PHOTO,
+    gate=PHOTO_GATE,
 )
 
 HALLO2_FAMILY = Family(

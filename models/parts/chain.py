@@ -14,17 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.autoencoder.cosines import Cosines
 from models.diffusion.clip import Clip, run_clip
 from models.diffusion.motion_frames import add_motion_noise, latent_protection, patch_drop
 from models.execution.stepping import Stepping
 from models.families.config import Sampling
 from models.families.finite import finite
-from models.families.protocol import Arrays, ClipOptions, Family, Lane
+from models.families.protocol import Arrays, ClipOptions, Family, Lane, Made
 from models.image.wider import in_bfloat16
 from models.parts.clip_noise import PublishedNoise, keyed_normal, keyed_patches
 from models.parts.part import Part
+from models.parts.rough_look import RoughLook, blended
 from models.prompts.prompts import PromptProblem, Prompts
 from models.speech.wav2vec import audio_windows
+
+DISSOLVE = 12  # frames over which a new start comes out of what was before
 
 
 class Chain(Part):
@@ -39,12 +43,24 @@ class Chain(Part):
         self._text, self._prompts = self._text_branch()
         self._vae = self.ready("vae") if config.carry == "pixels" else None
         self._published: dict[int, PublishedNoise] = {}
+        vae = config.vae
+        self._look = RoughLook(Cosines(vae.latent_channels, vae.factor // vae.shrink)) if vae.cosines else None
 
     def numerics(self) -> dict[str, Any]:
         return super().numerics() | self._made_again()
 
     def arithmetic(self, options: ClipOptions, lanes: int) -> dict[str, Any]:
         return self._stepping.settle(options, lanes, lambda: self.next_clip([self.sample(0, options)] * lanes))
+
+    def look(self, made: Made) -> dict[str, float]:
+        assert self._look is not None, f"the latents of family {self.family.name} make no rough pictures"
+        return self._look(made)
+
+    def joined(self, before: Arrays, latents: np.ndarray) -> np.ndarray:
+        """A dissolve, in latents: the last frame before stands still, and goes over into those that follow."""
+        assert self.config.carry == "latents", "pixels are no latents"
+        last = torch.from_numpy(before["motion"][-1])
+        return blended(last, torch.from_numpy(latents), DISSOLVE).numpy()
 
     def start(self, conditioning: Arrays, seed: int, base_size: int) -> Arrays:
         """The portrait stands in for the frames before the first."""
@@ -145,14 +161,15 @@ class Chain(Part):
     def _draw(self, lane: Lane) -> tuple[Tensor, Tensor]:
         """Uniform numbers for the patches of the motion frames, and the noise that the clip's latents start from."""
         size, frames = lane.options.base_size, self.config.chain.clip_frames
-        if lane.options.compat == "published":
+        if lane.options.compat == "published" and not lane.attempt:  # its generator knows no second try
             if size not in self._published:
                 vae = self.config.vae
                 self._published[size] = PublishedNoise(size, vae.latent_channels, vae.factor, frames)
             return self._published[size](lane.clip)
         edge = size if self.config.carry == "pixels" else size // self.config.vae.factor
-        uniform = keyed_patches((edge, edge), self.config.patch, lane.seed, lane.clip)
-        return uniform, keyed_normal((frames, *self.family.latent_shape(size)), lane.seed, "latents", lane.clip)
+        uniform = keyed_patches((edge, edge), self.config.patch, lane.seed, lane.clip, lane.attempt)
+        shape = (frames, *self.family.latent_shape(size))
+        return uniform, keyed_normal(shape, lane.seed, "latents", lane.clip, lane.attempt)
 
     def _text_branch(self) -> tuple[Any, Prompts | None]:
         """The text branch and what embeds its prompts; neither where the folder of weights has no file of it."""
@@ -203,7 +220,7 @@ class Chain(Part):
         latents = self._vae.encode(frames) if self._vae is not None else frames
         if config.motion_noise == 0:
             return latents
-        noise = keyed_normal(tuple(latents.shape), lane.seed, "motion", lane.clip)
+        noise = keyed_normal(tuple(latents.shape), lane.seed, "motion", lane.clip, lane.attempt)
         return add_motion_noise(latents, self._sent(noise), config.motion_noise)
 
     def _last(self, lanes: list[Lane]) -> Tensor | None:

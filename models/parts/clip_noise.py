@@ -17,13 +17,13 @@ SEED = 42  # of the published script, at every start
 REMEMBERED = 8  # states of the published generator, one for each of the last clips
 
 
-def keyed_normal(shape: tuple[int, ...], seed: int, purpose: str, clip: int) -> Tensor:
-    generator = torch.Generator().manual_seed(noise_key(seed, purpose, clip))
+def keyed_normal(shape: tuple[int, ...], seed: int, purpose: str, clip: int, attempt: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(noise_key(seed, purpose, clip, attempt))
     return torch.randn(shape, generator=generator)
 
 
-def keyed_patches(size: tuple[int, int], patch: int, seed: int, clip: int) -> Tensor:
-    generator = torch.Generator().manual_seed(noise_key(seed, "patches", clip))
+def keyed_patches(size: tuple[int, int], patch: int, seed: int, clip: int, attempt: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(noise_key(seed, "patches", clip, attempt))
     return draw_patches(size, patch, generator)
 
 

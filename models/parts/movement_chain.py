@@ -30,8 +30,9 @@ from models.diffusion.movement import (
 )
 from models.diffusion.movement_record import recorded
 from models.families.noise_keys import noise_key
-from models.families.protocol import Arrays, ClipOptions, Family, Lane
+from models.families.protocol import Arrays, ClipOptions, Family, Lane, Made
 from models.families.vocabulary import ASKED, EXPRESSION_WORDS, asked
+from models.parts.movement_look import look
 from models.parts.part import Part
 from models.parts.photograph import Seen, look_at
 from models.puppet.expressed import Expressed
@@ -92,6 +93,13 @@ class MovementChain(Part):
         """One clip of every lane, one after the other."""
         return [None if lane is None else self._clip(lane) for lane in lanes]
 
+    def look(self, made: Made) -> dict[str, float]:
+        return look(made)
+
+    def joined(self, before: Arrays, latents: np.ndarray) -> np.ndarray:
+        """As they are: a frame's movement follows from its sound, and goes on from any state without a jump."""
+        return latents
+
     def _clip(self, lane: Lane) -> tuple[np.ndarray, Arrays]:
         face = self._look(lane.conditioning)
         config, first = self._network.config, lane.clip * CLIP
@@ -108,7 +116,7 @@ class MovementChain(Part):
             moved = _expressed(moved, self._moved(face, heard, plain)[0], face.expressed)
         moved = moved._replace(contours=_closing(moved, face.lips, parted(opening)))
         since, shut = lane.state["blink"].tolist()
-        longest = LONGEST_GAP - noise_key(lane.seed, "blink", lane.clip) % (LONGEST_GAP // 2)
+        longest = LONGEST_GAP - noise_key(lane.seed, "blink", lane.clip, lane.attempt) % (LONGEST_GAP // 2)
         closed, state = blinks(moved.blink, BlinkState(since, bool(shut)), longest)
         share = (torch.arange(first, first + CLIP) / BEGINS).clamp(0, 1)
         committed = recorded(moved, closed, face.seen.contours, share)

@@ -16,6 +16,7 @@ from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record, seed_state_hash
 from pipeline.store.stage_view import StageView
 from pipeline.store.store import Store
+from pipeline.titles.gate_facts import follows, new_start
 from pipeline.titles.title_folders import readable
 
 Found = Record | StoreError | None
@@ -89,7 +90,7 @@ def check_chain(check: TitleCheck, store: Store) -> int:
         return 0
     ledger = view.ledger
     inputs = _Inputs(check, store)
-    state = _seed_state(check, store)
+    state = seed = _seed_state(check, store)
     for first, at, looked in read_whole(view, range(0, folders.needed_frames, GOP), keep=True):
         stop = min(first + GOP, folders.frames)
         chained = first // GOP + 1
@@ -105,12 +106,14 @@ def check_chain(check: TitleCheck, store: Store) -> int:
         _check_frames(check, ledger, record, first, stop - first)
         if check_objects(check, ledger, record, looked):
             _check_numbers(check, ledger, record, looked)
-        if state is not None and record.parent != state:
+        if not follows(record, state, seed):
             before = "conditioning and seed give" if first == 0 else f"the GOP at frame {first - GOP} left"
+            anew = "; it begins anew, but not from there or not after that GOP" if new_start(record) else ""
             check.fault(
                 "chain",
                 first,
-                f"its parent is state {_short(record.parent)}, {before} {_short(state)}: two histories were spliced",
+                f"its parent is state {_short(record.parent)}, {before} {_short(state)}: two histories were "
+                f"spliced{anew}",
                 check.remedy(ledger, first, record.generation),
             )
         kept = record.objects["state"].sha256 if "state" in record.objects else None

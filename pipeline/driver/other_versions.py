@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pipeline.core.errors import UserError
 from pipeline.store.store import Store
 from pipeline.titles.earlier import Change, earlier
+from pipeline.titles.gate_choice import as_begun
 from pipeline.titles.title_plan import TitlePlan
 
 EVERY = "*"  # what `--renew` stands for where it names no title
@@ -30,7 +31,9 @@ def by_version(
     chosen: dict[str, TitlePlan] = {}
     kept, waiting = 0, []
     for name, plan in plans.items():
-        found = None if EVERY in renew or name in renew else earlier(store, plan)
+        anew = EVERY in renew or name in renew
+        plan = plan if anew else as_begun(store, plan)
+        found = None if anew else earlier(store, plan)
         if found is None:
             chosen[name] = plan
         elif found.kept is not None:

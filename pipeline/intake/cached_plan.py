@@ -14,6 +14,7 @@ from pipeline.intake.weight_intake import cached_weights
 from pipeline.manifest.catalog import Catalog, Title
 from pipeline.sources.inputs import SourceFile, stamp_of
 from pipeline.store.store import Store
+from pipeline.titles.gate_choice import as_begun
 from pipeline.titles.title_plan import TitlePlan
 
 
@@ -53,7 +54,7 @@ def cached_plan(catalog: Catalog, store: Store, title: Title) -> CachedPlan:
                 )
         except InputError as error:
             notes.append(f"input out of reach: {error}")
-    return CachedPlan(plan_title(family, inputs, weights), tuple(notes), changed)
+    return CachedPlan(as_begun(store, plan_title(family, inputs, weights)), tuple(notes), changed)
 
 
 def _found(file: InputFile, entry: Entry) -> Inspected:

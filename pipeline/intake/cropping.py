@@ -18,6 +18,7 @@ from pipeline.manifest.catalog import Catalog
 from pipeline.sources.inputs import name_of
 from pipeline.store.store import Store
 from pipeline.titles.earlier import earlier
+from pipeline.titles.gate_choice import as_begun
 
 _REMEDY = (
     "expected face_box: [x, y, width, height] beside it, in pixels from the top left corner of the upright picture; "
@@ -67,7 +68,7 @@ def _begun(catalog: Catalog, store: Store, family: Family, inputs: TitleInputs) 
     weights = cached_weights(family, catalog.weights, store)
     if weights is None:  # nothing was ever rendered with them
         return False
-    plan = plan_title(family, inputs, weights)
+    plan = as_begun(store, plan_title(family, inputs, weights))
     own = (("chain", plan.hashes.chain), ("stream", plan.hashes.stream))
     known = any(value[:16] in store.folders(f"{plan.id}/{stage}") for stage, value in own)
     return known or earlier(store, plan) is not None

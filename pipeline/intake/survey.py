@@ -41,6 +41,7 @@ from pipeline.provenance.watermark import key_name, read_key
 from pipeline.sources.inputs import name_of
 from pipeline.store.record import Stored
 from pipeline.store.store import Store
+from pipeline.titles.gate_choice import gate_of
 from pipeline.titles.metadata import Metadata, given_chapters, joined_tags, named
 from pipeline.titles.title_plan import Retake, Speaker, TitlePlan, title_hashes
 
@@ -163,6 +164,8 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
     mark_key = key_name(read_key())
     signer = signer_name() if options.marks == "on" else ""
     weights_hash = weights.hash or family.default_weights_hash()
+    shipped = not weights.own and (bool(weights.files) or not family.tree)  # else they are made up by rule
+    gate = gate_of(family, options, shipped)
     hashes_with = partial(
         title_hashes,
         family=family,
@@ -181,6 +184,7 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
         signer=signer,
         treatments=[fact.treatment() for fact in inputs.joined],
         speakers=speakers,
+        gate=gate,
     )
     return TitlePlan(
         id=title.id,
@@ -197,6 +201,7 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
         audio_facts=inputs.joined,
         face_embedding=embedding,
         hashes=hashes_with(retakes=retakes),
+        gate=gate,
         mark_key=mark_key,
         signer=signer,
         audio_names=tuple(name_of(source.url) for source in inputs.audio),

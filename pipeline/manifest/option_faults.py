@@ -51,6 +51,8 @@ def faults_of(given: Mapping[str, Any], family: FamilyFacts | None) -> Iterator[
         return
     if given.get("frame") == "portrait" and not family.moves:
         yield "frame", f'value "portrait": family {family.name} makes square pictures', "leave it out"
+    if given.get("gate") == "on" and not family.gate:
+        yield "gate", f'value "on": family {family.name} has no gate', "leave it out"
     base_size = given.get("base_size", family.base_sizes[0])
     if base_size not in family.base_sizes:
         sizes = _sizes(family.base_sizes)

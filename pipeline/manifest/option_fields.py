@@ -250,6 +250,9 @@ class OptionFields(BaseModel):
         "chain",
         "on",
     )
+    gate: Literal["on", "off"] = option(
+        "on or off", "Sample a GOP again that is outside of the family's limits.", "chain", "on where it has some"
+    )
     segment_frames: int = option(
         f"a multiple of {GOP} from {GOP} to {GOP * 1000}",
         "Frames handed to an upscaler at a time; changes nothing in the result.",

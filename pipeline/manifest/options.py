@@ -39,6 +39,8 @@ class FamilyFacts(Protocol):
     def base_sizes(self) -> Sequence[int]: ...
     @property
     def moves(self) -> bool: ...
+    @property
+    def gate(self) -> object | None: ...
 
 
 class Options(OptionFields):
@@ -52,7 +54,7 @@ class Options(OptionFields):
         """The options that a report names; None where it does not name all, or names one that there is not."""
         # Reports of earlier versions lack these.
         older: dict[str, Any] = {"frame": "square", "film": None, "accept_short": False, "effort": "fast"}
-        older |= {"scenes": "one", "pad_joins": "on", "join": "dissolve"}
+        older |= {"scenes": "one", "pad_joins": "on", "join": "dissolve", "gate": "off"}
         known = older.keys() | values.keys() == cls.model_fields.keys()
         return cls.model_construct(**older | dict(values)) if known else None
 
@@ -103,6 +105,7 @@ def complete(given: Mapping[str, Any], family: FamilyFacts) -> Options:
         "enlarge": values["enlarge"] if values["background"] == "x2" else "x2",
         "frame": given.get("frame", "portrait" if family.moves else "square"),
         "base_size": given.get("base_size", family.base_sizes[0]),
+        "gate": given.get("gate", "on" if family.gate else "off"),
         **{name: given.get(name) for name in ("face_embedding", "author", "cover", "due")},
         "owner": given.get("owner", ""),
         "share": float(values["share"]),

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pipeline.core.timeline import GOP
 from pipeline.store.record import Record
+from pipeline.titles.gate_facts import GateCount
 
 MOST_CELLS = 720
 MOST_HOSTS = 50  # named; what others made is added up
@@ -27,6 +28,7 @@ class Cells:
         self.read = dict.fromkeys(STAGES, 0)  # records of each stage that are in, from GOP 0 on
         self._stages = {stage: _Stage(self.count) for stage in STAGES}
         self._hosts: dict[str, dict[str, float]] = {}
+        self._gate = GateCount()
 
     def add(self, stage: Stage, record: Record) -> None:
         """The next record of a stage."""
@@ -34,6 +36,8 @@ class Cells:
         at, seconds = _moment(record.made.get("at")), _number(record.made.get("seconds"))
         host = self._host(str(record.made.get("host") or "unknown")[:200])
         self._stages[stage].add(cell, at, seconds, list(self._hosts).index(host), record.generation)
+        if stage == "chain":
+            self._gate.add(record, record.first)
         told = self._hosts[host]
         told[stage] += 1
         told["seconds"] += seconds
@@ -49,7 +53,8 @@ class Cells:
         """For pages: one list for each fact, a cell's value at its place; `at` is when its last GOP was committed."""
         hosts = [{"name": name, **told, "seconds": round(told["seconds"], 1)} for name, told in self._hosts.items()]
         stages: dict[str, object] = {stage: facts.plain() for stage, facts in self._stages.items()}
-        return {"gops": self.gops, "per_cell": self.per_cell, "hosts": hosts, **stages}
+        found = {"gops": self.gops, "per_cell": self.per_cell, "hosts": hosts, **stages}
+        return found | ({"gate": told} if (told := self._gate.told()) else {})
 
 
 class _Stage:

@@ -64,6 +64,7 @@ def note_plan(store: Store, plan: TitlePlan) -> None:
         "weights_hash": plan.weights_hash,
         "readings": [plan.portrait_reading, plan.canvas_reading],
         **({"untaken": asdict(plan.untaken)} if plan.untaken else {}),
+        **({"gate": plan.gate} if plan.gate else {}),
     }
     store.create(key, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
 
@@ -109,13 +110,16 @@ def _begun(store: Store, plan: TitlePlan, stream: str, note: Mapping[str, Any]) 
         theirs = replace(plan, hashes=hashes, untaken=untaken, weights=weights, weights_hash=str(note["weights_hash"]))
         readings = note.get("readings", ["", ""])
         theirs = replace(theirs, portrait_reading=str(readings[0]), canvas_reading=str(readings[1]))
+        theirs = replace(theirs, gate=str(note.get("gate", "")))
         frames = note["frames"]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         return Earlier(stream, changed, why=f"{plan_key(plan.id, stream)} is damaged ({type(error).__name__})")
     if frames != plan.frames:
         return Earlier(stream, changed, why=f"its sound counts {frames} frames there, {plan.frames} here")
     of_sound = [str(one) for one in changed if one.name in _OF_SOUND]
-    others = [str(one) for one in changed if one.name not in (*_OF_SOUND, "weights")]
+    # Without a gate this version makes what any version made, and with the same one what that version made.
+    granted = ("weights", "gate") if theirs.gate in ("", plan.gate) else ("weights",)
+    others = [str(one) for one in changed if one.name not in (*_OF_SOUND, *granted)]
     if of_sound and any(readable(Ledger(store, theirs.prefix(stage)), 0) is None for stage in ("sound", theirs.heard)):
         others += of_sound
     if "readings" not in note and (plan.portrait_reading or plan.canvas_reading):

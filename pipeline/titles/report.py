@@ -13,6 +13,7 @@ from pipeline.media.final_file import NOTICE, SOURCE_TYPE
 from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record, Stored
 from pipeline.store.store import Store
+from pipeline.titles.gate_facts import GateCount
 from pipeline.titles.scenes import read_scenes
 from pipeline.titles.title_plan import TitlePlan, digest
 
@@ -46,7 +47,9 @@ def stage_facts(run: str, records: Iterable[Record]) -> dict[str, object]:
     hosts: Counter[str] = Counter()
     faceless: int | None = None
     plated: int | None = None
+    gate = GateCount()
     for record in records:
+        gate.add(record, record.first)
         total += 1
         made_here += record.made.get("run") == run
         again += record.generation > 0
@@ -66,6 +69,7 @@ def stage_facts(run: str, records: Iterable[Record]) -> dict[str, object]:
         "hosts": dict(hosts),
         **({} if faceless is None else {"frames_without_face": faceless}),
         **({} if plated is None else {"gops_on_plate": plated}),
+        **({"gate": told} if (told := gate.told()) else {}),
     }
 
 

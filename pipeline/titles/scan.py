@@ -1,9 +1,10 @@
 """What the store holds of a title, from commit records alone.
 
-A chain counts as far as every record's parent is the state that the one before it left, and as the features and the
-conditioning that it was made of are there; a fragment counts if it was made of the latents that count. What lies beyond
-is left alone: the worker that comes to it sees whether it fits what is there by then, so what is remade with the same
-result saves all that followed it. What cannot be read, and what has lost an object (`lost_objects.py`), is voided here.
+A chain counts as far as every record's parent is the state that the one before it left, or it begins anew after it
+(`gate_facts.py`), and as the features and the conditioning that it was made of are there; a fragment counts if it was
+made of the latents that count. What lies beyond is left alone: the worker that comes to it sees whether it fits what is
+there by then, so what is remade with the same result saves all that followed it. What cannot be read, and what has lost
+an object (`lost_objects.py`), is voided here.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pipeline.store.small_json import get_json
 from pipeline.store.stage_view import StageView
 from pipeline.store.stages import dropped
 from pipeline.store.store import Store
+from pipeline.titles.gate_facts import follows
 from pipeline.titles.joins import Join, joins_of, latents_of, made_of
 from pipeline.titles.lost_objects import lost, mend_headers, whole
 from pipeline.titles.numerics import lanes_of
@@ -225,17 +227,17 @@ def linked(
 ) -> dict[int, str]:
     """sha256 of the latents of the chain's records, by GOP, as far as their links hold; all records are read.
 
-    `state`: what GOP 0 must start from, if known; `inputs`: sha256 of the conditioning and features that are there, by
-    the names that records use, if they are to be compared.
+    `state`: what GOP 0, and one that begins anew, must start from, if known; `inputs`: sha256 of the conditioning and
+    features that are there, by the names that records use, if they are to be compared.
     """
     found: dict[int, str] = {}
-    holds = True
+    holds, seed = True, state
     for record in records:
         holds = holds and record.first == len(found) * GOP and record.state is not None and "latents" in record.objects
-        holds = holds and (state is None or record.parent == state)
+        holds = holds and follows(record, state, seed)
         holds = holds and (inputs is None or all(inputs.get(name) == used for name, used in record.uses.items()))
         if holds:
-            state = record.state
+            state, seed = record.state, seed or record.parent
             found[record.first // GOP] = record.objects["latents"].sha256
     return found
 

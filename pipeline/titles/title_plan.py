@@ -36,6 +36,7 @@ STREAM_REVISION = 1  # raised when a change alters the encoded fragments in anot
 
 
 _PARTING = ("scenes", "pad_joins", "join")  # options of a film that say nothing of what is in its scenes
+_APART = (*_PARTING, "gate")  # what enters a hash in a way of its own
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ class TitlePlan:
     speakers: tuple[Speaker, ...] = ()  # of the chapters in order, where any has a portrait of its own
     retakes: tuple[Retake, ...] = ()  # in order of time
     untaken: Hashes | None = None  # those of the title without its retakes, where it has any
+    gate: str = ""  # identity of what looks at its GOPs (`Gate.identity`); empty: nothing does
 
     @property
     def name(self) -> str:
@@ -257,6 +259,7 @@ class TitlePlan:
             "sound revision": SOUND_REVISION,
             "loudness revision": LOUDNESS_REVISION if self.heard == "loudness" else None,
             "chain revision": self.constants.chain_revision,
+            **({"gate": self.gate} if self.gate else {}),
             "picture revision": self.constants.picture_revision,
             "canvas revision": CANVAS_REVISION,
             "stream revision": STREAM_REVISION,
@@ -337,11 +340,13 @@ def title_hashes(
     treatments: Sequence[dict[str, object]] = (),
     speakers: Sequence[Speaker] = (),
     retakes: Sequence[Retake] = (),
+    gate: str = "",
 ) -> Hashes:
     """Hashes of the title of that id; `options` are complete (defaults filled in).
 
     `treatments`: what is done with each sound file beyond decoding it (`AudioFacts.treatment`); `reading`,
-    `canvas_reading`: how the numbers of portrait and `canvas_fill` are taken where earlier versions did otherwise.
+    `canvas_reading`: how the numbers of portrait and `canvas_fill` are taken where earlier versions did otherwise;
+    `gate`: the identity of what looks at its GOPs, if anything does.
     """
     # What separates the voice is one of the weights; without it no weights matter to the sound.
     separated = [weights] if options.vocals == "separate" else []
@@ -360,6 +365,7 @@ def title_hashes(
             **({"scenes": [*_parting(options, metadata), options.join]} if options.scenes != "one" else {}),
             **({"reading": reading} if reading else {}),
             **({"speakers": [one.identity() for one in speakers]} if speakers else {}),
+            **({"gate": gate} if gate else {}),
         }
     )
     untaken = chain
@@ -395,6 +401,7 @@ def scene_hashes(
             "prompts": prompts,
             "options": _chosen(plan.options, "chain"),
             "reading": plan.portrait_reading,
+            **({"gate": plan.gate} if plan.gate else {}),
         }
     )
     shown = _shown(plan.constants, plan.options, captions or None, plan.canvas_reading)
@@ -406,7 +413,7 @@ def scene_hashes(
 
 def _chosen(options: Options, level: str) -> dict[str, object]:
     values = options.values()
-    return {name: values[name] for name in options_entering(level) if name not in _PARTING}
+    return {name: values[name] for name in options_entering(level) if name not in _APART}
 
 
 def _parting(options: Options, metadata: Metadata) -> list[object]:

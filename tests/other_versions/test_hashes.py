@@ -53,7 +53,7 @@ def told(plan: TitlePlan, names: dict[str, Any]) -> dict[str, Any]:
 
 def planned(name: str, output: Path, expected: dict[str, Any]) -> dict[str, Any]:
     """What today's code plans for the family's titles."""
-    family = replace(FAMILIES[name], **RAISED.get(name, {}))
+    family = replace(FAMILIES[name], gate=None, **RAISED.get(name, {}))  # there were no gates then
     catalog = load_manifest(HERE / f"plans-{name}.yaml", families=FAMILIES, output=str(output))
     seen, problems = survey(catalog, open_store(str(output)))
     assert not problems

@@ -14,11 +14,12 @@ class Facts:
     default_guidance: float = 3.5
     base_sizes: tuple[int, ...] = (512, 128, 256)
     moves: bool = False
+    gate: object | None = None
 
 
 FAMILIES = {
     "fake": Facts("fake", base_sizes=tuple(range(64, 1025, 16))),
-    "mini": Facts("mini", default_steps=9),
+    "mini": Facts("mini", default_steps=9, gate="a gate"),
     "plain": Facts("plain", text=False, base_sizes=(512,)),
 }
 
@@ -41,6 +42,7 @@ GIVEN: dict[str, Any] = {
     "scenes": "chapters",
     "pad_joins": "off",
     "join": "cut",
+    "gate": "off",
     "segment_frames": 96,
     "face_box": [10, 20, 300, 310],
     "lip_box": [50, 200, 100, 60],

@@ -143,12 +143,18 @@
     points.push(made.point);
     const line = data.timeline;
     const again = ["chain", "stream"].reduce((sum, stage) => sum + Object.values(line[stage].again).reduce((all, one) => all + one, 0), 0);
+    const gate = line.gate || {};
+    const places = (frames) => frames.map((first) => clock(first / 25)).join(", ");
+    const looked = [
+      gate.sampled_again ? `${plural(gate.sampled_again, "look")} refused a GOP, which was sampled again` : null,
+      gate.begun_anew ? `begun anew from the portrait at ${places(gate.begun_anew_at)}` : null,
+      gate.outside ? `${plural(gate.outside, "GOP")} outside of the limits, at ${places(gate.outside_at)}` : null].filter(Boolean);
     const curve = course(data);
     const key = el("ul", { class: "key" }, ...[["chain", "motion"], ["stream", "picture"], ["none", "not yet"],
       again ? ["again", "made anew"] : null, data.incidents.length ? ["tried", "tried again"] : null].filter(Boolean)
       .map(([kind, text]) => el("li", {}, el("i", { class: kind, "aria-hidden": "true" }), text)));
     return section("timeline", "Timeline",
-      `${plural(line.gops, "GOP")} of 1.92 s${line.per_cell > 1 ? `, ${line.per_cell} to a cell` : ""}${again ? `; ${plural(again, "GOP")} made anew after damage` : ""}.`,
+      `${plural(line.gops, "GOP")} of 1.92 s${line.per_cell > 1 ? `, ${line.per_cell} to a cell` : ""}${again ? `; ${plural(again, "GOP")} made anew after damage` : ""}.${looked.length ? ` Gate: ${looked.join("; ")}.` : ""}`,
       made.node, key,
       el("div", { class: "two" },
         curve ? el("figure", {}, el("figcaption", {}, "Position in the video, as it was made"), curve) : null,

@@ -69,6 +69,7 @@ def test_a_short_manifest_gets_every_default(load: Callable[..., Catalog], tmp_p
         "scenes": "one",
         "pad_joins": "on",
         "join": "dissolve",
+        "gate": "on",
         "segment_frames": 480,
         "face_box": None,
         "lip_box": None,
