@@ -237,7 +237,7 @@ def _measured(
     At last rows of GOPs of odd sounds.
     """
     weights, faults = shipped_weights(family.name), MOVED if family.moves else DRAWN
-    prepare, chain = (load_part(family, part, weights, "cpu") for part in ("prepare", "chain"))  # type: ignore[arg-type]
+    prepare, chain = (load_part(family, part, weights, "cpu") for part in ("prepare", "chain"))
     asked, frames = PROMPTS if prompts else (None,), int(minutes * 1500)
     strangers = [
         list(Speaker(family, (prepare, chain), person, voice(480, 0, corpus), 0).made()) for person in persons[:2]

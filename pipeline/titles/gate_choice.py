@@ -33,7 +33,7 @@ def as_begun(store: Store, plan: TitlePlan) -> TitlePlan:
         return plan
     plain = without_gate(plan)
     for stage in ("chain", "stream"):
-        there = store.folders(f"{plan.id}/{stage}")
+        there = set(store.folders(f"{plan.id}/{stage}"))
         if there & _folders(plan, stage):
             return plan
         if there & _folders(plain, stage):
