@@ -13,13 +13,13 @@ FAKE_GATE = Gate(1, (Limit("spread", least=0.2, most=0.38), Limit("steps", least
 PHOTO_GATE = Gate(
     1,
     (
-        Limit("reach", most=80.0),
-        Limit("bend", most=1.25),
-        Limit("rough", most=1.0),
+        Limit("reach", most=95.0),
+        Limit("bend", most=1.7),
+        Limit("rough", most=1.2),
         Limit("tear", most=3.5),
         Limit("jump", most=8.0),
         Limit("still", least=0.1),
-        Limit("flash", most=3.6),
+        Limit("flash", most=4.2),
         Limit("lips", most=80.0),
         Limit("shut", most=0.3),
         Limit("mouth", least=0.3),

@@ -67,6 +67,7 @@ def hashes_of(plan: TitlePlan) -> Hashes:
         mark_key=plan.mark_key,
         signer=plan.signer,
         treatments=[fact.treatment() for fact in plan.audio_facts],
+        speakers=plan.speakers,
         retakes=plan.retakes,
         gate=plan.gate,
     )

@@ -24,7 +24,7 @@ from pipeline.store.local import LocalStore
 from pipeline.store.record import seed_state_hash
 from pipeline.titles.gate_choice import hashes_of, without_gate
 from pipeline.titles.title_plan import TitlePlan
-from tests.conftest import render_inline, write_manifest
+from tests.conftest import render_inline, write_manifest, write_portrait
 from tests.models.parts.test_lanes import prepared
 
 FAKE = registry.FAMILIES["fake"]
@@ -215,9 +215,10 @@ def test_numbers_that_are_none_are_sampled_again(tmp_path: Path, monkeypatch: py
 # -- hashes, and what was there before ----------------------------------------------------------------------------
 
 
-def planned(folder: Path, **options: object) -> TitlePlan:
-    catalog = load_manifest(write_manifest(folder, [FRAMES], **options), families=registry.FAMILIES)
-    seen, _ = survey(catalog, LocalStore(catalog.output))
+def planned(folder: Path, title: dict[str, Any] | int = FRAMES, **options: object) -> TitlePlan:
+    catalog = load_manifest(write_manifest(folder, [title], **options), families=registry.FAMILIES)
+    seen, problems = survey(catalog, LocalStore(catalog.output))
+    assert not problems
     return plan_title(registry.FAMILIES[catalog.family], seen[0])
 
 
@@ -289,6 +290,47 @@ def test_a_changed_wish_about_pictures_keeps_the_chain(tmp_path: Path, monkeypat
     assert render_inline(write_manifest(tmp_path, [FRAMES], crf=33)) == 0
     assert len(list((tmp_path / "out").glob("title-0/chain/*"))) == 1
     assert len(list((tmp_path / "out").glob("title-0/stream/*"))) == 2
+
+
+RETAKE = {"from": "0:00:20", "to": "0:00:23", "seed": 7}
+
+
+def test_hashes_follow_from_a_plan_with_all_that_a_title_can_say(tmp_path: Path) -> None:
+    """What plans gain later must be handed on here, too: else what was begun would be taken for something else."""
+    write_portrait(tmp_path / "other.png", seed=4)
+    chapters = [{"at": 0, "title": "x"}, {"at": 32, "title": "y", "portrait": "other.png"}]
+    more = {"chapters": chapters, "retakes": [RETAKE], "seed": 3, "prompts": [{"at": 2, "text": "smiling"}]}
+    plan = planned(tmp_path, {"id": "a", "frames": 1700, **more}, scenes="chapters", marks="on")
+    assert plan.retakes
+    assert plan.speakers
+    assert hashes_of(plan) == plan.hashes
+    assert hashes_of(replace(plan, retakes=())) == plan.untaken
+    assert (
+        without_gate(without_gate(plan))
+        == without_gate(plan)
+        == replace(
+            planned(tmp_path, {"id": "a", "frames": 1700, **more}, scenes="chapters", marks="on", gate="off"),
+            options=plan.options,
+        )
+    )
+
+
+@pytest.mark.parametrize("scenes", ["one", 1])
+def test_a_retake_of_what_was_made_without_a_gate_is_made_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scenes: object
+) -> None:
+    title: dict[str, Any] = {"id": "title-0", "frames": 1205}
+    with monkeypatch.context() as patch:
+        gateless(patch)
+        assert render_inline(write_manifest(tmp_path, [title], scenes=scenes)) == 0
+    before = set((tmp_path / "out").glob("title-0/chain/*/chain/0*.json"))
+    manifest = write_manifest(tmp_path, [title | {"retakes": [RETAKE]}], scenes=scenes)
+    assert render_inline(manifest) == 0
+    assert verify.run([str(manifest)]) == 0
+    after = set((tmp_path / "out").glob("title-0/chain/*/chain/0*.json"))
+    assert before < after
+    assert len(after - before) <= 8  # the retake's
+    assert all("gate" not in one["facts"] for one in records(tmp_path / "out"))
 
 
 def test_a_family_without_a_gate_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
