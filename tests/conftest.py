@@ -172,6 +172,16 @@ def one_thread() -> Generator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module")
+def small_looks() -> Generator[None]:
+    """A tiny face detector sees thousands of faces in frames of the usual 640 pixels; here they have 160."""
+    from models.faces import detection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detection, "SMALLEST_SIDE", 160)
+        yield
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """A title of 100 frames (3 GOPs, the last one short), rendered once. Tests must not write to it."""
