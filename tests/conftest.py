@@ -40,7 +40,27 @@ settings.load_profile("longtake")
 RATE = 16_000
 ON_RAY = ("tests/pipeline/on_ray/test_prewarm.py", "tests/runs/test_identity.py")  # of the fast tests
 # Scopes that take more than ten seconds, the longest first; the rest are handed out by their number of tests.
-LONGEST = ("tests/benchmarks/test_hostile.py",)
+LONGEST = (
+    "tests/benchmarks/test_hostile.py",
+    "tests/runs/test_scenes.py",
+    "tests/runs/test_chaos.py",
+    "ray",
+    "tests/models/parts/test_hallo2.py",
+    "tests/runs/test_crash_points.py",
+    "tests/pipeline/store/test_store_faults.py",
+    "tests/runs/test_two_drivers.py",
+    "tests/models/weights/test_weights.py",
+    "tests/pipeline/media/test_sent_sound.py",
+    "tests/models/data/test_blended_portrait.py",
+    "tests/models/training/test_family_chain.py",
+    "tests/pipeline/driver/test_signals.py",
+    "tests/pipeline/media/test_canvas.py",
+    "tests/runs/test_moved_pictures.py",
+    "tests/pipeline/on_ray/test_placement.py",
+    "tests/pipeline/core/test_standard_output.py",
+    "tests/models/training/test_restoring_stages.py",
+    "tests/models/diffusion/test_chain.py",
+)
 
 
 @dataclass(frozen=True)
