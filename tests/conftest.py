@@ -39,6 +39,28 @@ settings.load_profile("longtake")
 
 RATE = 16_000
 ON_RAY = ("tests/pipeline/on_ray/test_prewarm.py", "tests/runs/test_identity.py")  # of the fast tests
+# Scopes that take more than ten seconds, the longest first; the rest are handed out by their number of tests.
+LONGEST = (
+    "tests/benchmarks/test_hostile.py",
+    "tests/runs/test_scenes.py",
+    "tests/runs/test_chaos.py",
+    "ray",
+    "tests/models/parts/test_hallo2.py",
+    "tests/runs/test_crash_points.py",
+    "tests/pipeline/store/test_store_faults.py",
+    "tests/runs/test_two_drivers.py",
+    "tests/models/weights/test_weights.py",
+    "tests/pipeline/media/test_sent_sound.py",
+    "tests/models/data/test_blended_portrait.py",
+    "tests/models/training/test_family_chain.py",
+    "tests/pipeline/driver/test_signals.py",
+    "tests/pipeline/media/test_canvas.py",
+    "tests/runs/test_moved_pictures.py",
+    "tests/pipeline/on_ray/test_placement.py",
+    "tests/pipeline/core/test_standard_output.py",
+    "tests/models/training/test_restoring_stages.py",
+    "tests/models/diffusion/test_chain.py",
+)
 
 
 @dataclass(frozen=True)
@@ -109,14 +131,29 @@ def render_inline(manifest: Path, *more: str) -> int:
     return render.run([str(manifest), "--executor", "inline", *more])
 
 
+def pytest_configure() -> None:
+    """No test looks at what a loss of power leaves behind: no file is waited for until it is on a disk."""
+    os.fsync = os.fstat  # type: ignore[assignment]  # which refuses what is no open file, too
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """With two processes (`-n 2`) the tests of a file stay in one of them, and so do all that share a Ray."""
+    """With two processes (`-n 2`) the tests of a file stay in one of them, and so do all that share a Ray.
+
+    What takes longest begins first, so that none of them is left alone with it in the end.
+    """
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             return "ray" if file in ON_RAY else file
+
+        def _assign_work_unit(self, node: Any) -> None:
+            for scope in LONGEST:
+                if scope in self.workqueue:
+                    self.workqueue.move_to_end(scope, last=False)
+                    break
+            super()._assign_work_unit(node)
 
     return ByFile(config, log)
 
@@ -153,6 +190,16 @@ def one_thread() -> Generator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def small_looks() -> Generator[None]:
+    """A tiny face detector sees thousands of faces in frames of the usual 640 pixels; here they have 160."""
+    from models.faces import detection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detection, "SMALLEST_SIDE", 160)
+        yield
 
 
 @pytest.fixture(scope="session")

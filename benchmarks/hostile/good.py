@@ -17,7 +17,9 @@ from benchmarks.hostile.sounds import samples, wav
 _MODULES = (
     "actors.roles", "models.families.fake", "models.weights.loading", "pipeline.driver.inline", "pipeline.main",
     "pipeline.store.remote", "pipeline.store.local", "fsspec.implementations.local", "fsspec.implementations.http",
-    "aiohttp", "av",
+    "pipeline.render", "pipeline.status", "pipeline.verify", "pipeline.weights", "aiohttp", "av", "rich._emoji_codes",
+    # What is imported on the way, late, and takes longer than most cases: tables, and the networks of `weights check`.
+    "pandas", "pyarrow.pandas_compat", "einops._torch_specific", "diffusers.models.autoencoders.autoencoder_kl",
 )  # fmt: skip
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipeline.core.daemon_pool import DaemonPool
 from pipeline.core.errors import OutputError, StoreError
@@ -29,7 +29,7 @@ from pipeline.scheduler.work import (
 from pipeline.titles.scan import LostForGood
 
 WAIT = 0.5  # seconds an executor may wait for events: how late a stop or a retry may be noticed
-SOON = 0.02  # while something is done aside
+SOON = 0.02  # seconds that an event may wait while something is done aside
 SCANS_AT_ONCE = 8
 
 Write = Callable[[], None]
@@ -100,7 +100,9 @@ def _turns(
             return
         events = scans.events()
         if not events:
-            events = executor.events(SOON if scans.busy or held.busy else WAIT) + scans.events()
+            aside = scans.begun + held.begun
+            wait(aside, SOON, FIRST_COMPLETED)  # for none where nothing is done aside
+            events = executor.events(0 if aside else WAIT) + scans.events()
         for event in events:
             schedule.handle(event, time.monotonic())
         held.go_on(events)
@@ -118,8 +120,8 @@ class _Scans:
         self._aside.close()
 
     @property
-    def busy(self) -> bool:
-        return bool(self._looking)
+    def begun(self) -> list[Future[Any]]:
+        return list(self._looking.values())
 
     def begin(self, title: str) -> None:
         self._looking[title] = self._aside.submit(partial(self._scan, title))
@@ -148,8 +150,8 @@ class _Held:
         self._aside.close()
 
     @property
-    def busy(self) -> bool:
-        return bool(self._waiting)
+    def begun(self) -> list[Future[Any]]:
+        return [written for written, _ in self._waiting[:1]]  # what comes after it waits for it
 
     def begin(self, assigned: list[Assign], in_hand: list[Job]) -> None:
         if not assigned:

@@ -76,12 +76,7 @@ def _strength(luma: np.ndarray) -> np.ndarray:
 
 
 def _mean(values: np.ndarray, reach: int) -> np.ndarray:
-    """Means over squares of 2·reach + 1 places, the borders repeated, rounded down."""
+    """Means of int32 over squares of 2·reach + 1 places, the borders repeated, rounded down."""
     edge = 2 * reach + 1
-    for axis in (0, 1):
-        padded = np.pad(values, [(reach + 1, reach) if one == axis else (0, 0) for one in (0, 1)], mode="edge")
-        sums = np.cumsum(padded, axis)
-        values = np.take(sums, range(edge, sums.shape[axis]), axis) - np.take(
-            sums, range(sums.shape[axis] - edge), axis
-        )
-    return values // edge**2
+    sums = cv2.boxFilter(values, cv2.CV_32S, (edge, edge), normalize=False, borderType=cv2.BORDER_REPLICATE)
+    return sums // edge**2

@@ -24,7 +24,7 @@ def rendered(folder: Path, **options: Any) -> tuple[dict[str, Any], list[dict[st
     tall = Image.new("RGB", (200, 300), drawn.getpixel((0, 0)))  # type: ignore[arg-type]
     tall.paste(drawn, (0, 60))
     tall.save(folder / "portrait.png")
-    title = {"id": "one", "portrait": "portrait.png", "audio": [str(SOUND)] * 12, "face_box": [30, 80, 140, 160]}
+    title = {"id": "one", "portrait": "portrait.png", "audio": [str(SOUND)] * 5, "face_box": [30, 80, 140, 160]}
     usual = {"resolution": 512, "marks": "off"}
     manifest = folder / "manifest.yaml"
     catalog = {"version": 1, "output": "out", "family": "photo", "defaults": usual | options, "titles": [title]}

@@ -54,7 +54,8 @@ def book(
     (folder / "captions.srt").write_text("\n".join(lines))
     portrait = write_portrait(folder / "portrait.png").name
     title = {"id": "book", "audio": audio, "portrait": portrait, "captions": "captions.srt"}
-    options = {"scenes": "chapters", "burn_captions": True, "marks": "on", "resolution": 256, "seed": 5} | more
+    usual = {"scenes": "chapters", "burn_captions": True, "marks": "on", "resolution": 256, "crf": 40, "seed": 5}
+    options = usual | more
     title["seed"] = options.pop("seed")
     return write_manifest(folder, [title], **options)
 

@@ -38,7 +38,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tree(tmp_path_factory: pytest.TempPathFactory, small_looks: None) -> Path:
     """Weights with a text branch that has learned something. Tests must not write to it."""
     folder = tmp_path_factory.mktemp("weights")
     write_tree(folder, TINY_FAMILY, text=True)

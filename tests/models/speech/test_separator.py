@@ -95,7 +95,7 @@ def test_sizes_are_found_by_the_networks_hash(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_looks: None) -> Path:
     """A tiny published folder, its separator a real file whose network turns every sound over."""
     monkeypatch.setitem(FAMILIES, "tiny", TINY_FAMILY)
     folder = tmp_path / "weights"

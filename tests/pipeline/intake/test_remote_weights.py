@@ -30,7 +30,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tree(tmp_path_factory: pytest.TempPathFactory, small_looks: None) -> Path:
     folder = tmp_path_factory.mktemp("weights")
     write_tree(folder, TINY_FAMILY)
     return folder

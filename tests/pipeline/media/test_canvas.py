@@ -133,5 +133,5 @@ def test_a_fill_that_is_no_picture_is_refused(
 
 
 def test_frames_on_a_canvas_are_the_same_after_kills(fake_manifest: Make, tmp_path: Path) -> None:
-    manifest = fake_manifest([55], canvas="1920x1080", canvas_place="right", segment_frames=48)
+    manifest = fake_manifest([50], canvas="1920x1080", canvas_place="right", segment_frames=48, crf=45)
     same_after_kills(manifest, tmp_path, 50, 80)

@@ -317,20 +317,21 @@ def test_a_certificate_that_expires_afterwards_is_no_fault(
     fake_manifest: Manifest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What was signed in time stays right; another byte in it does not."""
+    certificate, lasts = signing_identity._certificate, 3.0
 
     def soon(*given: Any) -> Any:
         made = certificate(*given)
         made._not_valid_after = None
-        return made.not_valid_after(datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=20))
+        return made.not_valid_after(datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=lasts))
 
-    certificate = signing_identity._certificate
     monkeypatch.setattr(signing_identity, "_certificate", soon)
     manifest = with_options(fake_manifest([10]))
-    assert render_inline(manifest) == 0
+    while render_inline(manifest) and lasts < 60:
+        lasts *= 4  # a busy machine takes longer to sign
     final = output_of(manifest) / "final.mp4"
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 2 * lasts
     while not (found := read_credentials(final)).expired and time.monotonic() < deadline:
-        time.sleep(0.5)
+        time.sleep(0.1)
     assert (found.state, found.expired, found.faults) == ("valid", True, ())
     capsys.readouterr()
     assert verify.run([str(manifest)]) == 0

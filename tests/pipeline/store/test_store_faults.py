@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import s3fs
 
 from pipeline.core.errors import OutputError, StoreError
 from pipeline.scheduler import retries
@@ -29,12 +31,23 @@ def proxy_server(s3_server: S3Server) -> Iterator[FaultyS3]:
         yield proxy
 
 
+class Hasty:
+    """asyncio for s3fs, which waits a tenth of a second after every answer of its own that it may repeat."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 100)
+
+
 @pytest.fixture
 def proxy(proxy_server: FaultyS3, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
     """The S3 server behind a proxy that does no harm yet; waits are a hundredth as long."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy_server.endpoint)
     monkeypatch.setattr(store_remote, "RETRY_WAITS", tuple(wait / 100 for wait in store_remote.RETRY_WAITS))
     monkeypatch.setattr(retries, "BACKOFF", 0.01)
+    monkeypatch.setattr(s3fs.core, "asyncio", Hasty())
     proxy_server.choose, proxy_server.delay = (lambda asked: ""), 0.3
     yield proxy_server
     proxy_server.choose = lambda asked: ""
