@@ -10,7 +10,8 @@ from pipeline.core.errors import DamagedObject, MissingObject, StoreError
 from pipeline.store.small_json import get_json
 from pipeline.store.store import Store
 from pipeline.store.transfer import create_json
-from pipeline.titles.title_plan import TitlePlan, digest
+from pipeline.titles.title_hashes import digest
+from pipeline.titles.title_plan import TitlePlan
 
 
 def calibrated(store: Store, plan: TitlePlan, part: Any) -> int:

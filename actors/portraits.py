@@ -14,7 +14,8 @@ from pipeline.core.errors import DamagedObject, MissingObject
 from pipeline.store.digests import is_sha256, sha256
 from pipeline.store.small_json import get_json
 from pipeline.store.store import Store
-from pipeline.titles.title_plan import TitlePlan, digest
+from pipeline.titles.title_hashes import digest
+from pipeline.titles.title_plan import TitlePlan
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ from pipeline.store.record import Stored
 from pipeline.store.store import Store
 from pipeline.titles.gate_choice import gate_of
 from pipeline.titles.metadata import Metadata, given_chapters, joined_tags, named
-from pipeline.titles.title_plan import Retake, Speaker, TitlePlan, title_hashes
+from pipeline.titles.title_hashes import Retake, Speaker, title_hashes
+from pipeline.titles.title_plan import TitlePlan
 
 WRITE_EVERY = 5.0  # seconds between two writings of what was found
 LAST_WORDS = 0.7  # seconds that an interrupted survey has to write what it found

@@ -26,7 +26,7 @@ from pipeline.store.record import Stored
 from pipeline.store.small_json import get_json, put_changed
 from pipeline.store.store import Store
 from pipeline.store.suspect_inputs import clear_suspicion, is_there, suspect_inputs
-from pipeline.titles.title_plan import digest, weights_hash
+from pipeline.titles.title_hashes import digest, weights_hash
 
 CHECK_REVISION = 1  # raised when files that were found to be right must be looked at again
 

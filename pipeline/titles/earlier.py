@@ -17,7 +17,8 @@ from pipeline.store.store import Store
 from pipeline.titles.lost_objects import lost
 from pipeline.titles.requested import pictures_of, plain, reported, requested_of, same
 from pipeline.titles.title_folders import TitleFolders, folders_in_output, read_json, readable
-from pipeline.titles.title_plan import Hashes, TitlePlan
+from pipeline.titles.title_hashes import Hashes
+from pipeline.titles.title_plan import TitlePlan
 
 # What may have changed where the sound is committed: only what makes sound depends on it.
 _OF_SOUND = ("ffmpeg", "sound revision")

@@ -12,7 +12,8 @@ from models.families.protocol import Family
 from pipeline.manifest.options import Options
 from pipeline.store.store import Store
 from pipeline.titles.title_folders import read_json
-from pipeline.titles.title_plan import Hashes, TitlePlan, title_hashes
+from pipeline.titles.title_hashes import Hashes, title_hashes
+from pipeline.titles.title_plan import TitlePlan
 
 
 def gate_of(family: Family, options: Options, shipped: bool) -> str:

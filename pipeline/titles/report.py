@@ -15,7 +15,8 @@ from pipeline.store.record import Record, Stored
 from pipeline.store.store import Store
 from pipeline.titles.gate_facts import GateCount
 from pipeline.titles.scenes import read_scenes
-from pipeline.titles.title_plan import TitlePlan, digest
+from pipeline.titles.title_hashes import digest
+from pipeline.titles.title_plan import TitlePlan
 
 SOFTWARE = f"Longtake {__version__}"
 

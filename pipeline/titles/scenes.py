@@ -25,7 +25,8 @@ from pipeline.store.ledger import Ledger
 from pipeline.store.record import Record, Stored
 from pipeline.store.store import Store
 from pipeline.titles.scene_borders import NEAR, around, at_chapters, every
-from pipeline.titles.title_plan import SceneOf, TitlePlan, digest, scene_hashes
+from pipeline.titles.title_hashes import PUNCH_REVISION, Hashes, chosen_of, digest, encoded_of, shown_of
+from pipeline.titles.title_plan import SceneOf, TitlePlan
 
 EDGE = 16  # samples of speech at 16 kHz
 
@@ -119,6 +120,35 @@ def plans_of(plan: TitlePlan, parting: Parting) -> tuple[TitlePlan, ...]:
         larger = every_other and before % 2 == 1
         found.append(_plan_of(other, len(parting.scenes) + number, scene, (gops,), larger))
     return tuple(found)
+
+
+def scene_hashes(
+    plan: TitlePlan, frames: int, prompts: tuple[tuple[int, str], ...], speech: str, captions: str, larger: bool
+) -> Hashes:
+    """Hashes of a scene of a title: of what it is made of, and of nothing that says where it stands.
+
+    `prompts` are counted from its first clip; `speech` and `captions` (burnt in) are its own, by content.
+    """
+    chain = digest(
+        {
+            "speech": speech,
+            "frames": frames,
+            "family": plan.family,
+            "weights": plan.weights_hash,
+            "revision": plan.constants.chain_revision,
+            "portrait": plan.portrait.sha256,
+            "seed": plan.seed,
+            "prompts": prompts,
+            "options": chosen_of(plan.options, "chain"),
+            "reading": plan.portrait_reading,
+            **({"gate": plan.gate} if plan.gate else {}),
+        }
+    )
+    shown = shown_of(plan.constants, plan.options, captions or None, plan.canvas_reading)
+    picture = digest({"chain": chain, **shown, **({"larger": PUNCH_REVISION} if larger else {})})
+    marked = plan.untaken.chain if plan.untaken else chain
+    stream = digest({"picture": picture, **encoded_of(plan.id, marked, plan.options, plan.mark_key)})
+    return replace(plan.hashes, chain=chain, picture=picture, stream=stream)
 
 
 def _spoken(plan: TitlePlan, gop: int) -> TitlePlan:

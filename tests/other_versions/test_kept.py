@@ -14,7 +14,7 @@ import yaml
 from models.families.registry import FAMILIES
 from pipeline import api, status, verify
 from pipeline.media import encode, ffmpeg
-from pipeline.titles import title_plan
+from pipeline.titles import title_hashes
 from tests.conftest import render_inline
 from tests.other_versions.catalog import FACTS, contents, finished_in, planes, unpack
 
@@ -47,7 +47,7 @@ def another_chain(patch: pytest.MonkeyPatch) -> None:
 
 
 def another_sound(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(title_plan, "SOUND_REVISION", title_plan.SOUND_REVISION + 1)
+    patch.setattr(title_hashes, "SOUND_REVISION", title_hashes.SOUND_REVISION + 1)
 
 
 def another_tag(patch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_renew_renders_them(catalog: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert verify.run([str(manifest), *only("short")]) == 0
     assert render_inline(manifest, *only("short")) == 0
     assert "short: done (" in capsys.readouterr().err
-    monkeypatch.setattr(title_plan, "SOUND_REVISION", 77)  # a report of today keeps the wishes themselves
+    monkeypatch.setattr(title_hashes, "SOUND_REVISION", 77)  # a report of today keeps the wishes themselves
     assert render_inline(manifest, *only("short")) == 0
     assert "1 title is of an earlier version" in capsys.readouterr().err
     assert render_inline(manifest, *only("short"), "--renew") == 0

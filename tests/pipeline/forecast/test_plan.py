@@ -16,7 +16,8 @@ from pipeline.forecast import costs, plan_table
 from pipeline.manifest.options import Options, complete
 from pipeline.media.sound_in.facts import AudioFacts
 from pipeline.store.record import Stored
-from pipeline.titles.title_plan import Hashes, TitlePlan
+from pipeline.titles.title_hashes import Hashes
+from pipeline.titles.title_plan import TitlePlan
 from tests.conftest import Rendered
 
 FAKE = FAMILIES["fake"]

@@ -19,7 +19,7 @@ from pipeline.manifest.film_shape import film_size
 from pipeline.manifest.options import complete
 from pipeline.media import encode, ffmpeg
 from pipeline.store.record import Stored
-from pipeline.titles import title_plan
+from pipeline.titles import title_hashes
 from pipeline.titles.metadata import Metadata
 
 RECORDED = Path(__file__).with_name("option_hashes.json")
@@ -86,7 +86,7 @@ def hashes(family_name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     family = FAMILIES[family_name]
     options, usual = complete(given, family), complete({}, family).values()
     portrait = Stored("_inputs/a", "a" * 64, 1)
-    found = title_plan.title_hashes(
+    found = title_hashes.title_hashes(
         family=family,
         weights="w",
         seed=1,

@@ -49,7 +49,7 @@ def test_lists_in_cells(tmp_path: Path) -> None:
     head = "id;portrait;audio;chapters;renditions;prompts;face_box\n"
     row = f'one;face.png;"a.wav;b.wav";"{chapters}";"[512, 256]";"[{{""at"": 0, ""text"": ""calm""}}]";"[1,2,3,4]"\n'
     (title,) = titles_of(tmp_path, (head + row).encode())
-    assert [one.text for one in title.chapters] == ["A, B", 'The "End"']
+    assert [one.title for one in title.chapters] == ["A, B", 'The "End"']
     assert title.options.renditions == (512, 256)
     assert (len(title.audio), len(title.prompts), title.options.face_box) == (2, 1, (1, 2, 3, 4))
     (title,) = titles_of(tmp_path, b"id,portrait,audio,renditions\none,face.png,a.wav,512;256\n")

@@ -21,7 +21,7 @@ from pipeline.media.sound_in.probe import probe
 from pipeline.media.tags import Chapter, write
 from pipeline.store.record import Stored
 from pipeline.titles.metadata import Metadata, joined_tags
-from pipeline.titles.title_plan import Hashes, title_hashes
+from pipeline.titles.title_hashes import Hashes, title_hashes
 from tests.conftest import render_inline
 from tests.support.media_sources import noise, program, sound
 
