@@ -174,6 +174,29 @@ def test_others_go_on_while_a_title_is_being_looked_up(clock: Clock) -> None:
     assert all(title.done for title in schedule.titles.values())
 
 
+def test_the_executor_does_not_sleep_while_something_is_done_aside(clock: Clock) -> None:
+    """Where it has nothing to do itself, the driver goes on as soon as that is done."""
+    executor, asked = Instant(clock), list[float]()
+    looking, go_on, events = threading.Event(), threading.Event(), executor.events
+
+    def noted(timeout: float) -> list[Event]:
+        if looking.is_set():
+            asked.append(timeout)
+        if len(asked) == 3:
+            go_on.set()
+        return events(timeout)
+
+    def scan(title: str) -> Scanned:
+        looking.set()
+        go_on.wait(60)
+        looking.clear()
+        return nothing_there(title)
+
+    executor.events = noted  # type: ignore[method-assign]
+    drive(schedule_of("a"), executor, scan)
+    assert set(asked) == {0}
+
+
 def test_what_is_lost_for_good_fails_its_title(clock: Clock) -> None:
     def scan(title: str) -> Scanned:
         raise LostForGood("title a: final.mp4 is no longer there")
