@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from actors.chain import ChainWorker
-from actors.upscale import UpscaleWorker
+from actors.upscale_faults import made_somehow
 from actors.worker import DEAD_DEVICE, Worker, failure_of
 from models.families import registry as families
 from models.families.finite import NotFinite
@@ -87,27 +87,23 @@ class Narrower:
 
 
 @pytest.mark.parametrize("kind", ["again", "in vain", "nothing wider"])
-def test_a_gop_whose_pictures_are_not_finite_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_a_gop_whose_pictures_are_not_finite_is_made_again(tmp_path: Path, kind: str) -> None:
     _, plans = prepared(tmp_path, NARROW, {"a": 33})
-    worker, made = UpscaleWorker(str(tmp_path / "out")), []
+    made: list[dict[str, Any]] = []
 
-    def gop(self: UpscaleWorker, reader: Any, number: int, part: Narrower, behind: Any, facts: Any = None) -> Any:
+    def gop(part: Narrower, facts: dict[str, Any]) -> Any:
         if part.fails:
             raise NotFinite("a picture holds NaN or infinite numbers")
         made.append(facts)
         yield from ()
 
-    monkeypatch.setattr(UpscaleWorker, "_gop", gop)
-    reader = type("Reader", (), {"plan": plans["a"]})()
     part = Narrower({"again": Narrower(fails=False), "in vain": Narrower(), "nothing wider": None}[kind])
     if kind == "again":
-        list(worker._gop_in_numbers(reader, 0, part, None))
+        list(made_somehow(plans["a"], 0, part, gop, lambda: None))
         assert made == [{"remade": "bfloat16"}]
         return
     with pytest.raises(Exception, match="title a: GOP 0, frames 0 to 32: a picture holds NaN") as raised:
-        list(worker._gop_in_numbers(reader, 0, part, None))
+        list(made_somehow(plans["a"], 0, part, gop, lambda: None))
     assert ("in bfloat16 either" in str(raised.value)) is (kind == "in vain")
     assert failure_of(raised.value, Job("a", "upscale")).cause == "user"
 
