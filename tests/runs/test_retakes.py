@@ -47,7 +47,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return manifest
 
 
-@pytest.mark.parametrize("join", ["dissolve", "cut"])
+@pytest.mark.parametrize("join", ["dissolve", pytest.param("cut", marks=pytest.mark.slow)])
 def test_all_else_stays_as_it_was(first: Path, tmp_path: Path, join: str) -> None:
     folder = tmp_path / "speech"
     shutil.copytree(first.parent, folder)
@@ -77,6 +77,7 @@ def test_all_else_stays_as_it_was(first: Path, tmp_path: Path, join: str) -> Non
     assert made(output) == {stage: found | before[stage] for stage, found in made(output).items()}
 
 
+@pytest.mark.slow
 def test_a_title_that_has_them_from_the_beginning_is_the_same(first: Path, tmp_path: Path) -> None:
     shutil.copytree(first.parent, tmp_path / "one")
     assert render_inline(speech(tmp_path / "one", TAKEN, resolution=256)) == 0
@@ -92,9 +93,9 @@ def test_a_title_that_has_them_from_the_beginning_is_the_same(first: Path, tmp_p
 @pytest.mark.parametrize(
     "retakes",
     [
-        [{"from": 0, "to": 5}],  # the beginning
-        [{"from": 40, "to": "0:00:48.2"}],  # the end
-        [{"from": 0, "to": "0:00:48.2"}],  # all of it
+        pytest.param([{"from": 0, "to": 5}], marks=pytest.mark.slow, id="the beginning"),
+        pytest.param([{"from": 40, "to": "0:00:48.2"}], marks=pytest.mark.slow, id="the end"),
+        pytest.param([{"from": 0, "to": "0:00:48.2"}], marks=pytest.mark.slow, id="all of it"),
         [{"from": 10.0, "to": 12.0}, {"from": 12.0, "to": 14.5, "seed": 3}, {"from": 30, "to": 30.5}],
     ],
 )
@@ -108,7 +109,7 @@ def test_wherever_it_is(tmp_path: Path, retakes: list[dict[str, object]]) -> Non
     assert firsts[0] == 0
 
 
-@pytest.mark.parametrize("scenes", ["chapters", 1])
+@pytest.mark.parametrize("scenes", ["chapters", pytest.param(1, marks=pytest.mark.slow)])
 def test_across_the_border_of_scenes(tmp_path: Path, scenes: object) -> None:
     def manifest(*retakes: dict[str, object]) -> Path:
         audio = [chapter(tmp_path / f"{number}.wav", 40.0, number) for number in range(2)]
@@ -129,7 +130,7 @@ def test_across_the_border_of_scenes(tmp_path: Path, scenes: object) -> None:
     assert len(made(output)["chain"] - before["chain"]) <= len(changed)
 
 
-@pytest.mark.parametrize("keep", ["final+hls", "final"])
+@pytest.mark.parametrize("keep", ["final+hls", pytest.param("final", marks=pytest.mark.slow)])
 def test_after_what_it_stands_in_was_let_go(first: Path, tmp_path: Path, keep: str) -> None:
     """What the joins are made of is chained once more, with the same result."""
     assert render_inline(speech(tmp_path, keep=keep)) == 0

@@ -134,7 +134,7 @@ def test_what_did_not_change_is_not_made_again(
     assert fresh["stream"] == scenes + len(new)  # the scenes' own, and the film's
 
 
-@pytest.mark.parametrize("keep", ["final+hls", "final"])
+@pytest.mark.parametrize("keep", ["final+hls", pytest.param("final", marks=pytest.mark.slow)])
 def test_scenes_are_found_again_after_what_they_were_made_of_was_let_go(tmp_path: Path, keep: str) -> None:
     more = {"keep": keep, "marks": "off", "resolution": 64, "burn_captions": False}
     assert render_inline(book(tmp_path, **more)) == 0
@@ -231,6 +231,7 @@ def test_a_preview_makes_the_scenes_that_it_shows(tmp_path: Path) -> None:
     assert verify([str(manifest)]) == 0
 
 
+@pytest.mark.slow
 def test_with_punch_every_other_scene_stands_larger(first: Path, tmp_path: Path) -> None:
     """Chained as they were; the pictures of scenes 1 and 3 are others, all others those of scenes that are cut."""
     shutil.copytree(first.parent, tmp_path / "book")
