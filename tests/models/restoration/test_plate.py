@@ -18,7 +18,7 @@ from models.families.registry import MINI_FAMILY, load_part
 from models.image.masks import Box
 from models.image.resample import resize_lanczos
 from models.restoration.plate import laid_over, region_of, stands_still
-from pipeline.titles import title_plan as titles
+from pipeline.titles import title_hashes
 from tests.conftest import render_inline, write_manifest
 
 FACE = Box(40, 36, 88, 92)
@@ -161,7 +161,9 @@ def test_without_a_plate_hashes_are_what_they_were_before_there_was_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, _ = rendered(tmp_path / "now")
-    entering = titles.options_entering
-    monkeypatch.setattr(titles, "options_entering", lambda level: [one for one in entering(level) if one != "plate"])
+    entering = title_hashes.options_entering
+    monkeypatch.setattr(
+        title_hashes, "options_entering", lambda level: [one for one in entering(level) if one != "plate"]
+    )
     before, _ = rendered(tmp_path / "before")
     assert now["hashes"] == before["hashes"]
