@@ -69,7 +69,8 @@ def film(output: Path) -> list[str]:
     """sha256 of the planes of every GOP of the film that the report names, in order."""
     stream = json.loads((output / "book/report.json").read_text())["hashes"]["stream"][:16]
     found = sorted((output / f"book/stream/{stream}/stream").glob("*.json"))
-    return [json.loads(path.read_text())["facts"]["planes"] for path in found]
+    newest = {path.name.partition(".")[0]: path for path in found}  # what was damaged has a record of before
+    return [json.loads(path.read_text())["facts"]["planes"] for path in newest.values()]
 
 
 def made(output: Path) -> dict[str, set[Path]]:
