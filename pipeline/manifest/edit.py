@@ -1,8 +1,9 @@
-"""Changes to a manifest as it is written: its comments, its order and its quotes stay."""
+"""Changes to a manifest as it is written: its comments, its order and its quotes stay; blanks within braces may not."""
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from ruamel.yaml.util import load_yaml_guess_indent
 from pipeline.core.errors import UserError
 from pipeline.manifest.fields import moment
 
+# A key in the first column, and how far the first key below it is indented: the library asks lists alone.
+_NESTED = re.compile(r"^[A-Za-z_]+:[ ]*(?:#.*)?\n(?:[ ]*(?:#.*)?\n)*([ ]+)[A-Za-z_]", re.MULTILINE)
+
 
 def with_retake(text: str, name: str, retake: Mapping[str, Any]) -> str:
     """The manifest with one more retake of the title of that id, at its place in time.
@@ -28,7 +32,8 @@ def with_retake(text: str, name: str, retake: Mapping[str, Any]) -> str:
     editor.width = 10_000  # no line is broken
     try:
         data, indent, offset = load_yaml_guess_indent(text, yaml=editor)
-        editor.indent(mapping=indent or 2, sequence=indent or 2, offset=offset or 0)
+        nested = _NESTED.search(text)
+        editor.indent(mapping=len(nested[1]) if nested else 2, sequence=indent or 2, offset=offset or 0)
         title = next((one for one in data.get("titles", ()) if one.get("id") == name), None)
         if title is None:
             raise UserError(f"title {name} does not stand in the manifest itself; give its table a column `retakes`")

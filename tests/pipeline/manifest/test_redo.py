@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from pathlib import Path
 
 import pytest
 
 from models.families.registry import FAMILIES
 from pipeline.manifest.catalog import load_manifest
+from pipeline.manifest.edit import with_retake
 from pipeline.redo import run
 
 BOOK = """\
@@ -49,6 +52,15 @@ def test_a_line_is_added_and_all_others_stay(book: Path, capsys: pytest.CaptureF
     assert book.read_text() == BOOK.format(family="fake").replace("  - id: a\n", f"  - id: a\n{added}")
     assert book.stat().st_mode & 0o777 == 0o640
     assert [path.name for path in book.parent.iterdir()] == ["books.yaml"]
+
+
+@pytest.mark.parametrize("example", ["demo", "styles"])
+def test_no_other_line_of_an_example_changes(tmp_path: Path, example: str) -> None:
+    text = (Path(__file__).parents[3] / f"examples/{example}.yaml").read_text()
+    name = re.findall(r"- (?:\{)?id: ([a-z0-9.-]+)", text)[-1]
+    changed = with_retake(text, name, {"from": "0:00:01", "to": "0:00:02", "seed": 1})
+    added = [line for line in difflib.ndiff(text.splitlines(), changed.splitlines()) if line[0] in "+-"]
+    assert [line.strip("+ ") for line in added] == ["retakes:", '- {from: "0:00:01", to: "0:00:02", seed: 1}']
 
 
 def test_another_take_and_others_in_order_of_time(book: Path) -> None:
