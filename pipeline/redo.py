@@ -78,7 +78,11 @@ def command(manifest: str, part: tuple[str, str, str], seed: int | None, prompt:
     if prompt is not None:
         retake["prompts"] = [{"at": start, "text": prompt}]
     path = Path(urls.local_path(manifest)).resolve()
-    _replace(path, with_retake(_read(path), name, retake), manifest)
+    try:
+        changed = with_retake(_read(path), name, retake)
+    except UserError as error:
+        raise UserError(f"{manifest}: {error}") from error
+    _replace(path, changed, manifest)
     click.echo(f"{name}: {start} to {stop} is to be made once more, seed {retake['seed']}; {manifest} says so.")
     click.echo(f"To make it: longtake render {manifest} --only {name}")
 
@@ -96,7 +100,7 @@ def _next_seed(title: Title, start: str, stop: str, seed: int | None) -> int:
                 f"{title.id}@{start}-{stop}: {_clock(one.start)} to {_clock(one.stop)} is a retake already; give that "
                 "stretch for another take of it, or change it in the manifest"
             )
-    return seed if seed is not None else 1
+    return seed if seed is not None else 1 + (title.seed == 1)
 
 
 def _read(path: Path) -> str:

@@ -32,8 +32,10 @@ def check_stream(check: TitleCheck, store: Store, *, every_picture: bool = False
         return 0
     ledger, looking = view.ledger, _Looking(store, _init(check, view), every_picture)
     latents = _latents(check, store)
-    shown = [gop * GOP for first, stop in folders.shown_gops for gop in range(first, stop)]
-    firsts = shown if check.done else [first for first in view.firsts if first in set(shown)]
+    shown = dict.fromkeys(gop * GOP for first, stop in folders.shown_gops for gop in range(first, stop))
+    # What a scene holds and the film does not show is nobody's concern; what lies beyond the end is told.
+    there = [first for first in view.firsts if first in shown or first >= folders.frames]
+    firsts = list(shown) if check.done else there
     pictures: set[str] = set()
     prefix = 0
     for first, at, looked, seen in parallel_map(looking.look, view.each(firsts)):

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from fractions import Fraction
-from functools import partial
 from math import ceil, floor
 from typing import Literal
 
@@ -43,8 +42,8 @@ from pipeline.store.record import Stored
 from pipeline.store.store import Store
 from pipeline.titles.gate_choice import gate_of
 from pipeline.titles.metadata import Metadata, given_chapters, joined_tags, named
-from pipeline.titles.title_hashes import Retake, Speaker, title_hashes
-from pipeline.titles.title_plan import TitlePlan
+from pipeline.titles.title_hashes import Hashes, Retake, Speaker
+from pipeline.titles.title_plan import TitlePlan, with_hashes
 
 WRITE_EVERY = 5.0  # seconds between two writings of what was found
 LAST_WORDS = 0.7  # seconds that an interrupted survey has to write what it found
@@ -161,50 +160,25 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
         options = options.changed(cover=metadata.cover.sha256)
     if metadata.captions is None:  # what then has no effect must not change a hash
         options = options.changed(burn_captions=False)
-    prompts, retakes, speakers = _clips_of(title.prompts, inputs), _retakes(inputs), _speakers(inputs)
-    mark_key = key_name(read_key())
-    signer = signer_name() if options.marks == "on" else ""
-    weights_hash = weights.hash or family.default_weights_hash()
     shipped = not weights.own and (bool(weights.files) or not family.tree)  # else they are made up by rule
-    gate = gate_of(family, options, shipped)
-    hashes_with = partial(
-        title_hashes,
-        family=family,
-        weights=weights_hash,
-        seed=title.seed,
-        frames=inputs.frames,
-        prompts=prompts,
-        options=options,
-        portrait=portrait,
-        audio=audio,
-        metadata=metadata,
-        reading=inputs.portrait_reading,
-        canvas_reading=inputs.canvas_reading,
-        title=title.id,
-        mark_key=mark_key,
-        signer=signer,
-        treatments=[fact.treatment() for fact in inputs.joined],
-        speakers=speakers,
-        gate=gate,
-    )
-    return TitlePlan(
+    plan = TitlePlan(
         id=title.id,
         family=family.name,
         weights=weights.files,
-        weights_hash=weights_hash,
+        weights_hash=weights.hash or family.default_weights_hash(),
         seed=title.seed,
         priority=title.priority,
         frames=inputs.frames,
-        prompts=prompts,
+        prompts=_clips_of(title.prompts, inputs),
         options=options,
         portrait=portrait,
         audio=audio,
         audio_facts=inputs.joined,
         face_embedding=embedding,
-        hashes=hashes_with(retakes=retakes),
-        gate=gate,
-        mark_key=mark_key,
-        signer=signer,
+        hashes=Hashes("", "", "", ""),  # they follow from the rest
+        gate=gate_of(family, options, shipped),
+        mark_key=key_name(read_key()),
+        signer=signer_name() if options.marks == "on" else "",
         audio_names=tuple(name_of(source.url) for source in inputs.audio),
         canvas_image=image,
         portrait_reading=inputs.portrait_reading,
@@ -213,10 +187,10 @@ def plan_title(family: Family, inputs: TitleInputs, weights: Weights = NO_WEIGHT
         own_weights=weights.own,
         given_title=title.title,
         given_chapters=tuple((one.start, one.title) for one in _given_chapters(inputs)),
-        speakers=speakers,
-        retakes=retakes,
-        untaken=hashes_with() if retakes else None,
+        speakers=_speakers(inputs),
+        retakes=_retakes(inputs),
     )
+    return with_hashes(plan)
 
 
 def _clips_of(prompts: Iterable[Prompt], inputs: TitleInputs) -> tuple[tuple[int, str], ...]:

@@ -24,8 +24,8 @@ _NESTED = re.compile(r"^[A-Za-z_]+:[ ]*(?:#.*)?\n(?:[ ]*(?:#.*)?\n)*([ ]+)[A-Za-
 def with_retake(text: str, name: str, retake: Mapping[str, Any]) -> str:
     """The manifest with one more retake of the title of that id, at its place in time.
 
-    One of the very same stretch is replaced. `retake`: plain data, as a manifest has it. Raises UserError where the
-    text is not written in a way that can be changed.
+    One of the very same stretch is changed, and keeps what `retake` does not say. `retake`: plain data, as a manifest
+    has it. Raises UserError where the text is not written in a way that can be changed.
     """
     editor = YAML()
     editor.preserve_quotes = True
@@ -43,7 +43,7 @@ def with_retake(text: str, name: str, retake: Mapping[str, Any]) -> str:
         start, stop = moment(retake["from"]), moment(retake["to"])
         same = [at for at, one in enumerate(retakes) if (moment(one["from"]), moment(one["to"])) == (start, stop)]
         if same:
-            retakes[same[0]] = _written(retake)
+            retakes[same[0]].update(_written(retake))
         else:
             retakes.insert(sum(moment(one["from"]) < start for one in retakes), _written(retake))
         written = io.StringIO()

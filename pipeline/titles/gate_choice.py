@@ -12,8 +12,7 @@ from models.families.protocol import Family
 from pipeline.manifest.options import Options
 from pipeline.store.store import Store
 from pipeline.titles.title_folders import read_json
-from pipeline.titles.title_hashes import Hashes, title_hashes
-from pipeline.titles.title_plan import TitlePlan
+from pipeline.titles.title_plan import TitlePlan, with_hashes
 
 
 def gate_of(family: Family, options: Options, shipped: bool) -> str:
@@ -45,33 +44,7 @@ def as_begun(store: Store, plan: TitlePlan) -> TitlePlan:
 
 def without_gate(plan: TitlePlan) -> TitlePlan:
     """The same wishes, carried out without a look at what is made."""
-    plain = replace(plan, gate="")
-    untaken = hashes_of(replace(plain, retakes=())) if plan.untaken else None
-    return replace(plain, hashes=hashes_of(plain), untaken=untaken)
-
-
-def hashes_of(plan: TitlePlan) -> Hashes:
-    """The hashes of a title, not of a scene, from all else that its plan says."""
-    return title_hashes(
-        family=plan.constants,
-        weights=plan.weights_hash,
-        seed=plan.seed,
-        frames=plan.frames,
-        prompts=plan.prompts,
-        options=plan.options,
-        portrait=plan.portrait,
-        audio=plan.audio,
-        metadata=plan.metadata,
-        reading=plan.portrait_reading,
-        canvas_reading=plan.canvas_reading,
-        title=plan.id,
-        mark_key=plan.mark_key,
-        signer=plan.signer,
-        treatments=[fact.treatment() for fact in plan.audio_facts],
-        speakers=plan.speakers,
-        retakes=plan.retakes,
-        gate=plan.gate,
-    )
+    return with_hashes(replace(plan, gate=""))
 
 
 def _folders(plan: TitlePlan, stage: str) -> set[str]:

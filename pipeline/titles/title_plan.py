@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from models.families.protocol import ClipOptions, Family, PictureOptions
 from models.families.registry import FAMILIES
@@ -217,3 +217,33 @@ class TitlePlan:
             "marks revision": self.marks.identity()["revision"],
             "encoders": [one.encoding.identity() for one in self.renditions],
         }
+
+
+def with_hashes(plan: TitlePlan) -> TitlePlan:
+    """The plan of a title, not of a scene, with the hashes that follow from all else that it says."""
+    untaken = hashes_of(replace(plan, retakes=())) if plan.retakes else None
+    return replace(plan, hashes=hashes_of(plan), untaken=untaken)
+
+
+def hashes_of(plan: TitlePlan) -> Hashes:
+    """The hashes of a title, not of a scene, from all else that its plan says."""
+    return title_hashes.title_hashes(
+        family=plan.constants,
+        weights=plan.weights_hash,
+        seed=plan.seed,
+        frames=plan.frames,
+        prompts=plan.prompts,
+        options=plan.options,
+        portrait=plan.portrait,
+        audio=plan.audio,
+        metadata=plan.metadata,
+        reading=plan.portrait_reading,
+        canvas_reading=plan.canvas_reading,
+        title=plan.id,
+        mark_key=plan.mark_key,
+        signer=plan.signer,
+        treatments=[fact.treatment() for fact in plan.audio_facts],
+        speakers=plan.speakers,
+        retakes=plan.retakes,
+        gate=plan.gate,
+    )

@@ -22,8 +22,8 @@ from pipeline.manifest.catalog import load_manifest
 from pipeline.scheduler.work import Job, Outcome, Work
 from pipeline.store.local import LocalStore
 from pipeline.store.record import seed_state_hash
-from pipeline.titles.gate_choice import hashes_of, without_gate
-from pipeline.titles.title_plan import TitlePlan
+from pipeline.titles.gate_choice import without_gate
+from pipeline.titles.title_plan import TitlePlan, hashes_of
 from tests.conftest import render_inline, write_manifest, write_portrait
 from tests.models.parts.test_lanes import prepared
 

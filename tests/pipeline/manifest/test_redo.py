@@ -80,6 +80,13 @@ def test_another_take_and_others_in_order_of_time(book: Path) -> None:
     assert taken == [(20, 30, 9), (60, 75.5, 2)]
 
 
+def test_another_take_keeps_who_speaks_and_what_is_asked_for(book: Path) -> None:
+    retake = "    retakes:\n      - {from: 20, to: 30, portrait: q.png, seed: 4}\n"
+    book.write_text(book.read_text().replace("  - id: a\n", f"  - id: a\n{retake}"))
+    assert run([str(book), "a@20-30"]) == 0
+    assert lines(book) == ['      - {from: "0:00:20", to: "0:00:30", portrait: q.png, seed: 5}']
+
+
 def test_a_prompt(book: Path) -> None:
     book.write_text(BOOK.format(family="mini").replace("    resolution: 64", "    resolution: 512"))
     assert run([str(book), "a@20-30", "--prompt", 'smile: "a little"']) == 0
@@ -116,7 +123,9 @@ def test_what_cannot_be_changed_is_said(tmp_path: Path, capsys: pytest.CaptureFi
     path = tmp_path / "books.yaml"
     path.write_text("version: 1\noutput: out\nfamily: fake\ntitles_from:\n- table: books.csv\n")
     assert run([str(path), "c@1-2"]) == 2
-    assert "give its table a column `retakes`" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "give its table a column `retakes`" in said
+    assert "books.yaml: title c" in said
     assert run(["s3://bucket/books.yaml", "c@1-2"]) == 2
     assert "only a manifest on a disk here can be changed" in capsys.readouterr().err
     assert run([str(tmp_path / "none.yaml"), "c@1-2"]) == 2
